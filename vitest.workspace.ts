@@ -1,0 +1,20 @@
+import { existsSync, readdirSync } from "node:fs"
+import { defineConfig } from "vitest/config"
+
+// Tests resolve the packages to their sources, so that none has to be built first.
+const conditions = ["@hilok/source"]
+
+const roots = ["packages", "examples"]
+  .flatMap((group) => readdirSync(new URL(group, import.meta.url)).map((name) => `${group}/${name}`))
+  .filter((root) => existsSync(new URL(`${root}/test`, import.meta.url)))
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    projects: roots.map((root) => ({
+      extends: true as const,
+      test: { name: root.slice(root.indexOf("/") + 1), root, include: ["test/**/*.test.ts"] }
+    }))
+  }
+})
