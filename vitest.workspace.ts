@@ -6,6 +6,7 @@ const conditions = ["@hilok/source"]
 
 const roots = ["packages", "examples"]
   .flatMap((group) => readdirSync(new URL(group, import.meta.url)).map((name) => `${group}/${name}`))
+  .concat("scripts")
   .filter((root) => existsSync(new URL(`${root}/test`, import.meta.url)))
 
 export default defineConfig({
@@ -14,7 +15,7 @@ export default defineConfig({
   test: {
     projects: roots.map((root) => ({
       extends: true as const,
-      test: { name: root.slice(root.indexOf("/") + 1), root, include: ["test/**/*.test.ts"] }
+      test: { name: root.slice(root.indexOf("/") + 1), root, include: ["test/**/*.test.{ts,mjs}"] }
     }))
   }
 })
