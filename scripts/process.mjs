@@ -58,7 +58,7 @@ export const runWithProgress = async (title, command, args, env = {}) => {
   if (tty) process.stderr.write("\n")
   if (code !== 0) {
     const tail = output.trimEnd().split("\n").slice(-40).join("\n")
-    throw new SetupError(`\`${[command, ...args].join(" ")}\` failed with exit code ${code}:\n${tail}`)
+    throw new SetupError(`${title} failed with exit code ${code}:\n${tail}`)
   }
 }
 
