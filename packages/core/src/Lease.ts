@@ -1,0 +1,63 @@
+/**
+ * What a holder has.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { LockLost, StoreError } from "./LockError.ts"
+import * as Target from "./Target.ts"
+
+/** How a lease reaches the service that keeps it. */
+export interface Upkeep {
+  readonly lost: Effect.Effect<never, LockLost>
+  readonly check: Effect.Effect<void, LockLost | StoreError>
+}
+
+const upkeeps = new WeakMap<Lease, Upkeep>()
+
+const detached = Effect.dieMessage(
+  "This lease was decoded, so no service keeps it here: take it over with `HierarchicalLock.restore(lease.id)` first"
+)
+
+/**
+ * A lease: the right to the targets, until it is released or lost. It can be encoded and sent; elsewhere
+ * `HierarchicalLock.restore(lease.id)` takes it over.
+ *
+ * - `id`: the id of the request.
+ * - `token`: the fencing token. Send it along with every write and let the written store refuse smaller ones: that
+ *   alone keeps out a holder that was paused past its deadline.
+ * - `targets`: what is held.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Lease extends Schema.Class<Lease>("@hilok/core/Lease")({
+  id: Schema.String,
+  token: Schema.Number,
+  targets: Schema.Array(Target.schema)
+}) {
+  /** Fails with `LockLost` when the lease is lost; never succeeds. A lease that is released is not lost. */
+  get lost(): Effect.Effect<never, LockLost> {
+    return upkeeps.get(this)?.lost ?? detached
+  }
+
+  /** Asks the store whether the lease is live, without extending it. Fails with `LockLost` when it is not. */
+  get check(): Effect.Effect<void, LockLost | StoreError> {
+    return upkeeps.get(this)?.check ?? detached
+  }
+}
+
+/**
+ * Makes a lease that a service keeps.
+ *
+ * @internal
+ */
+export const unsafeMake = (
+  fields: { readonly id: string; readonly token: number; readonly targets: ReadonlyArray<Target.Target> },
+  upkeep: Upkeep
+): Lease => {
+  const lease = new Lease({ id: fields.id, token: fields.token, targets: fields.targets }, { disableValidation: true })
+  upkeeps.set(lease, upkeep)
+  return lease
+}

@@ -1,0 +1,164 @@
+/**
+ * Every way in which a lock operation can fail, one tagged error for each thing a caller would handle differently.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as LockEntry from "./LockEntry.ts"
+import * as Target from "./Target.ts"
+
+const targets = Schema.Array(Target.schema)
+
+const seconds = (millis: number): string => (millis < 1000 ? `${Math.round(millis)} ms` : `${millis / 1000} s`)
+
+/**
+ * The lock is not free and the caller asked not to wait (`block: false`). `blocker` is one lease or waiting request
+ * that is in the way. Nothing is left behind.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WouldBlock extends Schema.TaggedError<WouldBlock>("@hilok/core/WouldBlock")("WouldBlock", {
+  targets,
+  blocker: Schema.optional(LockEntry.schema)
+}) {
+  override get message(): string {
+    const blocker = this.blocker === undefined ? "" : `: blocked by ${LockEntry.format(this.blocker)}`
+    return `The lock on ${Target.format(this.targets)} is not free${blocker}`
+  }
+}
+
+/**
+ * The lock was not granted within `timeout` (milliseconds). The request has left the queue.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/LockTimeout")("LockTimeout", {
+  targets,
+  timeout: Schema.Number,
+  blocker: Schema.optional(LockEntry.schema)
+}) {
+  override get message(): string {
+    const blocker = this.blocker === undefined ? "" : `: blocked by ${LockEntry.format(this.blocker)}`
+    return `The lock on ${Target.format(this.targets)} was not granted within ${seconds(this.timeout)}${blocker}`
+  }
+}
+
+/**
+ * A lease is not held any more, though it was not released here.
+ *
+ * - `expired`: its deadline passed (or it was released elsewhere, or never was).
+ * - `broken`: an operator ended it.
+ * - `unreachable`: the store could not be reached until the local deadline, so that another may hold the lock by now.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost")("LockLost", {
+  id: Schema.String,
+  targets,
+  reason: Schema.Literal("expired", "broken", "unreachable")
+}) {
+  override get message(): string {
+    const what = this.targets.length === 0 ? `The lease ${this.id}` : `The lock on ${Target.format(this.targets)}`
+    const lease = this.targets.length === 0 ? "" : ` (lease ${this.id})`
+    switch (this.reason) {
+      case "expired":
+        return `${what} is not held${lease}: it expired or was released`
+      case "broken":
+        return `${what} was broken by an operator${lease}`
+      case "unreachable":
+        return `${what} may be held by another${lease}: the store was not reached before the lease's deadline`
+    }
+  }
+}
+
+/**
+ * The request could never be granted, as it waits for something that waits for it.
+ *
+ * - `cycle`: the ids of the requests and leases in the cycle, the failed request first; or, for a request that is
+ *   blocked by a lease of its own fiber, that lease.
+ * - `enclosing`: that lease, when the caller's own lease is in the way. Ask with `reentrant: true` to be let in.
+ *
+ * The request has left the queue.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Deadlock extends Schema.TaggedError<Deadlock>("@hilok/core/Deadlock")("Deadlock", {
+  targets,
+  cycle: Schema.Array(Schema.String),
+  enclosing: Schema.optional(LockEntry.schema)
+}) {
+  override get message(): string {
+    const wanted = Target.format(this.targets)
+    return this.enclosing === undefined
+      ? `Waiting for ${wanted} would never end: it closes the cycle ${[...this.cycle, ...this.cycle.slice(0, 1)].join(" -> ")}`
+      : `Waiting for ${wanted} would never end: the caller itself holds ${LockEntry.format(this.enclosing)}. ` +
+          "Use `reentrant: true` to be let in under one's own lock, `block: false` or a `timeout` to be refused"
+  }
+}
+
+/**
+ * The path cannot be used. Nothing was sent to the store.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidPath extends Schema.TaggedError<InvalidPath>("@hilok/core/InvalidPath")("InvalidPath", {
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The path ${JSON.stringify(this.path)} is not valid: ${this.reason}`
+  }
+}
+
+/**
+ * An option cannot be used. Nothing was sent to the store.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidOptions extends Schema.TaggedError<InvalidOptions>("@hilok/core/InvalidOptions")("InvalidOptions", {
+  option: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `The option \`${this.option}\` is not valid: ${this.reason}`
+  }
+}
+
+/**
+ * The store could not do what it was asked to. `operation` says what, `reason` why in words, `cause` what the store's
+ * client reported. An acquire that failed so has been taken back, as far as the store could be reached; else its ttl
+ * ends it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StoreError extends Schema.TaggedError<StoreError>("@hilok/core/StoreError")("StoreError", {
+  operation: Schema.String,
+  reason: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `The lock store failed to ${this.operation}: ${this.reason}`
+  }
+}
+
+/**
+ * Any of the errors.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type LockError =
+  | WouldBlock
+  | LockTimeout
+  | LockLost
+  | Deadlock
+  | InvalidPath
+  | InvalidOptions
+  | StoreError

@@ -1,0 +1,288 @@
+/**
+ * What can be set, for a whole service and for one request.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import { InvalidOptions } from "./LockError.ts"
+import * as LockPath from "./LockPath.ts"
+
+/**
+ * What one request may set. All of it has a default in the service's `Options`, but for:
+ *
+ * - `block`: `false` fails with `WouldBlock` when the lock is not free. Default: wait.
+ * - `timeout`: how long to wait for the grant, as a whole, before `LockTimeout`. Default: for ever. Not with `block: false`.
+ * - `reason`: why the lock is taken, for people who `inspect`.
+ * - `within`: ids of leases that enclose the request though they are held elsewhere, such as by a parent process.
+ *   Conflicts with them are waived.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcquireOptions {
+  readonly block?: boolean | undefined
+  readonly timeout?: Duration.DurationInput | undefined
+  readonly ttl?: Duration.DurationInput | undefined
+  readonly refreshInterval?: Duration.DurationInput | undefined
+  readonly reentrant?: boolean | undefined
+  readonly onLost?: "interrupt" | "signal" | undefined
+  readonly maxHold?: Duration.DurationInput | undefined
+  readonly reason?: string | undefined
+  readonly label?: string | undefined
+  readonly within?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * What a service may set.
+ *
+ * - `ttl`: how long a lease lasts after its holder was last heard of. Default 10 seconds. It bounds how long others
+ *   wait for a holder that crashed.
+ * - `refreshInterval`: how often a lease that is held is refreshed. Default a third of the ttl; below it.
+ * - `separator`: between the segments of a path that is written as a string. Default `/`.
+ * - `reentrant`: let a request in under the leases that enclose it. Default `false`: a request that conflicts with an
+ *   enclosing lease of its own is refused.
+ * - `onLost`: what a lost scoped lease does to the fiber that acquired it: `"interrupt"` (default), or `"signal"`,
+ *   which only shows in `lease.lost`.
+ * - `maxHold`: ends a lease that is held longer, however well it is refreshed. Default none.
+ * - `label`: the name of this program or worker, for people who `inspect`.
+ * - `host`, `pid`: where it runs, for people who `inspect`. A store that knows fills them in.
+ * - `spans`: open the spans `hilok.acquire` and `hilok.hold`. Default `true`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly ttl?: Duration.DurationInput | undefined
+  readonly refreshInterval?: Duration.DurationInput | undefined
+  readonly separator?: string | undefined
+  readonly reentrant?: boolean | undefined
+  readonly onLost?: "interrupt" | "signal" | undefined
+  readonly maxHold?: Duration.DurationInput | undefined
+  readonly label?: string | undefined
+  readonly host?: string | undefined
+  readonly pid?: number | undefined
+  readonly spans?: boolean | undefined
+}
+
+/**
+ * The defaults of `Options`.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const defaults = {
+  ttl: "10 seconds",
+  refreshesPerTtl: 3,
+  separator: "/",
+  reentrant: false,
+  onLost: "interrupt",
+  spans: true
+} as const
+
+/** What a request goes by, after checks and defaults. Times are in milliseconds. */
+export interface Settings {
+  readonly block: boolean
+  /** `Infinity`: wait for ever. */
+  readonly timeout: number
+  readonly ttl: number
+  readonly refreshInterval: number
+  readonly reentrant: boolean
+  readonly interruptOnLoss: boolean
+  /** `Infinity`: no limit. */
+  readonly maxHold: number
+  readonly reason: string | undefined
+  readonly label: string | undefined
+  readonly within: ReadonlyArray<string>
+}
+
+const negative = (input: unknown): boolean =>
+  typeof input === "number" || typeof input === "bigint"
+    ? input < 0
+    : typeof input === "string"
+      ? input.trimStart().startsWith("-")
+      : Array.isArray(input) && input.some((part) => part < 0)
+
+const notANumber = (input: unknown): boolean =>
+  Array.isArray(input) ? input.some(Number.isNaN) : Number.isNaN(input)
+
+type Checked<A> = Either.Either<A, InvalidOptions>
+
+const refuse = (option: string, reason: string): Checked<never> => Either.left(new InvalidOptions({ option, reason }))
+
+const millis = (
+  option: string,
+  input: unknown,
+  limits: { readonly zero: boolean; readonly infinite: boolean }
+): Checked<number> => {
+  const wrong = (shown: string): Checked<never> =>
+    refuse(
+      option,
+      `it is ${shown}, but must be a duration such as "10 seconds" or a number of milliseconds, ` +
+        `${limits.zero ? "zero or more" : "more than zero"}${limits.infinite ? "" : " and finite"}`
+    )
+  if (notANumber(input)) return wrong("NaN")
+  const duration = negative(input) ? Option.none() : Duration.decodeUnknown(input)
+  if (Option.isNone(duration)) return wrong(typeof input === "bigint" ? `${input}n` : String(JSON.stringify(input)))
+  const value = Duration.toMillis(duration.value)
+  if (value === 0 && !limits.zero) return wrong("zero")
+  return value === Number.POSITIVE_INFINITY && !limits.infinite ? wrong("infinite") : Either.right(value)
+}
+
+/** A timer of JavaScript holds no more than this many milliseconds (about 24.8 days). */
+const longestTimer = 2 ** 31 - 1
+
+interface Times {
+  readonly ttl: number
+  readonly refreshInterval: number
+}
+
+const times = (options: Pick<Options, "ttl" | "refreshInterval">, base: Times): Checked<Times> =>
+  Either.gen(function* () {
+    const ttl = options.ttl === undefined ? base.ttl : yield* millis("ttl", options.ttl, { zero: false, infinite: false })
+    if (ttl > longestTimer) yield* refuse("ttl", `it is ${ttl} ms, but must be at most ${longestTimer} ms`)
+    const refreshInterval =
+      options.refreshInterval === undefined
+        ? (ttl * base.refreshInterval) / base.ttl
+        : yield* millis("refreshInterval", options.refreshInterval, { zero: false, infinite: false })
+    if (refreshInterval >= ttl) {
+      yield* refuse("refreshInterval", `it is ${refreshInterval} ms, but must be below the ttl (${ttl} ms)`)
+    }
+    return { ttl, refreshInterval }
+  })
+
+const flag = (option: string, value: unknown, otherwise: boolean): Checked<boolean> => {
+  if (value === undefined) return Either.right(otherwise)
+  return typeof value === "boolean" ? Either.right(value) : refuse(option, "it must be true or false")
+}
+
+const text = (option: string, value: unknown): Checked<string | undefined> =>
+  value === undefined || typeof value === "string" ? Either.right(value) : refuse(option, "it must be a string")
+
+const interrupts = (value: unknown, otherwise: boolean): Checked<boolean> => {
+  if (value === undefined) return Either.right(otherwise)
+  return value === "interrupt" || value === "signal"
+    ? Either.right(value === "interrupt")
+    : refuse("onLost", `it must be "interrupt" or "signal"`)
+}
+
+const holdLimit = (value: unknown, otherwise: number): Checked<number> =>
+  value === undefined ? Either.right(otherwise) : millis("maxHold", value, { zero: false, infinite: true })
+
+const idPattern = /^[\w.:-]{1,64}$/
+
+const leaseIds = (option: string, ids: ReadonlyArray<unknown>): Checked<ReadonlyArray<string>> => {
+  const wrong = ids.find((id) => typeof id !== "string" || !idPattern.test(id))
+  return wrong === undefined
+    ? Either.right(ids as ReadonlyArray<string>)
+    : refuse(option, `${JSON.stringify(wrong)} is not a lease id (1 to 64 characters out of A-Z a-z 0-9 _ . : -)`)
+}
+
+/**
+ * Checks a service's options. `settings` is what a request without options goes by.
+ *
+ * @internal
+ */
+export const decode = (
+  options: Options
+): Checked<{ readonly settings: Settings; readonly separator: string; readonly spans: boolean }> =>
+  Either.gen(function* () {
+    const ttl = Duration.toMillis(defaults.ttl)
+    const separator = options.separator ?? defaults.separator
+    const problem = LockPath.separatorProblem(separator)
+    if (problem !== undefined) yield* refuse("separator", `it ${problem}`)
+    return {
+      separator,
+      spans: yield* flag("spans", options.spans, defaults.spans),
+      settings: {
+        block: true,
+        timeout: Number.POSITIVE_INFINITY,
+        ...(yield* times(options, { ttl, refreshInterval: ttl / defaults.refreshesPerTtl })),
+        reentrant: yield* flag("reentrant", options.reentrant, defaults.reentrant),
+        interruptOnLoss: yield* interrupts(options.onLost, defaults.onLost === "interrupt"),
+        maxHold: yield* holdLimit(options.maxHold, Number.POSITIVE_INFINITY),
+        reason: undefined,
+        label: yield* text("label", options.label),
+        within: []
+      }
+    }
+  })
+
+/**
+ * Checks one request's options, and fills in the service's.
+ *
+ * @internal
+ */
+export const decodeRequest = (options: AcquireOptions, base: Settings): Checked<Settings> =>
+  Either.gen(function* () {
+    const block = yield* flag("block", options.block, base.block)
+    if (!block && options.timeout !== undefined) {
+      yield* refuse("timeout", "it cannot be combined with `block: false`, which does not wait")
+    }
+    return {
+      block,
+      timeout:
+        options.timeout === undefined
+          ? base.timeout
+          : yield* millis("timeout", options.timeout, { zero: true, infinite: true }),
+      ...(yield* times(options, base)),
+      reentrant: yield* flag("reentrant", options.reentrant, base.reentrant),
+      interruptOnLoss: yield* interrupts(options.onLost, base.interruptOnLoss),
+      maxHold: yield* holdLimit(options.maxHold, base.maxHold),
+      reason: yield* text("reason", options.reason),
+      label: (yield* text("label", options.label)) ?? base.label,
+      within: options.within === undefined ? base.within : yield* leaseIds("within", options.within)
+    }
+  })
+
+// -- From the environment
+
+const variables = {
+  ttl: "HILOK_TTL",
+  refreshInterval: "HILOK_REFRESH_INTERVAL",
+  separator: "HILOK_SEPARATOR",
+  reentrant: "HILOK_REENTRANT",
+  onLost: "HILOK_ON_LOST",
+  maxHold: "HILOK_MAX_HOLD",
+  label: "HILOK_LABEL",
+  spans: "HILOK_SPANS"
+} as const
+
+// An environment has only text: digits alone are milliseconds.
+const duration = (variable: string): Config.Config<string | number> =>
+  Config.map(Config.string(variable), (value) => (/^\d+(\.\d+)?$/.test(value) ? Number(value) : value))
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+/**
+ * The options of a service from the environment: `HILOK_TTL`, `HILOK_REFRESH_INTERVAL`, `HILOK_MAX_HOLD` (durations
+ * such as `10 seconds`), `HILOK_SEPARATOR`, `HILOK_REENTRANT`, `HILOK_SPANS` (`true` or `false`), `HILOK_ON_LOST`
+ * (`interrupt` or `signal`), `HILOK_LABEL`. All may be missing. A wrong value fails with a `ConfigError` that names the
+ * variable.
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const config: Config.Config<Options> = Config.all({
+  ttl: optional(duration(variables.ttl)),
+  refreshInterval: optional(duration(variables.refreshInterval)),
+  separator: optional(Config.string(variables.separator)),
+  reentrant: optional(Config.boolean(variables.reentrant)),
+  onLost: optional(Config.literal("interrupt", "signal")(variables.onLost)),
+  maxHold: optional(duration(variables.maxHold)),
+  label: optional(Config.string(variables.label)),
+  spans: optional(Config.boolean(variables.spans))
+}).pipe(
+  Config.mapOrFail((found) => {
+    const options = found as Options
+    return Either.mapBoth(decode(options), {
+      onLeft: ({ option, reason }) =>
+        ConfigError.InvalidData([variables[option as keyof typeof variables]], `the value is not valid: ${reason}`),
+      onRight: () => options
+    })
+  })
+)

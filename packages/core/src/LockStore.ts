@@ -1,0 +1,154 @@
+/**
+ * The contract between `HierarchicalLock` and what keeps the locks.
+ *
+ * A store decides who holds what: it applies the grant rule, keeps the queue, expires leases by its own clock. It knows
+ * nothing of scopes, timeouts, refresh loops or spans; those are written once, in `HierarchicalLock`.
+ * `@hilok/core/testing` holds the suite that every store must pass.
+ *
+ * @since 0.1.0
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+import type * as Option from "effect/Option"
+import type * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { Holder, LockEntry } from "./LockEntry.ts"
+import type { Deadlock, LockLost, StoreError } from "./LockError.ts"
+import type { Region } from "./LockMode.ts"
+import type { LockPath } from "./LockPath.ts"
+
+/**
+ * A request for one or more regions, granted all or none.
+ *
+ * - `id`: made by the client, unique (a UUID); 1 to 64 characters out of `A-Z a-z 0-9 _ . : -`. `acquire`, `release`
+ *   are idempotent by it.
+ * - `targets`: what is asked for. A request never conflicts with itself.
+ * - `ttl`: how long the lease lasts unless it is refreshed. A store whose waiting clients can vanish drops a waiting
+ *   request by the same measure.
+ * - `within`: the ids of the leases that enclose the request. Conflicts with them are waived, and when the list is not
+ *   empty the request does not queue behind those that wait.
+ * - `holder`: who asks, for people.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LockRequest {
+  readonly id: string
+  readonly targets: NonEmptyReadonlyArray<Region>
+  readonly ttl: Duration.Duration
+  readonly within: ReadonlyArray<string>
+  readonly holder: Holder
+}
+
+/**
+ * A granted request.
+ *
+ * - `token`: the fencing token, strictly increasing over all grants of the namespace.
+ * - `deadline`: the time on this process's monotonic clock (`Clock.currentTimeNanos`, in milliseconds) after which the
+ *   holder must assume that the lease is gone. Never later than the store's own deadline: it is reckoned from before
+ *   the store granted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Grant {
+  readonly token: number
+  readonly deadline: number
+}
+
+/**
+ * A live lease that was looked up by its id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RestoredGrant extends Grant {
+  readonly targets: NonEmptyReadonlyArray<Region>
+}
+
+/**
+ * A lease of this client ended without its doing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Revocation {
+  readonly id: string
+  readonly reason: Exclude<LockLost["reason"], "unreachable">
+}
+
+/**
+ * The store of locks. Every method can be interrupted at any point without breaking a rule.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class LockStore extends Context.Tag("@hilok/core/LockStore")<
+  LockStore,
+  {
+    /** The set of locks that this store's clients share. Requests in different namespaces never meet. */
+    readonly namespace: string
+
+    /**
+     * Waits for its turn, then answers with the grant. A repeated call with the id of a live lease answers with what
+     * that lease got. Fails with `Deadlock` when the request closes a cycle of nested requests; it has then left the
+     * queue. On interruption the request leaves the queue, also when the grant is already under way: the caller only
+     * has to call `release` when the interruption came after the answer.
+     */
+    readonly acquire: (request: LockRequest) => Effect.Effect<Grant, Deadlock | StoreError>
+
+    /**
+     * Answers at once: a grant, or one lease or waiting request that is in the way (`Left`). Never overtakes those
+     * that wait and conflict. A refused request leaves nothing behind.
+     */
+    readonly tryAcquire: (request: LockRequest) => Effect.Effect<Either.Either<Grant, LockEntry>, StoreError>
+
+    /**
+     * Takes over a live lease by its id, from whichever client holds it: its deadline is set anew, and its revocations
+     * come to this client from now on. `None` when no such lease is live.
+     */
+    readonly restore: (id: string, ttl: Duration.Duration) => Effect.Effect<Option.Option<RestoredGrant>, StoreError>
+
+    /**
+     * Moves the deadline of a live lease to `ttl` from now and answers with the local deadline. `None` when it is not
+     * live: a refresh never creates or revives a lease.
+     */
+    readonly refresh: (id: string, ttl: Duration.Duration) => Effect.Effect<Option.Option<number>, StoreError>
+
+    /**
+     * Ends a lease, or takes a waiting request out of the queue. `false`, and nothing changed, when the id is not live.
+     */
+    readonly release: (id: string) => Effect.Effect<boolean, StoreError>
+
+    /**
+     * Turns the exclusive targets of a live lease into shared ones, in place, and lets in those who may now enter.
+     * `false` when the id is not a live lease. A shared target stays as it is.
+     */
+    readonly downgrade: (id: string) => Effect.Effect<boolean, StoreError>
+
+    /**
+     * Ends a lease by an operator's order: its holder is told (`revocations`, `broken`). `false`, and nothing changed,
+     * when the id is not a live lease.
+     */
+    readonly breakLease: (id: string) => Effect.Effect<boolean, StoreError>
+
+    /**
+     * The leases and waiting requests with a target at the path or below it, in the order of their tickets.
+     */
+    readonly inspect: (path: LockPath) => Effect.Effect<ReadonlyArray<LockEntry>, StoreError>
+
+    /**
+     * The lease or the waiting request with this id, when it is live.
+     */
+    readonly lookup: (id: string) => Effect.Effect<Option.Option<LockEntry>, StoreError>
+
+    /**
+     * The leases held by this client that were broken or that expired, from the time of subscribing on. What is
+     * missed (a lost connection) shows at the next refresh.
+     */
+    readonly revocations: Effect.Effect<Queue.Dequeue<Revocation>, never, Scope.Scope>
+  }
+>() {}

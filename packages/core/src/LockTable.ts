@@ -1,0 +1,457 @@
+/**
+ * The rules of the lock as a plain, synchronous state machine. It knows no Effect and no clock: time is an argument.
+ *
+ * It is the specification. `MemoryStore` runs it, and the tests hold every other store to it.
+ *
+ * A request that has to wait watches one *blocker*: the latest of the waiting requests before it that conflict with it,
+ * else a lease that does. So a queue is a chain, and the end of a lease or a request has to look again only at those
+ * that watched it. Nothing is missed by that: a request can become grantable only when the one it watches goes.
+ *
+ * The cost of an operation grows with the depth of the paths and with the requests it lets in, not with what else is
+ * held or waits elsewhere.
+ *
+ * @since 0.1.0
+ */
+import { DeadlineHeap } from "./internal/deadlineHeap.ts"
+import { HeldIndex, type Place, WaitIndex } from "./internal/regionIndex.ts"
+import type { Holder, LockEntry } from "./LockEntry.ts"
+import * as LockMode from "./LockMode.ts"
+import * as LockPath from "./LockPath.ts"
+
+/**
+ * A request for the table. `ttl` and `waitTtl` are in milliseconds: how long the lease lasts, and how long the request
+ * stays in the queue, unless refreshed. `waitTtl` may be `Infinity`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request {
+  readonly id: string
+  readonly targets: ReadonlyArray<LockMode.Region>
+  readonly ttl: number
+  readonly waitTtl: number
+  readonly within: ReadonlyArray<string>
+  readonly holder: Holder
+}
+
+/**
+ * What became of a request. `deadline` is in the table's time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Outcome =
+  | { readonly _tag: "Granted"; readonly token: number; readonly deadline: number }
+  | { readonly _tag: "Waiting"; readonly blocker: string }
+  | { readonly _tag: "Refused"; readonly blocker: string }
+  | { readonly _tag: "Deadlock"; readonly cycle: ReadonlyArray<string> }
+
+/**
+ * What happened to somebody else's request, or to a lease, in the course of an operation.
+ *
+ * - `Granted`: a waiting request became a lease.
+ * - `Deadlock`: a waiting request was found to be in a cycle, and has left the queue.
+ * - `Ended`: a lease expired or was broken, or a waiting request expired.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Event =
+  | { readonly _tag: "Granted"; readonly id: string; readonly token: number; readonly deadline: number }
+  | { readonly _tag: "Deadlock"; readonly id: string; readonly cycle: ReadonlyArray<string> }
+  | {
+      readonly _tag: "Ended"
+      readonly id: string
+      readonly state: LockEntry["state"]
+      readonly reason: "expired" | "broken"
+    }
+
+class Entry {
+  readonly id: string
+  readonly ticket: number
+  readonly ttl: number
+  readonly within: ReadonlyArray<string>
+  readonly holder: Holder
+  readonly arrived: number
+  targets: ReadonlyArray<LockMode.Region>
+  readonly keys: ReadonlyArray<ReadonlyArray<string>>
+  token = 0
+  granted = 0
+  deadline: number
+  heapIndex = -1
+  state: LockEntry["state"] = "waiting"
+  blocker: Entry | undefined = undefined
+  /** Those that watch this one. */
+  watchers: Set<Entry> | undefined = undefined
+  /** The waiting requests that were made inside this lease. */
+  nested: Set<Entry> | undefined = undefined
+
+  constructor(request: Request, ticket: number, now: number) {
+    this.id = request.id
+    this.ticket = ticket
+    this.ttl = request.ttl
+    this.within = request.within
+    this.holder = request.holder
+    this.targets = request.targets
+    this.keys = request.targets.map(({ path }) => (path === "" ? noKeys : path.slice(0, -1).split("/")))
+    this.arrived = now
+    this.deadline = now + request.waitTtl
+  }
+
+  place(at: number): Place<Entry> {
+    return { owner: this, keys: this.keys[at]!, subtree: LockMode.coversSubtree(this.targets[at]!.mode) }
+  }
+}
+
+const noKeys: ReadonlyArray<string> = []
+const nobody: ReadonlySet<Entry> = new Set()
+
+/**
+ * The lock table. See the module's description.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class LockTable {
+  private readonly entries = new Map<string, Entry>()
+  private readonly deadlines = new DeadlineHeap<Entry>()
+  private readonly held = { shared: new HeldIndex<Entry>(), exclusive: new HeldIndex<Entry>() }
+  private readonly waiting = { shared: new WaitIndex<Entry>(), exclusive: new WaitIndex<Entry>() }
+  private waitingCount = 0
+  private lastTicket = 0
+  private lastToken = 0
+  private events: Array<Event> = []
+
+  /** The number of leases and waiting requests. */
+  get size(): number {
+    return this.entries.size
+  }
+
+  /** The number of waiting requests. */
+  get queueLength(): number {
+    return this.waitingCount
+  }
+
+  /** The earliest deadline, when there is one. */
+  get nextDeadline(): number | undefined {
+    return this.deadlines.peek()?.deadline
+  }
+
+  /** What has happened to others since the last call, in order. */
+  takeEvents(): ReadonlyArray<Event> {
+    if (this.events.length === 0) return this.events
+    const taken = this.events
+    this.events = []
+    return taken
+  }
+
+  /**
+   * Asks for a lock, and queues for it when it is not free. Idempotent by id: a request that is known is answered with
+   * where it stands.
+   */
+  acquire(request: Request, now: number): Outcome {
+    return this.request(request, now, true)
+  }
+
+  /** Asks for a lock, and leaves nothing behind when it is not free. */
+  tryAcquire(request: Request, now: number): Outcome {
+    return this.request(request, now, false)
+  }
+
+  private request(request: Request, now: number, queue: boolean): Outcome {
+    this.expire(now)
+    const known = this.entries.get(request.id)
+    if (known !== undefined) {
+      return known.state === "held"
+        ? { _tag: "Granted", token: known.token, deadline: known.deadline }
+        : { _tag: "Waiting", blocker: known.blocker!.id }
+    }
+    const entry = new Entry(request, this.lastTicket + 1, now)
+    const blocker = this.findBlocker(entry)
+    if (blocker === undefined) {
+      this.lastTicket = entry.ticket
+      this.entries.set(entry.id, entry)
+      this.grant(entry, now)
+      return { _tag: "Granted", token: entry.token, deadline: entry.deadline }
+    }
+    if (!queue) return { _tag: "Refused", blocker: blocker.id }
+    this.lastTicket = entry.ticket
+    this.entries.set(entry.id, entry)
+    this.enqueue(entry)
+    const cycle = this.watch(entry, blocker)
+    if (cycle === undefined) return { _tag: "Waiting", blocker: blocker.id }
+    this.drop(entry)
+    return { _tag: "Deadlock", cycle }
+  }
+
+  /** Ends a lease or takes a waiting request out of the queue. `false` when the id is not live. */
+  release(id: string, now: number): boolean {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    if (entry === undefined) return false
+    this.settle(this.drop(entry), now)
+    return true
+  }
+
+  /**
+   * Moves the deadline of a lease or of a waiting request to `ttl` milliseconds from now, and says which it is.
+   * `undefined` when the id is not live: a refresh never creates or revives.
+   */
+  refresh(id: string, ttl: number, now: number): LockEntry["state"] | undefined {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    if (entry === undefined) return undefined
+    entry.deadline = now + ttl
+    this.deadlines.set(entry)
+    return entry.state
+  }
+
+  /** Turns the exclusive targets of a lease into shared ones. `false` when the id is not a live lease. */
+  downgrade(id: string, now: number): boolean {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    if (entry?.state !== "held") return false
+    this.removeFrom(this.held, entry)
+    entry.targets = entry.targets.map(({ mode, path }) => ({ mode: LockMode.downgraded(mode), path }))
+    this.addTo(this.held, entry)
+    this.settle(this.forgetWatchers(entry), now)
+    return true
+  }
+
+  /** Ends a lease by order. `false` when the id is not a live lease. */
+  breakLease(id: string, now: number): boolean {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    if (entry?.state !== "held") return false
+    this.events.push({ _tag: "Ended", id, state: "held", reason: "broken" })
+    this.settle(this.drop(entry), now)
+    return true
+  }
+
+  /** Drops all whose deadline has come, and lets in those that waited for them. */
+  expire(now: number): void {
+    if (!((this.deadlines.peek()?.deadline ?? Number.POSITIVE_INFINITY) <= now)) return
+    const watchers: Array<Entry> = []
+    for (let entry = this.deadlines.peek(); entry !== undefined && entry.deadline <= now; entry = this.deadlines.peek()) {
+      this.events.push({ _tag: "Ended", id: entry.id, state: entry.state, reason: "expired" })
+      for (const watcher of this.drop(entry)) watchers.push(watcher)
+    }
+    this.settle(watchers, now)
+  }
+
+  /** The lease or waiting request with this id. */
+  lookup(id: string, now: number): LockEntry | undefined {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    return entry === undefined ? undefined : this.describe(entry, now)
+  }
+
+  /** The regions, token and deadline of a live lease. */
+  lease(
+    id: string,
+    now: number
+  ): { readonly targets: ReadonlyArray<LockMode.Region>; readonly token: number; readonly deadline: number } | undefined {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    return entry?.state === "held" ? entry : undefined
+  }
+
+  /** The leases and waiting requests with a target at the path or below it, in the order of their tickets. */
+  inspect(path: LockPath.LockPath, now: number): ReadonlyArray<LockEntry> {
+    this.expire(now)
+    return Array.from(this.entries.values())
+      .filter(({ targets }) => targets.some((target) => LockPath.isWithin(target.path, path)))
+      .sort((a, b) => a.ticket - b.ticket)
+      .map((entry) => this.describe(entry, now))
+  }
+
+  private describe(entry: Entry, now: number): LockEntry {
+    const since = entry.state === "held" ? entry.granted : entry.arrived
+    return {
+      ...entry.holder,
+      id: entry.id,
+      state: entry.state,
+      targets: entry.targets.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) })),
+      ticket: entry.ticket,
+      token: entry.state === "held" ? entry.token : undefined,
+      since,
+      age: now - since,
+      timeLeft: entry.deadline === Number.POSITIVE_INFINITY ? undefined : entry.deadline - now,
+      blockedBy: entry.blocker?.id,
+      within: entry.within
+    }
+  }
+
+  // -- The grant rule
+
+  /**
+   * What keeps the request from being granted: (b) the latest waiting request with a smaller ticket that conflicts
+   * with it, unless it is nested; else (a) a lease that conflicts and does not enclose it.
+   */
+  private findBlocker(entry: Entry): Entry | undefined {
+    const nested = entry.within.length > 0
+    if (!nested && this.waitingCount > 0) {
+      const earlier = this.findEarlier(entry)
+      if (earlier !== undefined) return earlier
+    }
+    const waived = nested ? this.enclosing(entry) : nobody
+    for (let i = 0; i < entry.targets.length; i++) {
+      const { mode } = entry.targets[i]!
+      const keys = entry.keys[i]!
+      const subtree = LockMode.coversSubtree(mode)
+      const found =
+        this.held.exclusive.find(keys, subtree, waived) ??
+        (LockMode.isExclusive(mode) ? this.held.shared.find(keys, subtree, waived) : undefined)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  private findEarlier(entry: Entry): Entry | undefined {
+    let last: Entry | undefined
+    for (let i = 0; i < entry.targets.length; i++) {
+      const { mode } = entry.targets[i]!
+      const keys = entry.keys[i]!
+      const subtree = LockMode.coversSubtree(mode)
+      const exclusive = this.waiting.exclusive.lastBefore(keys, subtree, entry.ticket)
+      if (exclusive !== undefined && (last === undefined || exclusive.ticket > last.ticket)) last = exclusive
+      if (!LockMode.isExclusive(mode)) continue
+      const shared = this.waiting.shared.lastBefore(keys, subtree, entry.ticket)
+      if (shared !== undefined && (last === undefined || shared.ticket > last.ticket)) last = shared
+    }
+    return last
+  }
+
+  private enclosing(entry: Entry): ReadonlySet<Entry> {
+    const enclosing = new Set<Entry>()
+    for (const id of entry.within) {
+      const lease = this.entries.get(id)
+      if (lease !== undefined) enclosing.add(lease)
+    }
+    return enclosing
+  }
+
+  /** Looks again at those whose blocker went or changed, in ticket order, and grants what can be granted. */
+  private settle(watchers: ReadonlyArray<Entry>, now: number): void {
+    const queue = watchers.filter((entry) => entry.state === "waiting" && this.entries.get(entry.id) === entry)
+    queue.sort((a, b) => a.ticket - b.ticket)
+    for (let at = 0; at < queue.length; at++) {
+      const entry = queue[at]!
+      const blocker = this.findBlocker(entry)
+      if (blocker === undefined) {
+        this.dequeue(entry)
+        this.grant(entry, now)
+        this.events.push({ _tag: "Granted", id: entry.id, token: entry.token, deadline: entry.deadline })
+        continue
+      }
+      const cycle = this.watch(entry, blocker)
+      if (cycle === undefined) continue
+      this.events.push({ _tag: "Deadlock", id: entry.id, cycle })
+      // Whoever watched it came later, so the order of the rest is all there is to keep.
+      const freed = this.drop(entry)
+      if (freed.length === 0) continue
+      const rest = queue.splice(at + 1).concat(freed).sort((a, b) => a.ticket - b.ticket)
+      for (const later of rest) queue.push(later)
+    }
+  }
+
+  // -- Deadlock
+
+  /**
+   * Sets what a waiting request watches. Answers with the cycle that this closes, if it does, the request first.
+   *
+   * A cycle can only run through nested requests: a waiter points at its blocker, a lease points at the requests that
+   * wait inside it, and a nested request never watches a waiting one (it does not queue). So the walk from a blocker
+   * goes lease - nested request - lease, and sees nothing of the ordinary queue.
+   */
+  private watch(entry: Entry, blocker: Entry): ReadonlyArray<string> | undefined {
+    entry.blocker = blocker
+    blocker.watchers ??= new Set()
+    blocker.watchers.add(entry)
+    if (entry.within.length === 0) return undefined
+    const path = this.pathTo(entry, blocker, new Set())
+    return path === undefined ? undefined : [entry.id, ...path]
+  }
+
+  /** The ids from a lease to a lease that encloses the entry, over what waits in each. */
+  private pathTo(entry: Entry, lease: Entry, seen: Set<Entry>): ReadonlyArray<string> | undefined {
+    if (lease.nested === undefined || seen.has(lease)) return undefined
+    if (lease.nested.has(entry)) return [lease.id]
+    seen.add(lease)
+    for (const inside of lease.nested) {
+      if (inside.blocker === undefined) continue
+      const rest = this.pathTo(entry, inside.blocker, seen)
+      if (rest !== undefined) return [lease.id, inside.id, ...rest]
+    }
+    return undefined
+  }
+
+  // -- Bookkeeping
+
+  private grant(entry: Entry, now: number): void {
+    // Tokens follow the clock, so that they go on rising after the table was lost, and never fall when it is set back.
+    this.lastToken = Math.max(this.lastToken + 1, Math.floor(now * 1000))
+    entry.token = this.lastToken
+    entry.state = "held"
+    entry.granted = now
+    entry.deadline = now + entry.ttl
+    this.deadlines.set(entry)
+    this.addTo(this.held, entry)
+  }
+
+  private enqueue(entry: Entry): void {
+    this.waitingCount++
+    this.deadlines.set(entry)
+    this.addTo(this.waiting, entry)
+    for (const lease of this.enclosing(entry)) {
+      lease.nested ??= new Set()
+      lease.nested.add(entry)
+    }
+  }
+
+  private dequeue(entry: Entry): void {
+    this.waitingCount--
+    this.removeFrom(this.waiting, entry)
+    for (const lease of this.enclosing(entry)) lease.nested?.delete(entry)
+    entry.blocker?.watchers?.delete(entry)
+    entry.blocker = undefined
+  }
+
+  /** Takes an entry out of the table, and answers with those that watched it. */
+  private drop(entry: Entry): ReadonlyArray<Entry> {
+    if (entry.state === "held") this.removeFrom(this.held, entry)
+    else this.dequeue(entry)
+    this.deadlines.delete(entry)
+    this.entries.delete(entry.id)
+    return this.forgetWatchers(entry)
+  }
+
+  private forgetWatchers(entry: Entry): ReadonlyArray<Entry> {
+    if (entry.watchers === undefined) return none
+    const watchers = Array.from(entry.watchers)
+    entry.watchers = undefined
+    for (const watcher of watchers) watcher.blocker = undefined
+    return watchers
+  }
+
+  private addTo(index: Index, entry: Entry): void {
+    for (let i = 0; i < entry.targets.length; i++) {
+      const access = LockMode.isExclusive(entry.targets[i]!.mode) ? index.exclusive : index.shared
+      access.add(entry.place(i))
+    }
+  }
+
+  private removeFrom(index: Index, entry: Entry): void {
+    for (let i = 0; i < entry.targets.length; i++) {
+      const access = LockMode.isExclusive(entry.targets[i]!.mode) ? index.exclusive : index.shared
+      access.remove(entry.place(i))
+    }
+  }
+}
+
+const none: ReadonlyArray<Entry> = []
+
+interface Index {
+  readonly shared: HeldIndex<Entry> | WaitIndex<Entry>
+  readonly exclusive: HeldIndex<Entry> | WaitIndex<Entry>
+}

@@ -1,0 +1,228 @@
+/**
+ * The embedded store: a lock table for the fibers of one process.
+ *
+ * It runs on the `Clock` it was built with, so that `TestClock` drives it: expiry and order are deterministic.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import { unsafeNow } from "./internal/monotonic.ts"
+import { Deadlock, StoreError } from "./LockError.ts"
+import type { Region } from "./LockMode.ts"
+import * as LockPath from "./LockPath.ts"
+import { type Grant, type LockRequest, LockStore, type Revocation } from "./LockStore.ts"
+import { LockTable } from "./LockTable.ts"
+import type { Target } from "./Target.ts"
+
+/**
+ * - `namespace`: a name for the set of locks; every store that is built has a set of its own. Default `"default"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly namespace?: string | undefined
+}
+
+interface Waiter {
+  readonly targets: ReadonlyArray<Target>
+  readonly resume: (exit: Exit.Exit<Grant, Deadlock | StoreError>) => void
+}
+
+const display = (regions: ReadonlyArray<Region>): ReadonlyArray<Target> =>
+  regions.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
+
+/**
+ * Makes a store. When its scope closes, those who wait fail with `StoreError`, and so does every later call.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options?: Options): Effect.Effect<LockStore["Type"], never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Effect.clock
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    const revocations = yield* PubSub.unbounded<Revocation>()
+    const table = new LockTable()
+    const waiters = new Map<string, Waiter>()
+    let closed = false
+
+    const now = () => unsafeNow(clock)
+
+    // While requests wait, a fiber sleeps until the earliest deadline, to let in those who waited for it.
+    let sweeper: Fiber.RuntimeFiber<void> | undefined
+    let sweepAt = Number.POSITIVE_INFINITY
+    const stopSweeper = () => {
+      sweeper?.unsafeInterruptAsFork(sweeper.id())
+      sweeper = undefined
+      sweepAt = Number.POSITIVE_INFINITY
+    }
+    const sweep: Effect.Effect<void> = Effect.suspend(() => {
+      const wait = sweepAt - now()
+      if (wait > 0) return Effect.zipRight(clock.sleep(Duration.millis(Math.ceil(wait))), sweep)
+      sweeper = undefined
+      sweepAt = Number.POSITIVE_INFINITY
+      table.expire(now())
+      publish()
+      return Effect.void
+    })
+    const armSweeper = () => {
+      const next = table.queueLength === 0 ? undefined : table.nextDeadline
+      if (next === undefined) return sweeper === undefined ? undefined : stopSweeper()
+      if (next >= sweepAt) return
+      stopSweeper()
+      sweepAt = next
+      sweeper = runFork(sweep)
+    }
+
+    const settle = (id: string, result: (waiter: Waiter) => Exit.Exit<Grant, Deadlock | StoreError>) => {
+      const waiter = waiters.get(id)
+      if (waiter === undefined) return
+      waiters.delete(id)
+      waiter.resume(result(waiter))
+    }
+
+    /** Tells the others what the last operation did to them. Follows every operation. */
+    const publish = () => {
+      for (const event of table.takeEvents()) {
+        switch (event._tag) {
+          case "Granted":
+            settle(event.id, () => Exit.succeed({ token: event.token, deadline: event.deadline }))
+            break
+          case "Deadlock":
+            settle(event.id, ({ targets }) => Exit.fail(new Deadlock({ targets, cycle: event.cycle })))
+            break
+          case "Ended":
+            revocations.unsafeOffer({ id: event.id, reason: event.reason })
+            break
+        }
+      }
+      if (sweeper !== undefined || table.queueLength > 0) armSweeper()
+    }
+
+    const failClosed = new StoreError({ operation: "answer", reason: "it is closed" })
+
+    const operation = <A>(run: (now: number) => A): Effect.Effect<A, StoreError> =>
+      Effect.suspend(() => {
+        if (closed) return Effect.fail(failClosed)
+        const result = run(now())
+        publish()
+        return Effect.succeed(result)
+      })
+
+    const toTable = (request: LockRequest) => ({
+      id: request.id,
+      targets: request.targets,
+      ttl: Duration.toMillis(request.ttl),
+      // A fiber of this process cannot vanish from the queue without being interrupted.
+      waitTtl: Number.POSITIVE_INFINITY,
+      within: request.within,
+      holder: request.holder
+    })
+
+    // Queues in the registration itself, so that no interruption can come between the queue and the clean-up.
+    const wait = (request: LockRequest): Effect.Effect<Grant, Deadlock | StoreError> =>
+      Effect.async((resume) => {
+        if (closed) return resume(Effect.fail(failClosed))
+        const outcome = table.acquire(toTable(request), now())
+        const targets = display(request.targets)
+        if (outcome._tag === "Waiting") waiters.set(request.id, { targets, resume })
+        else if (outcome._tag === "Granted") resume(Exit.succeed(outcome))
+        else if (outcome._tag === "Deadlock") resume(Exit.fail(new Deadlock({ targets, cycle: outcome.cycle })))
+        publish()
+        return Effect.sync(() => {
+          waiters.delete(request.id)
+          table.release(request.id, now())
+          publish()
+        })
+      })
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        closed = true
+        stopSweeper()
+        for (const id of Array.from(waiters.keys())) settle(id, () => Exit.fail(failClosed))
+      })
+    )
+
+    return LockStore.of({
+      namespace: options?.namespace ?? "default",
+      acquire: (request) =>
+        Effect.suspend(() => {
+          if (closed) return Effect.fail(failClosed)
+          const outcome = table.tryAcquire(toTable(request), now())
+          publish()
+          return outcome._tag === "Granted" ? Effect.succeed(outcome) : wait(request)
+        }),
+      tryAcquire: (request) =>
+        operation((now) => {
+          const outcome = table.tryAcquire(toTable(request), now)
+          return outcome._tag === "Refused" || outcome._tag === "Waiting"
+            ? Either.left(table.lookup(outcome.blocker, now)!)
+            : Either.right(outcome as Grant)
+        }),
+      restore: (id, ttl) =>
+        operation((now) => {
+          const lease = table.lease(id, now)
+          if (lease === undefined) return Option.none()
+          table.refresh(id, Duration.toMillis(ttl), now)
+          return Option.some({
+            token: lease.token,
+            deadline: lease.deadline,
+            targets: lease.targets as LockRequest["targets"]
+          })
+        }),
+      refresh: (id, ttl) =>
+        operation((now) =>
+          table.refresh(id, Duration.toMillis(ttl), now) === "held"
+            ? Option.some(now + Duration.toMillis(ttl))
+            : Option.none()
+        ),
+      release: (id) => operation((now) => table.release(id, now)),
+      downgrade: (id) => operation((now) => table.downgrade(id, now)),
+      breakLease: (id) => operation((now) => table.breakLease(id, now)),
+      inspect: (path) => operation((now) => table.inspect(path, now)),
+      lookup: (id) => operation((now) => Option.fromNullable(table.lookup(id, now))),
+      revocations: PubSub.subscribe(revocations)
+    })
+  })
+
+/**
+ * The embedded store as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWith = (options?: Options): Layer.Layer<LockStore> => Layer.scoped(LockStore, make(options))
+
+/**
+ * The embedded store with its defaults.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<LockStore> = layerWith()
+
+/**
+ * The embedded store, its namespace read from `HILOK_NAMESPACE`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig: Layer.Layer<LockStore, ConfigError.ConfigError> = Layer.scoped(
+  LockStore,
+  Effect.flatMap(Config.withDefault(Config.nonEmptyString("HILOK_NAMESPACE"), "default"), (namespace) =>
+    make({ namespace })
+  )
+)

@@ -1,0 +1,16 @@
+/**
+ * Hierarchical, distributed read-write locks for Effect.
+ *
+ * @since 0.1.0
+ */
+export * as HierarchicalLock from "./HierarchicalLock.ts"
+export * as Lease from "./Lease.ts"
+export * as LockEntry from "./LockEntry.ts"
+export * as LockError from "./LockError.ts"
+export * as LockMode from "./LockMode.ts"
+export * as LockOptions from "./LockOptions.ts"
+export * as LockPath from "./LockPath.ts"
+export * as LockStore from "./LockStore.ts"
+export * as LockTable from "./LockTable.ts"
+export * as MemoryStore from "./MemoryStore.ts"
+export * as Target from "./Target.ts"

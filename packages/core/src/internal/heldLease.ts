@@ -1,0 +1,177 @@
+/**
+ * One lease as the service that acquired it keeps it: its local deadline, its refresh loop, its loss.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import { LockLost, type StoreError } from "../LockError.ts"
+import type { Region } from "../LockMode.ts"
+import type { Settings } from "../LockOptions.ts"
+import type { Grant, LockStore } from "../LockStore.ts"
+import type { Target } from "../Target.ts"
+import * as metrics from "./metrics.ts"
+import { unsafeNow } from "./monotonic.ts"
+
+/** What a lease needs of its service. */
+export interface Keeper {
+  readonly store: LockStore["Type"]
+  readonly clock: Clock.Clock
+  /** When the service began: refreshes fall on a grid from here, so that those of many leases coincide. */
+  readonly epoch: number
+}
+
+export class HeldLease {
+  readonly id: string
+  readonly service: Keeper
+  regions: ReadonlyArray<Region>
+  targets: ReadonlyArray<Target>
+  readonly ttl: number
+  readonly refreshInterval: number
+  private readonly maxHold: number
+  token = 0
+  /** On the monotonic clock, in milliseconds: from here on another may hold the lock. */
+  deadline = Number.NEGATIVE_INFINITY
+  lost: LockLost | undefined = undefined
+  /** Set by whoever has work that must stop when the lease is lost. */
+  onLost: (() => void) | undefined = undefined
+  private grantedAt = 0
+  private mustEnd = Number.POSITIVE_INFINITY
+  private state: "pending" | "held" | "ended" = "pending"
+  private listeners: Set<(lost: LockLost) => void> | undefined = undefined
+
+  constructor(
+    service: Keeper,
+    id: string,
+    regions: ReadonlyArray<Region>,
+    targets: ReadonlyArray<Target>,
+    settings: Settings
+  ) {
+    this.service = service
+    this.id = id
+    this.regions = regions
+    this.targets = targets
+    this.ttl = Math.min(settings.ttl, settings.maxHold)
+    this.refreshInterval = settings.refreshInterval
+    this.maxHold = settings.maxHold
+  }
+
+  /** Held, and not known to be lost. */
+  get isLive(): boolean {
+    return this.state === "held"
+  }
+
+  private get now(): number {
+    return unsafeNow(this.service.clock)
+  }
+
+  begin(grant: Grant): void {
+    this.state = "held"
+    this.token = grant.token
+    this.grantedAt = this.now
+    this.mustEnd = this.grantedAt + this.maxHold
+    this.deadline = Math.min(grant.deadline, this.mustEnd)
+  }
+
+  /** Ends it without a loss. `false` when it was not held any more. */
+  end(): boolean {
+    if (this.state !== "held") return false
+    this.state = "ended"
+    metrics.ended(this.now - this.grantedAt)
+    return true
+  }
+
+  /** Ends it by loss, and stops the work that is done under it. */
+  lose(reason: LockLost["reason"]): void {
+    if (!this.end()) return
+    metrics.countLost()
+    this.lost = new LockLost({ id: this.id, targets: this.targets, reason })
+    this.onLost?.()
+    for (const listener of this.listeners ?? []) listener(this.lost)
+    this.listeners = undefined
+  }
+
+  /** Loses it if its local deadline has passed; answers whether it is still live. */
+  isLiveNow(): boolean {
+    if (this.isLive && this.now >= this.deadline) this.lose("expired")
+    return this.isLive
+  }
+
+  /** Fails when the lease is lost, and never otherwise. */
+  awaitLoss(): Effect.Effect<never, LockLost> {
+    return Effect.async((resume) => {
+      if (this.lost !== undefined) return resume(Exit.fail(this.lost))
+      const listener = (lost: LockLost) => resume(Exit.fail(lost))
+      this.listeners ??= new Set()
+      this.listeners.add(listener)
+      return Effect.sync(() => this.listeners?.delete(listener))
+    })
+  }
+
+  /** The error of a lease that turned out not to be live. */
+  get gone(): LockLost {
+    return this.lost ?? new LockLost({ id: this.id, targets: this.targets, reason: "expired" })
+  }
+
+  /** Refreshes once; answers whether the lease is live. */
+  refresh(ttl = this.ttl): Effect.Effect<boolean, StoreError> {
+    return Effect.suspend(() => {
+      const left = Math.min(ttl, this.mustEnd - this.now)
+      return Effect.map(this.service.store.refresh(this.id, Duration.millis(left)), (deadline) => {
+        if (Option.isNone(deadline)) this.lose("expired")
+        else this.deadline = Math.min(deadline.value, this.mustEnd)
+        return this.isLive
+      })
+    })
+  }
+
+  private sleepUntil(time: number): Effect.Effect<void> {
+    return this.service.clock.sleep(Duration.millis(Math.max(0, Math.ceil(time - this.now))))
+  }
+
+  /** The point of the service's grid at or before one refresh interval from now. */
+  private nextRefresh(): number {
+    const step = this.refreshInterval / refreshSlots
+    const { epoch } = this.service
+    return epoch + Math.floor((this.now + this.refreshInterval - epoch) / step) * step
+  }
+
+  /**
+   * Refreshes the lease until it ends, one way or another. A refresh that fails is tried again, at shorter intervals,
+   * until the local deadline: only that is the loss.
+   */
+  keepAlive(): Effect.Effect<void> {
+    return Effect.suspend(() => this.keepFrom(this.nextRefresh(), false))
+  }
+
+  private keepFrom(next: number, failing: boolean): Effect.Effect<void> {
+    if (!this.isLive) return Effect.void
+    const now = this.now
+    if (now >= this.deadline) {
+      this.lose(failing ? "unreachable" : "expired")
+      return Effect.void
+    }
+    const wake = Math.min(next, this.deadline)
+    if (now < wake) return Effect.flatMap(this.sleepUntil(wake), () => this.keepFrom(next, failing))
+    // A store that does not answer must not keep the loss from being noticed.
+    const attempt = Effect.disconnect(Effect.exit(this.refresh()))
+    const giveUp = Effect.asVoid(this.sleepUntil(this.deadline))
+    return Effect.flatMap(Effect.raceFirst(attempt, giveUp), (exit) =>
+      exit?._tag === "Success"
+        ? this.keepFrom(this.nextRefresh(), false)
+        : this.keepFrom(this.now + this.refreshInterval / retriesPerInterval, true)
+    )
+  }
+
+  /** For a lease that nobody refreshes here: loses it when its deadline passes without a refresh by hand. */
+  watchDeadline(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.isLiveNow() ? Effect.flatMap(this.sleepUntil(this.deadline), () => this.watchDeadline()) : Effect.void
+    )
+  }
+}
+
+/** How many times within an interval refreshes can fall due. More: smoother load, but fewer of them coincide. */
+const refreshSlots = 8
+const retriesPerInterval = 4
