@@ -1,0 +1,39 @@
+--[[
+Shows the leases and waiting requests with a target at a path or below it, a page at a time.
+
+KEYS, ARGV[1..3]: see include/state.lua
+ARGV[4]    path
+ARGV[5]    where to go on: the number of the kind of member, 1 at the start
+ARGV[6]    and the member of the index to go on behind, or the empty string
+Returns    {now, more, events, the two to go on with (0 and the empty string at the end), requests (see
+           include/describe.lua)...}. A request may show once for each of its targets.
+]]
+--@include state
+--@include rules
+--@include describe
+sweep()
+save()
+local reply = answer()
+local page, shown = 250, {}
+local kinds, behind = { 'hr', 'hw', 'qr', 'qw' }, ARGV[6]
+reply[4], reply[5] = 0, ''
+for i = tonumber(ARGV[5]), #kinds do
+  local prefix = kinds[i] .. ARGV[4]
+  local from = behind == '' and '[' .. prefix or '(' .. behind
+  local members = call('ZRANGEBYLEX', index_key, from, '(' .. prefix .. '\255', 'LIMIT', 0, page)
+  for j = 1, #members do
+    local id = id_of(members[j])
+    -- A waiting region stands under the nodes above it, too.
+    if string.match(members[j], '^.*/(.)') ~= 'b' and not shown[id] then
+      shown[id] = true
+      reply[#reply + 1] = describe(id, record_of(id))
+    end
+  end
+  page = page - #members
+  behind = ''
+  if page == 0 then
+    reply[4], reply[5] = i, members[#members]
+    break
+  end
+end
+return reply

@@ -1,0 +1,86 @@
+/**
+ * Between what the core knows and what the scripts take and answer.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { type LockEntry, LockMode, LockPath, type LockStore } from "@hilok/core"
+
+const letters: Record<LockMode.LockMode, string> = { read: "R", write: "W", readNode: "r", writeNode: "w" }
+const modes = new Map(LockMode.all.map((mode) => [letters[mode], mode]))
+
+export const encodeTarget = ({ mode, path }: LockMode.Region): string => letters[mode] + path
+
+/** A reply of the server that no script of ours gives. */
+export class UnknownReply extends Error {
+  constructor(what: string) {
+    super(`the server's reply is not one of this store's scripts: ${what}`)
+    this.name = "UnknownReply"
+  }
+}
+
+export const decodeTarget = (text: unknown): LockMode.Region => {
+  const mode = typeof text === "string" ? modes.get(text.slice(0, 1)) : undefined
+  if (mode === undefined) throw new UnknownReply("a target without a mode")
+  return { mode, path: (text as string).slice(1) as LockPath.LockPath }
+}
+
+export const decodeTargets = (texts: ReadonlyArray<unknown>): NonEmptyReadonlyArray<LockMode.Region> => {
+  if (texts.length === 0) throw new UnknownReply("a lease without targets")
+  return texts.map(decodeTarget) as unknown as NonEmptyReadonlyArray<LockMode.Region>
+}
+
+export const number = (value: unknown): number =>
+  typeof value === "number" ? value : unknown(`${typeof value} where a number was due`)
+
+export const text = (value: unknown): string =>
+  typeof value === "string" ? value : unknown(`${typeof value} where a text was due`)
+
+export const list = (value: unknown): ReadonlyArray<unknown> =>
+  Array.isArray(value) ? value : unknown(`${typeof value} where a list was due`)
+
+const unknown = (what: string): never => {
+  throw new UnknownReply(what)
+}
+
+export const displayTargets = (regions: ReadonlyArray<LockMode.Region>): LockEntry.LockEntry["targets"] =>
+  regions.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
+
+// The holder travels as JSON, with short names: it is kept once for each lease.
+const Holder = Schema.parseJson(
+  Schema.Struct({
+    l: Schema.optional(Schema.String),
+    r: Schema.optional(Schema.String),
+    h: Schema.optional(Schema.String),
+    p: Schema.optional(Schema.Number)
+  })
+)
+
+export const encodeHolder = ({ label, reason, host, pid }: LockStore.LockRequest["holder"]): string =>
+  JSON.stringify({ l: label, r: reason, h: host, p: pid })
+
+const decodeHolder = (json: string): LockStore.LockRequest["holder"] => {
+  const found = Option.getOrUndefined(Schema.decodeOption(Holder)(json))
+  return { label: found?.l, reason: found?.r, host: found?.h, pid: found?.p }
+}
+
+/** What `include/describe.lua` answers, at the given time of the server (microseconds). */
+export const decodeEntry = (reply: unknown, now: number): LockEntry.LockEntry => {
+  const [id, state, ticket, token, since, deadline, blocker, holder, count, ...rest] = list(reply)
+  const targets = rest.slice(0, number(count)).map(decodeTarget)
+  const held = state === "h"
+  return {
+    ...decodeHolder(text(holder)),
+    id: text(id),
+    state: held ? "held" : "waiting",
+    targets: displayTargets(targets),
+    ticket: number(ticket),
+    token: held ? number(token) : undefined,
+    since: number(since) / 1000,
+    age: (now - number(since)) / 1000,
+    timeLeft: (number(deadline) - now) / 1000,
+    blockedBy: Predicate.isString(blocker) && blocker !== "" ? blocker : undefined,
+    within: rest.slice(number(count)).map(text)
+  }
+}

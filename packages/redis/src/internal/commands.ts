@@ -1,0 +1,176 @@
+/**
+ * Sends scripts to the server: with a time limit, with what ties a late command's hands, and with the two clocks.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { LockError } from "@hilok/core"
+import * as codec from "./codec.ts"
+import * as failure from "./failure.ts"
+import type * as Keys from "./keys.ts"
+import * as Script from "./script.ts"
+
+/** The runtime that the store was built with. */
+export interface Host {
+  /** The monotonic clock, in milliseconds. */
+  readonly now: () => number
+  /** Runs an effect in the background, and gives a way to end it. */
+  readonly fork: (effect: Effect.Effect<void>) => () => void
+}
+
+export const sleep = (millis: number): Effect.Effect<void> => Effect.sleep(Duration.millis(Math.max(0, Math.ceil(millis))))
+
+/** What a script answered. */
+export interface Reply {
+  /** When the command was sent and when it was answered, on the monotonic clock (milliseconds). */
+  readonly sentAt: number
+  readonly receivedAt: number
+  /** The time of the server while the script ran (microseconds). */
+  readonly serverTime: number
+  /** What comes behind the beginning that all answers share. */
+  readonly values: ReadonlyArray<unknown>
+}
+
+/** The latest local time at which the server can have had the given time, less what the reply took: never too late. */
+export const localDeadline = (reply: Pick<Reply, "sentAt" | "serverTime">, deadline: number): number =>
+  reply.sentAt + (deadline - reply.serverTime) / 1000
+
+type Done = (result: Reply | LockError.StoreError) => void
+
+interface Flight {
+  readonly script: Script.Script
+  readonly sentAt: number
+  readonly settle: Done
+}
+
+export interface Listener {
+  /** What happened to this client's requests in the course of a script of its own. */
+  readonly onEvents: (events: string) => void
+  /** The server has more to look at than one script may. */
+  readonly onMore: () => void
+}
+
+/** How often a command is sent again when the server's clock was set, so that it took it for late. */
+const lateRetries = 2
+
+export class Commands {
+  private readonly flights = new Set<Flight>()
+  private watching = false
+  private closed = false
+  /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
+  private ahead: number | undefined = undefined
+  private readonly client: Script.Evaluator
+  private readonly keys: Keys.Keys
+  private readonly id: string
+  private readonly timeout: number
+  private readonly host: Host
+  private readonly listener: Listener
+
+  constructor(
+    client: Script.Evaluator,
+    keys: Keys.Keys,
+    id: string,
+    timeout: number,
+    host: Host,
+    listener: Listener
+  ) {
+    this.client = client
+    this.keys = keys
+    this.id = id
+    this.timeout = timeout
+    this.host = host
+    this.listener = listener
+  }
+
+  /** Sends a script. `done` is called once: with the answer, or with what went wrong. */
+  send(script: Script.Script, args: ReadonlyArray<Script.Argument>, done: Done, retries = lateRetries): void {
+    if (this.closed) return done(failure.closed(script.verb))
+    const sentAt = this.host.now()
+    const flight: Flight = {
+      script,
+      sentAt,
+      settle: (result) => {
+        if (this.flights.delete(flight)) done(result)
+      }
+    }
+    this.flights.add(flight)
+    this.watch()
+    // By this time the command has been given up here, so it must not do anything there.
+    const late =
+      this.ahead === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil((sentAt + this.timeout) * 1000 + this.ahead)
+    Script.run(
+      this.client,
+      script,
+      this.keys,
+      [this.id, this.keys.channels, late, ...args],
+      (reply) => {
+        const receivedAt = this.host.now()
+        try {
+          const [time, more, events, ...values] = codec.list(reply)
+          const serverTime = codec.number(time)
+          this.ahead = serverTime - receivedAt * 1000
+          if (more === -1) {
+            // The server's clock was set, or the command did come late.
+            if (!this.flights.delete(flight)) return
+            if (retries > 0) return this.send(script, args, done, retries - 1)
+            return done(failure.timedOut(script.verb, this.timeout))
+          }
+          if (events !== "") this.listener.onEvents(codec.text(events))
+          flight.settle({ sentAt, receivedAt, serverTime, values })
+          if (more === 1) this.listener.onMore()
+        } catch (error) {
+          if (!(error instanceof codec.UnknownReply)) throw error
+          flight.settle(failure.fromError(script.verb, error))
+        }
+      },
+      (error) => flight.settle(failure.fromError(script.verb, error))
+    )
+  }
+
+  /** The same as an effect. Interrupted, it no longer waits for the answer. */
+  run<A>(
+    script: Script.Script,
+    args: ReadonlyArray<Script.Argument>,
+    decode: (reply: Reply) => A
+  ): Effect.Effect<A, LockError.StoreError> {
+    return Effect.flatMap(
+      Effect.async<Reply, LockError.StoreError>((resume) =>
+        this.send(script, args, (result) =>
+          resume("values" in result ? Effect.succeed(result) : Effect.fail(result))
+        )
+      ),
+      (reply) =>
+        Effect.try({ try: () => decode(reply), catch: (error) => failure.fromError(script.verb, error) })
+    )
+  }
+
+  /** Waits until all that was sent is answered or given up. */
+  get idle(): Effect.Effect<void> {
+    return Effect.suspend(() => (this.flights.size === 0 ? Effect.void : Effect.zipRight(sleep(1), this.idle)))
+  }
+
+  close(): void {
+    this.closed = true
+    for (const flight of Array.from(this.flights)) flight.settle(failure.closed(flight.script.verb))
+  }
+
+  // One fiber looks after the time limits of all commands, and only while there are any.
+  private watch(): void {
+    if (this.watching) return
+    this.watching = true
+    this.host.fork(this.expire)
+  }
+
+  private readonly expire: Effect.Effect<void> = Effect.suspend(() => {
+    const limit = this.host.now() - this.timeout
+    for (const flight of this.flights) {
+      if (flight.sentAt > limit) break
+      flight.settle(failure.timedOut(flight.script.verb, this.timeout))
+    }
+    const oldest = this.flights.values().next().value
+    if (oldest === undefined) {
+      this.watching = false
+      return Effect.void
+    }
+    return Effect.zipRight(sleep(oldest.sentAt - limit + 1), this.expire)
+  })
+}

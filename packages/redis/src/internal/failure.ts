@@ -1,0 +1,49 @@
+/**
+ * What went wrong, in words, without what must not be shown: the errors of ioredis carry the command and its
+ * arguments, a password among them.
+ */
+import { LockError } from "@hilok/core"
+
+const advice: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^WRONGPASS|^NOAUTH|^ERR invalid password/, "the server refuses the user or the password"],
+  [/^NOPERM/, "the user may not run the store's commands (it needs EVAL, EVALSHA, PUBLISH and SUBSCRIBE on its keys)"],
+  [/^WRONGTYPE/, "a key of the lock table holds something else: choose another key prefix or namespace"],
+  [/^(?:OOM|-?OOM)|OOM command not allowed/, "the server is out of memory"],
+  [/^LOADING/, "the server is loading its data"],
+  [/^READONLY|read only replica/i, "the server is a read-only replica"],
+  [/^MISCONF/, "the server cannot save its data and refuses writes"],
+  [/^BUSY/, "the server is busy with a script"],
+  [/^CLUSTERDOWN|^MOVED|^ASK/, "the server is part of a cluster: connect with a cluster client"],
+  [/ECONNREFUSED/, "nothing listens at the address"],
+  [/ENOTFOUND|EAI_AGAIN/, "the host name is not known"],
+  [/ETIMEDOUT|connect timeout/i, "the server did not answer in time"],
+  [/Connection is closed|ECONNRESET|EPIPE|max retries per request|Stream isn't writeable/i, "the connection is closed"]
+]
+
+const describe = (message: string): string => {
+  const known = advice.find(([pattern]) => pattern.test(message))
+  return known === undefined ? message : `${known[1]} (${message})`
+}
+
+/** An error without the command that it came from. */
+const bare = (error: unknown): Error => {
+  const clean = new Error(error instanceof Error ? error.message : "unknown error")
+  clean.name = error instanceof Error ? error.name : "Error"
+  return clean
+}
+
+const messageOf = (error: unknown): string => {
+  if (error instanceof AggregateError && error.errors[0] instanceof Error) return error.errors[0].message
+  return error instanceof Error ? error.message : String(error)
+}
+
+export const fromError = (operation: string, error: unknown): LockError.StoreError =>
+  error instanceof LockError.StoreError
+    ? error
+    : new LockError.StoreError({ operation, reason: describe(messageOf(error)), cause: bare(error) })
+
+export const timedOut = (operation: string, millis: number): LockError.StoreError =>
+  new LockError.StoreError({ operation, reason: `the server did not answer within ${millis} ms` })
+
+export const closed = (operation: string): LockError.StoreError =>
+  new LockError.StoreError({ operation, reason: "it is closed" })

@@ -1,0 +1,305 @@
+/**
+ * The requests of this client on their way: asked for, waiting, given up.
+ *
+ * The server queues and grants; a grant comes as a message. Messages are hints: a waiting request is also looked at
+ * when it says that it still waits (three times per ttl), when the deadline of what blocks it passes, and when a
+ * connection is made anew. One that the server has forgotten is asked for again.
+ */
+import { type LockEntry, LockError, type LockStore } from "@hilok/core"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import { Batch } from "./batch.ts"
+import * as codec from "./codec.ts"
+import { type Commands, type Host, localDeadline, type Reply, sleep } from "./commands.ts"
+import * as failure from "./failure.ts"
+import * as Script from "./script.ts"
+
+type Answer = Either.Either<LockStore.Grant, LockEntry.LockEntry>
+type Result = Exit.Exit<Answer, LockError.Deadlock | LockError.StoreError>
+
+/** One request. It is `queued` here, `sent` to the server, `waiting` there, or `settled`. */
+export class Request {
+  readonly request: LockStore.LockRequest
+  /** Wait in the server's queue, or be refused. */
+  readonly queue: boolean
+  readonly ttl: number
+  readonly resume: (result: Result) => void
+  state: "queued" | "sent" | "waiting" | "settled" = "queued"
+  /** Called when the request is gone from the server, after its caller gave it up. */
+  abandoned: (() => void) | undefined = undefined
+  /** What a message said before the answer to the command came. */
+  early: ReadonlyArray<string> | undefined = undefined
+  /** The last answer about it. */
+  seen: Pick<Reply, "sentAt" | "serverTime"> = { sentAt: 0, serverTime: 0 }
+  lookAt = Number.POSITIVE_INFINITY
+
+  constructor(request: LockStore.LockRequest, queue: boolean, resume: (result: Result) => void) {
+    this.request = request
+    this.queue = queue
+    this.ttl = Math.ceil(Duration.toMillis(request.ttl))
+    this.resume = resume
+  }
+
+  get args(): ReadonlyArray<Script.Argument> {
+    const { holder, id, targets, within } = this.request
+    return [
+      id,
+      this.ttl,
+      this.queue ? 1 : 0,
+      codec.encodeHolder(holder),
+      targets.length,
+      ...targets.map(codec.encodeTarget),
+      within.length,
+      ...within
+    ]
+  }
+}
+
+interface Release {
+  readonly id: string
+  readonly done: (live: boolean | LockError.StoreError) => void
+}
+
+/** Requests and releases in one command: enough to share its cost, few enough that no call takes long. */
+const perCommand = 32
+const looksPerCommand = 100
+/** How soon, at the earliest, a request is looked at again (milliseconds): nothing spins. */
+const lookPause = 20
+const heartbeatsPerTtl = 3
+
+export class Requests {
+  private readonly live = new Map<string, Request>()
+  private readonly acquires: Batch<Request>
+  private readonly releases: Batch<Release>
+  private waitingCount = 0
+  private stopTimer: (() => void) | undefined = undefined
+  private timerAt = Number.POSITIVE_INFINITY
+  private readonly commands: Commands
+  private readonly host: Host
+
+  constructor(commands: Commands, host: Host) {
+    this.commands = commands
+    this.host = host
+    this.acquires = new Batch(perCommand, queueMicrotask, (requests) => this.sendAcquires(requests))
+    this.releases = new Batch(perCommand, queueMicrotask, (releases) => this.sendReleases(releases))
+  }
+
+  ask(request: Request): void {
+    this.live.set(request.request.id, request)
+    request.state = "queued"
+    this.acquires.add(request)
+  }
+
+  release(id: string, done: Release["done"]): void {
+    this.releases.add({ id, done })
+  }
+
+  /** Gives a request up, wherever it is. `gone` is called when nothing is left of it, or nothing more can be done. */
+  abandon(request: Request, gone: () => void): void {
+    const { id } = request.request
+    switch (request.state) {
+      case "queued":
+        this.acquires.remove(request)
+        this.forget(request)
+        return gone()
+      case "sent":
+        // A cancel could overtake it, so the answer comes first.
+        request.abandoned = gone
+        return
+      default:
+        this.forget(request)
+        return this.release(id, gone)
+    }
+  }
+
+  private forget(request: Request): void {
+    if (request.state === "waiting" && --this.waitingCount === 0) this.disarm()
+    request.state = "settled"
+    if (this.live.get(request.request.id) === request) this.live.delete(request.request.id)
+  }
+
+  private settle(request: Request, result: Result): void {
+    this.forget(request)
+    request.resume(result)
+  }
+
+  // -- Asking
+
+  private sendAcquires(requests: ReadonlyArray<Request>): void {
+    for (const request of requests) request.state = "sent"
+    this.commands.send(
+      Script.acquire,
+      requests.flatMap((request) => request.args),
+      (result) => {
+        requests.forEach((request, i) => {
+          if (!("values" in result)) return this.failAsk(request, result)
+          this.answer(request, result, result.values[3 * i], result.values[3 * i + 1], result.values[3 * i + 2])
+        })
+      }
+    )
+  }
+
+  /** The command may have run, or may run yet: what it may have got is given back. */
+  private failAsk(request: Request, error: LockError.StoreError): void {
+    const { abandoned } = request
+    this.forget(request)
+    this.release(request.request.id, () => abandoned?.())
+    if (abandoned === undefined) request.resume(Exit.fail(error))
+  }
+
+  private answer(request: Request, reply: Reply, tag: unknown, first: unknown, second: unknown): void {
+    request.seen = reply
+    if (request.abandoned !== undefined) {
+      this.forget(request)
+      return tag === 1 || tag === 2 ? this.release(request.request.id, request.abandoned) : request.abandoned()
+    }
+    try {
+      switch (tag) {
+        case 1:
+          return this.granted(request, codec.number(first), codec.number(second))
+        case 2:
+          this.wait(request, reply, codec.number(second))
+          if (request.early !== undefined) this.onMessage(request.early)
+          return
+        case 3:
+          return this.settle(request, Exit.succeed(Either.left(codec.decodeEntry(first, reply.serverTime))))
+        case 4:
+          return this.deadlocked(request, codec.text(first).split(" "))
+        default:
+          throw new codec.UnknownReply("an answer to acquire")
+      }
+    } catch (error) {
+      if (!(error instanceof codec.UnknownReply)) throw error
+      this.failAsk(request, failure.fromError(Script.acquire.verb, error))
+    }
+  }
+
+  private granted(request: Request, token: number, deadline: number): void {
+    this.settle(request, Exit.succeed(Either.right({ token, deadline: localDeadline(request.seen, deadline) })))
+  }
+
+  private deadlocked(request: Request, cycle: ReadonlyArray<string>): void {
+    const targets = codec.displayTargets(request.request.targets)
+    this.settle(request, Exit.fail(new LockError.Deadlock({ targets, cycle })))
+  }
+
+  private sendReleases(releases: ReadonlyArray<Release>): void {
+    this.commands.send(
+      Script.release,
+      releases.map(({ id }) => id),
+      (result) => {
+        releases.forEach(({ done }, i) => done("values" in result ? result.values[i] === 1 : result))
+      }
+    )
+  }
+
+  // -- Waiting
+
+  private wait(request: Request, reply: Reply, blockerDeadline: number): void {
+    if (request.state !== "waiting") this.waitingCount++
+    request.state = "waiting"
+    request.seen = reply
+    const heartbeat = reply.sentAt + request.ttl / heartbeatsPerTtl
+    const passed = reply.receivedAt + (blockerDeadline - reply.serverTime) / 1000 + 1
+    request.lookAt = Math.min(heartbeat, Math.max(passed, reply.receivedAt + lookPause))
+    this.arm(request.lookAt)
+  }
+
+  /** Messages, one a line: a letter for what happened, the id of the request or lease, and more. */
+  onMessage(words: ReadonlyArray<string>): void {
+    const request = this.live.get(words[1] ?? "")
+    if (request === undefined || request.abandoned !== undefined) return
+    if (request.state === "sent") {
+      request.early = words
+      return
+    }
+    if (request.state !== "waiting") return
+    request.early = undefined
+    switch (words[0]) {
+      case "g":
+        return this.granted(request, Number(words[2]), Number(words[3]))
+      case "d":
+        return this.deadlocked(request, words.slice(1))
+      case "x":
+        return this.askAgain(request)
+    }
+  }
+
+  private askAgain(request: Request): void {
+    this.forget(request)
+    this.ask(request)
+  }
+
+  /** Looks at all that wait: messages may have been missed. */
+  lookAtAll(): void {
+    this.look(Array.from(this.live.values()).filter(({ state }) => state === "waiting"))
+  }
+
+  private look(requests: ReadonlyArray<Request>): void {
+    for (let from = 0; from < requests.length; from += looksPerCommand) {
+      const some = requests.slice(from, from + looksPerCommand)
+      for (const request of some) request.lookAt = Number.POSITIVE_INFINITY
+      this.commands.send(
+        Script.look,
+        some.flatMap(({ request, ttl }) => [request.id, ttl]),
+        (result) => {
+          some.forEach((request, i) => this.looked(request, result, i))
+        }
+      )
+    }
+  }
+
+  private looked(request: Request, result: Reply | LockError.StoreError, i: number): void {
+    if (request.state !== "waiting") return
+    if (!("values" in result)) {
+      const now = this.host.now()
+      // The server has dropped it by now, and cannot be asked to take it again.
+      if (now > request.seen.sentAt + request.ttl) return this.failAsk(request, result)
+      request.lookAt = now + Math.max(lookPause, request.ttl / heartbeatsPerTtl / 4)
+      return this.arm(request.lookAt)
+    }
+    const [tag, first, second] = result.values.slice(3 * i, 3 * i + 3)
+    if (tag === 0) return this.askAgain(request)
+    this.answer(request, result, tag, first, second)
+  }
+
+  // -- The timer: it sleeps until the first of the waiting requests is to be looked at
+
+  private arm(at: number): void {
+    if (at >= this.timerAt) return
+    this.stopTimer?.()
+    this.timerAt = at
+    this.stopTimer = this.host.fork(Effect.map(sleep(at - this.host.now()), () => this.onTimer()))
+  }
+
+  private disarm(): void {
+    this.stopTimer?.()
+    this.stopTimer = undefined
+    this.timerAt = Number.POSITIVE_INFINITY
+  }
+
+  private onTimer(): void {
+    this.stopTimer = undefined
+    this.timerAt = Number.POSITIVE_INFINITY
+    // What is due soon goes along.
+    const horizon = this.host.now() + lookPause / 2
+    const due: Array<Request> = []
+    let next = Number.POSITIVE_INFINITY
+    for (const request of this.live.values()) {
+      if (request.state !== "waiting") continue
+      if (request.lookAt <= horizon) due.push(request)
+      else next = Math.min(next, request.lookAt)
+    }
+    this.look(due)
+    if (next !== Number.POSITIVE_INFINITY) this.arm(next)
+  }
+
+  close(): void {
+    this.disarm()
+    for (const request of Array.from(this.live.values())) {
+      this.settle(request, Exit.fail(failure.closed(Script.acquire.verb)))
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The scripts as values, and the one place that calls `eval`.
+ */
+import { createHash } from "node:crypto"
+import type * as Keys from "./keys.ts"
+import * as lua from "./scripts.gen.ts"
+
+export interface Script {
+  /** What the script does, for messages: "the lock store failed to …". */
+  readonly verb: string
+  readonly lua: string
+  readonly sha: string
+}
+
+const make = (verb: string, text: string): Script => ({
+  verb,
+  lua: text,
+  sha: createHash("sha1").update(text).digest("hex")
+})
+
+export const acquire = make("acquire", lua.acquire)
+export const release = make("release", lua.release)
+export const refresh = make("refresh", lua.refresh)
+export const look = make("look after waiting requests", lua.look)
+export const restore = make("restore", lua.restore)
+export const downgrade = make("downgrade", lua.downgrade)
+export const breakLease = make("break a lease", lua.breakLease)
+export const lookup = make("look up a lease", lua.lookup)
+export const inspect = make("inspect", lua.inspect)
+
+export type Argument = string | number
+
+/** What a script needs of a client of ioredis. */
+export interface Evaluator {
+  readonly evalsha: (sha: string, numberOfKeys: number, ...args: Array<Argument>) => Promise<unknown>
+  readonly eval: (script: string, numberOfKeys: number, ...args: Array<Argument>) => Promise<unknown>
+}
+
+/** Runs a script that the server may have forgotten. */
+export const run = (
+  client: Evaluator,
+  script: Script,
+  { keys }: Keys.Keys,
+  args: ReadonlyArray<Argument>,
+  onReply: (reply: unknown) => void,
+  onError: (error: unknown) => void
+): void => {
+  client.evalsha(script.sha, keys.length, ...keys, ...args).then(onReply, (error: unknown) => {
+    if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) return onError(error)
+    client.eval(script.lua, keys.length, ...keys, ...args).then(onReply, onError)
+  })
+}
