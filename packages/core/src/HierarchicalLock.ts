@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as nesting from "./internal/nesting.ts"
-import { make as makeService } from "./internal/service.ts"
+import { isUse, make as makeService } from "./internal/service.ts"
 import type { Lease } from "./Lease.ts"
 import type { LockEntry } from "./LockEntry.ts"
 import type {
@@ -151,9 +151,7 @@ export interface Operations<R> {
   readonly downgrade: (lease: Lease) => Effect.Effect<Lease, LockLost | StoreError, R>
 
   /** The leases and the waiting requests at the path or below it (default: all), in the order of their tickets. */
-  readonly inspect: (
-    path?: LockPath.Input
-  ) => Effect.Effect<ReadonlyArray<LockEntry>, InvalidPath | StoreError, R>
+  readonly inspect: (path?: LockPath.Input) => Effect.Effect<ReadonlyArray<LockEntry>, InvalidPath | StoreError, R>
 
   /**
    * For operators: ends a lease whoever holds it. The holder learns at once (`LockLost`, `broken`). `false` when the
@@ -221,7 +219,9 @@ export const layerConfig: Layer.Layer<HierarchicalLock, ConfigError.ConfigError,
 
 type Access = Operations<HierarchicalLock>
 
-const access = <const K extends "read" | "write" | "readNode" | "writeNode" | "locks" | "acquire">(name: K): Access[K] =>
+const access = <const K extends "read" | "write" | "readNode" | "writeNode" | "locks" | "acquire">(
+  name: K
+): Access[K] =>
   ((what: never, options?: LockOptions.AcquireOptions) =>
     Effect.flatMap(HierarchicalLock, (service) => service[name](what, options))) as Access[K]
 
@@ -231,9 +231,7 @@ const accessWith = <const K extends "withRead" | "withWrite" | "withReadNode" | 
   ((first: unknown, second?: unknown, third?: unknown) => {
     const run = (use: unknown, what: unknown, options: unknown) =>
       Effect.flatMap(HierarchicalLock, (service) => (service[name] as AnyWith)(use, what, options))
-    return Effect.isEffect(first) || typeof first === "function"
-      ? run(first, second, third)
-      : (use: unknown) => run(use, first, second)
+    return isUse(first) ? run(first, second, third) : (use: unknown) => run(use, first, second)
   }) as unknown as Access[K]
 
 type AnyWith = (use: unknown, what: unknown, options: unknown) => Effect.Effect<unknown, unknown, unknown>
@@ -368,8 +366,7 @@ export const downgrade: Access["downgrade"] = (lease) =>
  * @since 0.1.0
  * @category accessors
  */
-export const inspect: Access["inspect"] = (path) =>
-  Effect.flatMap(HierarchicalLock, (service) => service.inspect(path))
+export const inspect: Access["inspect"] = (path) => Effect.flatMap(HierarchicalLock, (service) => service.inspect(path))
 
 /**
  * For operators: ends a lease whoever holds it. See `Operations`.

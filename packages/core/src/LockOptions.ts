@@ -91,7 +91,7 @@ export interface Settings {
   readonly ttl: number
   readonly refreshInterval: number
   readonly reentrant: boolean
-  readonly interruptOnLoss: boolean
+  readonly interruptsOnLoss: boolean
   /** `Infinity`: no limit. */
   readonly maxHold: number
   readonly reason: string | undefined
@@ -106,8 +106,7 @@ const negative = (input: unknown): boolean =>
       ? input.trimStart().startsWith("-")
       : Array.isArray(input) && input.some((part) => part < 0)
 
-const notANumber = (input: unknown): boolean =>
-  Array.isArray(input) ? input.some(Number.isNaN) : Number.isNaN(input)
+const notANumber = (input: unknown): boolean => (Array.isArray(input) ? input.some(Number.isNaN) : Number.isNaN(input))
 
 type Checked<A> = Either.Either<A, InvalidOptions>
 
@@ -142,7 +141,8 @@ interface Times {
 
 const times = (options: Pick<Options, "ttl" | "refreshInterval">, base: Times): Checked<Times> =>
   Either.gen(function* () {
-    const ttl = options.ttl === undefined ? base.ttl : yield* millis("ttl", options.ttl, { zero: false, infinite: false })
+    const ttl =
+      options.ttl === undefined ? base.ttl : yield* millis("ttl", options.ttl, { zero: false, infinite: false })
     if (ttl > longestTimer) yield* refuse("ttl", `it is ${ttl} ms, but must be at most ${longestTimer} ms`)
     const refreshInterval =
       options.refreshInterval === undefined
@@ -182,13 +182,22 @@ const leaseIds = (option: string, ids: ReadonlyArray<unknown>): Checked<Readonly
 }
 
 /**
- * Checks a service's options. `settings` is what a request without options goes by.
+ * A service's options, after checks and defaults. `settings` is what a request without options goes by.
  *
  * @internal
  */
-export const decode = (
-  options: Options
-): Checked<{ readonly settings: Settings; readonly separator: string; readonly spans: boolean }> =>
+export interface Decoded {
+  readonly settings: Settings
+  readonly separator: string
+  readonly spans: boolean
+}
+
+/**
+ * Checks a service's options.
+ *
+ * @internal
+ */
+export const decode = (options: Options): Checked<Decoded> =>
   Either.gen(function* () {
     const ttl = Duration.toMillis(defaults.ttl)
     const separator = options.separator ?? defaults.separator
@@ -202,7 +211,7 @@ export const decode = (
         timeout: Number.POSITIVE_INFINITY,
         ...(yield* times(options, { ttl, refreshInterval: ttl / defaults.refreshesPerTtl })),
         reentrant: yield* flag("reentrant", options.reentrant, defaults.reentrant),
-        interruptOnLoss: yield* interrupts(options.onLost, defaults.onLost === "interrupt"),
+        interruptsOnLoss: yield* interrupts(options.onLost, defaults.onLost === "interrupt"),
         maxHold: yield* holdLimit(options.maxHold, Number.POSITIVE_INFINITY),
         reason: undefined,
         label: yield* text("label", options.label),
@@ -230,7 +239,7 @@ export const decodeRequest = (options: AcquireOptions, base: Settings): Checked<
           : yield* millis("timeout", options.timeout, { zero: true, infinite: true }),
       ...(yield* times(options, base)),
       reentrant: yield* flag("reentrant", options.reentrant, base.reentrant),
-      interruptOnLoss: yield* interrupts(options.onLost, base.interruptOnLoss),
+      interruptsOnLoss: yield* interrupts(options.onLost, base.interruptsOnLoss),
       maxHold: yield* holdLimit(options.maxHold, base.maxHold),
       reason: yield* text("reason", options.reason),
       label: (yield* text("label", options.label)) ?? base.label,

@@ -34,12 +34,16 @@ export class HeldLease {
   /** On the monotonic clock, in milliseconds: from here on another may hold the lock. */
   deadline = Number.NEGATIVE_INFINITY
   lost: LockLost | undefined = undefined
-  /** Set by whoever has work that must stop when the lease is lost. */
-  onLost: (() => void) | undefined = undefined
-  private grantedAt = 0
+  /** Does this service refresh it? Else its holder does, by hand. */
+  isKept = false
+  private onLost: (() => void) | undefined = undefined
+  grantedAt = 0
   private mustEnd = Number.POSITIVE_INFINITY
   private state: "pending" | "held" | "ended" = "pending"
   private listeners: Set<(lost: LockLost) => void> | undefined = undefined
+  /** The one that took this lease over within the same service, and the one that this was taken over from. */
+  private successor: HeldLease | undefined = undefined
+  private former: HeldLease | undefined = undefined
 
   constructor(
     service: Keeper,
@@ -53,13 +57,13 @@ export class HeldLease {
     this.regions = regions
     this.targets = targets
     this.ttl = Math.min(settings.ttl, settings.maxHold)
-    this.refreshInterval = settings.refreshInterval
+    this.refreshInterval = Math.min(settings.refreshInterval, settings.maxHold)
     this.maxHold = settings.maxHold
   }
 
   /** Held, and not known to be lost. */
   get isLive(): boolean {
-    return this.state === "held"
+    return this.state === "held" || this.successor?.isLive === true
   }
 
   private get now(): number {
@@ -82,19 +86,43 @@ export class HeldLease {
     return true
   }
 
+  /** Leaves the lease to another holder in the same service. What is lost from then on is lost for both. */
+  handOver(to: HeldLease): void {
+    if (!this.end()) return
+    this.successor = to
+    to.former = this
+  }
+
   /** Ends it by loss, and stops the work that is done under it. */
   lose(reason: LockLost["reason"]): void {
+    if (this.successor !== undefined) return this.successor.lose(reason)
     if (!this.end()) return
     metrics.countLost()
+    this.tellLoss(reason)
+  }
+
+  private tellLoss(reason: LockLost["reason"]): void {
     this.lost = new LockLost({ id: this.id, targets: this.targets, reason })
     this.onLost?.()
     for (const listener of this.listeners ?? []) listener(this.lost)
     this.listeners = undefined
+    this.former?.tellLoss(reason)
+  }
+
+  /** Sets what stops the work that is done under the lease; does it at once when it is lost already. */
+  stopOnLoss(stop: () => void): void {
+    this.onLost = stop
+    if (this.lost !== undefined) stop()
+  }
+
+  /** The work has ended: there is nothing to stop any more. */
+  workEnded(): void {
+    this.onLost = undefined
   }
 
   /** Loses it if its local deadline has passed; answers whether it is still live. */
   isLiveNow(): boolean {
-    if (this.isLive && this.now >= this.deadline) this.lose("expired")
+    if (this.state === "held" && this.now >= this.deadline) this.lose("expired")
     return this.isLive
   }
 
@@ -109,6 +137,14 @@ export class HeldLease {
     })
   }
 
+  /** For a lease that nobody refreshes here: loses it when its deadline passes without a refresh by hand. */
+  watchDeadline(): Effect.Effect<never> {
+    return Effect.suspend(() => {
+      if (this.state !== "held" || !this.isLiveNow()) return Effect.never
+      return Effect.flatMap(this.sleepUntil(this.deadline), () => this.watchDeadline())
+    })
+  }
+
   /** The error of a lease that turned out not to be live. */
   get gone(): LockLost {
     return this.lost ?? new LockLost({ id: this.id, targets: this.targets, reason: "expired" })
@@ -118,6 +154,8 @@ export class HeldLease {
   refresh(ttl = this.ttl): Effect.Effect<boolean, StoreError> {
     return Effect.suspend(() => {
       const left = Math.min(ttl, this.mustEnd - this.now)
+      if (left <= 0) this.lose("expired")
+      if (!this.isLive) return Effect.succeed(false)
       return Effect.map(this.service.store.refresh(this.id, Duration.millis(left)), (deadline) => {
         if (Option.isNone(deadline)) this.lose("expired")
         else this.deadline = Math.min(deadline.value, this.mustEnd)
@@ -130,23 +168,32 @@ export class HeldLease {
     return this.service.clock.sleep(Duration.millis(Math.max(0, Math.ceil(time - this.now))))
   }
 
-  /** The point of the service's grid at or before one refresh interval from now. */
-  private nextRefresh(): number {
+  /** The last point of the service's grid at or before a time. */
+  private onGrid(time: number): number {
     const step = this.refreshInterval / refreshSlots
     const { epoch } = this.service
-    return epoch + Math.floor((this.now + this.refreshInterval - epoch) / step) * step
+    return epoch + Math.floor((time - epoch) / step) * step
+  }
+
+  private nextRefresh(): number {
+    return this.onGrid(this.now + this.refreshInterval)
+  }
+
+  /** When the refresh loop of a new lease has something to do at the earliest. */
+  firstDue(): number {
+    return this.onGrid(Math.min(this.now + this.refreshInterval, this.deadline))
   }
 
   /**
    * Refreshes the lease until it ends, one way or another. A refresh that fails is tried again, at shorter intervals,
    * until the local deadline: only that is the loss.
    */
-  keepAlive(): Effect.Effect<void> {
-    return Effect.suspend(() => this.keepFrom(this.nextRefresh(), false))
+  keepAlive(first?: number): Effect.Effect<void> {
+    return Effect.suspend(() => this.keepFrom(first ?? this.nextRefresh(), false))
   }
 
   private keepFrom(next: number, failing: boolean): Effect.Effect<void> {
-    if (!this.isLive) return Effect.void
+    if (this.state !== "held") return Effect.void
     const now = this.now
     if (now >= this.deadline) {
       this.lose(failing ? "unreachable" : "expired")
@@ -161,13 +208,6 @@ export class HeldLease {
       exit?._tag === "Success"
         ? this.keepFrom(this.nextRefresh(), false)
         : this.keepFrom(this.now + this.refreshInterval / retriesPerInterval, true)
-    )
-  }
-
-  /** For a lease that nobody refreshes here: loses it when its deadline passes without a refresh by hand. */
-  watchDeadline(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.isLiveNow() ? Effect.flatMap(this.sleepUntil(this.deadline), () => this.watchDeadline()) : Effect.void
     )
   }
 }

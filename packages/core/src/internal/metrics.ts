@@ -29,5 +29,7 @@ export const ended = (heldMillis: number): void => {
   hold.unsafeUpdate(heldMillis, [])
 }
 export const countLost = (): void => lost.unsafeUpdate(1, [])
-export const countTimeout = (): void => timeouts.unsafeUpdate(1, [])
-export const countRefused = (): void => refused.unsafeUpdate(1, [])
+export const countFailure = (failure: { readonly _tag: string }): void => {
+  if (failure._tag === "LockTimeout") timeouts.unsafeUpdate(1, [])
+  else if (failure._tag !== "StoreError") refused.unsafeUpdate(1, [])
+}

@@ -3,7 +3,7 @@
  *
  * They travel in a `FiberRef`: a child fiber starts with those of its parent, and what children add is merged into the
  * parent when they are joined, so that `Effect.all` over scoped locks leaves all of them in force. What has ended is
- * left out whenever the list is read.
+ * left out whenever the list is read, and dropped whenever it is changed.
  */
 import * as Differ from "effect/Differ"
 import * as Effect from "effect/Effect"
@@ -18,20 +18,22 @@ interface Patch {
   readonly removed: Leases
 }
 
+const none: Leases = []
+
 const without = (leases: Leases, others: Leases): Leases =>
   others.length === 0 ? leases : leases.filter((lease) => !others.includes(lease))
 
+const live = (leases: Leases): Leases => (leases.length === 0 ? none : leases.filter(({ isLive }) => isLive))
+
 const differ: Differ.Differ<Leases, Patch> = Differ.make<Leases, Patch>({
-  empty: { added: [], removed: [] },
-  diff: (before, after) => ({ added: without(after, before), removed: without(before, after) }),
+  empty: { added: none, removed: none },
+  diff: (before, after) => ({ added: live(without(after, before)), removed: without(before, after) }),
   combine: (first, second) => ({
     added: [...without(first.added, second.removed), ...second.added],
     removed: [...first.removed, ...second.removed]
   }),
-  patch: ({ added, removed }, leases) => [...without(without(leases, removed), added), ...added]
+  patch: ({ added, removed }, leases) => live([...without(without(leases, removed), added), ...added])
 })
-
-const none: Leases = []
 
 const enclosing: FiberRef.FiberRef<Leases> = globalValue("@hilok/core/enclosing", () =>
   FiberRef.unsafeMakePatch(none, { differ, fork: differ.empty })
@@ -43,12 +45,12 @@ export const current = (
   service: object
 ): Leases => {
   const leases = fiber.getFiberRef(enclosing)
-  return leases.length === 0 ? leases : leases.filter((lease) => lease.isLive && lease.service === service)
+  return leases.length === 0 ? none : leases.filter((lease) => lease.isLive && lease.service === service)
 }
 
 /** Puts what the fiber does from now on inside one more lease, until that ends. */
 export const enter = (lease: HeldLease): Effect.Effect<void> =>
-  FiberRef.update(enclosing, (leases) => [...leases.filter(({ isLive }) => isLive), lease])
+  FiberRef.update(enclosing, (leases) => [...live(leases), lease])
 
 /** Runs an effect outside all leases. */
 export const outside: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.locally(

@@ -1,0 +1,151 @@
+/**
+ * What the parts of one service share.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as Queue from "effect/Queue"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import * as Lease from "../Lease.ts"
+import type { Holder, LockEntry } from "../LockEntry.ts"
+import type { InvalidOptions } from "../LockError.ts"
+import type * as LockMode from "../LockMode.ts"
+import * as LockOptions from "../LockOptions.ts"
+import * as LockPath from "../LockPath.ts"
+import type { LockStore } from "../LockStore.ts"
+import type * as Target from "../Target.ts"
+import type { HeldLease, Keeper } from "./heldLease.ts"
+import { unsafeNow } from "./monotonic.ts"
+import { Refreshes } from "./refreshes.ts"
+
+export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
+/** Gives an effect in an uninterruptible region back the interruptibility that its caller had. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+export class Context implements Keeper {
+  readonly store: LockStore["Type"]
+  readonly clock: Clock.Clock
+  readonly epoch: number
+  readonly separator: string
+  /** What a request without options goes by. */
+  readonly settings: LockOptions.Settings
+  readonly holder: Holder
+  readonly refreshes: Refreshes
+  /** The leases of this service by their ids. */
+  readonly held = new Map<string, HeldLease>()
+  isClosed = false
+  private readonly spans: boolean
+  private readonly scope: Scope.Scope
+
+  constructor(
+    store: LockStore["Type"],
+    clock: Clock.Clock,
+    scope: Scope.Scope,
+    refreshes: Refreshes,
+    options: LockOptions.Options,
+    decoded: LockOptions.Decoded
+  ) {
+    this.store = store
+    this.clock = clock
+    this.epoch = unsafeNow(clock)
+    this.scope = scope
+    this.refreshes = refreshes
+    this.separator = decoded.separator
+    this.settings = decoded.settings
+    this.spans = decoded.spans
+    this.holder = { label: options.label, host: options.host, pid: options.pid }
+  }
+
+  now(): number {
+    return unsafeNow(this.clock)
+  }
+
+  /** Are spans to be opened for what this fiber does? */
+  traces(fiber: AnyFiber): boolean {
+    return this.spans && fiber.getFiberRef(FiberRef.currentTracerEnabled)
+  }
+
+  /** Runs an effect on, in the background, whatever becomes of the caller. */
+  background<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<Fiber.RuntimeFiber<A, E>> {
+    const interruptible = Effect.interruptible(effect)
+    return this.isClosed ? Effect.forkDaemon(interruptible) : Effect.forkIn(interruptible, this.scope)
+  }
+
+  forget(lease: HeldLease): void {
+    if (this.held.get(lease.id) === lease) this.held.delete(lease.id)
+  }
+
+  /** Regions as a caller with this service's separator writes them. */
+  display(regions: ReadonlyArray<LockMode.Region>): ReadonlyArray<Target.Target> {
+    return regions.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path, this.separator) }))
+  }
+
+  /** An entry of the store as a caller with this service's separator writes it. */
+  localize(entry: LockEntry): LockEntry {
+    if (this.separator === LockOptions.defaults.separator) return entry
+    const targets = entry.targets.map(({ mode, path }) => ({
+      mode,
+      path: Either.match(LockPath.parse(path), {
+        onLeft: () => path,
+        onRight: (parsed) => LockPath.toInput(parsed, this.separator)
+      })
+    }))
+    return { ...entry, targets }
+  }
+
+  attributes(lease: HeldLease): Record<string, unknown> {
+    return {
+      "hilok.namespace": this.store.namespace,
+      "hilok.mode": lease.targets.map(({ mode }) => mode).join(","),
+      "hilok.path": lease.regions.map(({ path }) => LockPath.format(path, this.separator)).join(",")
+    }
+  }
+
+  /** What the holder gets. */
+  toLease(lease: HeldLease): Lease.Lease {
+    return Lease.unsafeMake(lease, {
+      lost: Effect.suspend(() =>
+        lease.isKept ? lease.awaitLoss() : Effect.raceFirst(lease.awaitLoss(), lease.watchDeadline())
+      ),
+      check: Effect.suspend(() => {
+        if (lease.lost !== undefined) return Effect.fail(lease.lost)
+        return Effect.flatMap(this.store.lookup(lease.id), (entry) => {
+          if (entry._tag === "Some" && entry.value.state === "held") return Effect.void
+          lease.lose("expired")
+          return Effect.fail(lease.gone)
+        })
+      })
+    })
+  }
+}
+
+/** Makes the context, and closes it with the scope. */
+export const make = (
+  store: LockStore["Type"],
+  options: LockOptions.Options
+): Effect.Effect<Context, InvalidOptions, Scope.Scope> =>
+  Effect.gen(function* () {
+    const decoded = yield* LockOptions.decode(options)
+    const clock = yield* Effect.clock
+    const scope = yield* Effect.scope
+    const refreshes = new Refreshes(clock, Runtime.runFork(yield* Effect.runtime<never>()))
+    const context = new Context(store, clock, scope, refreshes, options, decoded)
+    const revocations = yield* store.revocations
+    yield* Queue.take(revocations).pipe(
+      Effect.flatMap(({ id, reason }) => Effect.sync(() => context.held.get(id)?.lose(reason))),
+      Effect.forever,
+      Effect.interruptible,
+      Effect.forkScoped
+    )
+    // Added last, so it comes first.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        context.isClosed = true
+        refreshes.close()
+      })
+    )
+    return context
+  })
