@@ -7,16 +7,17 @@ Returns    {now, more, events, 1 or 0 when it is not a live lease}
 ]]
 --@include state
 --@include rules
-sweep()
+--@include queue
 local id = ARGV[4]
-local record = record_of(id)
+S.begin({ id }, {})
+local record = S.records[id]
 local live = record and record[STATE] == 'h'
 if live then
-  tell(record[CLIENT], 'b ' .. id)
-  drop(id, record)
-  settle()
+  S.tell(record[CLIENT], 'b ' .. id)
+  S.drop(id, record)
+  S.settle()
 end
-save()
-local reply = answer()
+S.save()
+local reply = S.answer()
 reply[4] = live and 1 or 0
 return reply

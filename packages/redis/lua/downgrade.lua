@@ -7,24 +7,24 @@ Returns    {now, more, events, 1 or 0 when it is not a live lease}
 ]]
 --@include state
 --@include rules
-sweep()
+--@include queue
 local id = ARGV[4]
-local record = record_of(id)
+S.begin({ id }, {})
+local record = S.records[id]
 local live = record and record[STATE] == 'h'
 if live then
-  place_held(id, record, -1)
-  flush_index()
-  for i = 1, #record[TARGETS] do
-    local target = record[TARGETS][i]
-    local mode = sub(target, 1, 1)
-    record[TARGETS][i] = (mode == 'W' and 'R' or mode == 'w' and 'r' or mode) .. sub(target, 2)
+  S.place_held(id, record, -1)
+  S.flush_index()
+  for i = N + 1, N + record[N] do
+    local mode = sub(record[i], 1, 1)
+    record[i] = (mode == 'W' and 'R' or mode == 'w' and 'r' or mode) .. sub(record[i], 2)
   end
-  place_held(id, record, 1)
-  set_record(id, record)
-  gone[1] = id
-  settle()
+  S.place_held(id, record, 1)
+  S.set_record(id, record)
+  S.gone[1] = id
+  S.settle()
 end
-save()
-local reply = answer()
+S.save()
+local reply = S.answer()
 reply[4] = live and 1 or 0
 return reply

@@ -10,10 +10,11 @@ Returns    {now, more, events, the two to go on with (0 and the empty string at 
 ]]
 --@include state
 --@include rules
+--@include queue
 --@include describe
-sweep()
-save()
-local reply = answer()
+S.begin({}, {})
+S.save()
+local reply = S.answer()
 local page, shown = 250, {}
 local kinds, behind = { 'hr', 'hw', 'qr', 'qw' }, ARGV[6]
 reply[4], reply[5] = 0, ''
@@ -22,11 +23,12 @@ for i = tonumber(ARGV[5]), #kinds do
   local from = behind == '' and '[' .. prefix or '(' .. behind
   local members = call('ZRANGEBYLEX', index_key, from, '(' .. prefix .. '\255', 'LIMIT', 0, page)
   for j = 1, #members do
-    local id = id_of(members[j])
+    local last = string.match(members[j], '^.*/(.*)$')
+    local id = sub(last, 18)
     -- A waiting region stands under the nodes above it, too.
-    if string.match(members[j], '^.*/(.)') ~= 'b' and not shown[id] then
+    if sub(last, 1, 1) ~= 'b' and not shown[id] then
       shown[id] = true
-      reply[#reply + 1] = describe(id, record_of(id))
+      reply[#reply + 1] = S.describe(id, S.record(id))
     end
   end
   page = page - #members

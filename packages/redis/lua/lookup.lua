@@ -7,12 +7,13 @@ Returns    {now, more, events, the request (see include/describe.lua)}, or only 
 ]]
 --@include state
 --@include rules
+--@include queue
 --@include describe
-sweep()
-save()
-local reply = answer()
-local record = record_of(ARGV[4])
+S.begin({ ARGV[4] }, {})
+S.save()
+local reply = S.answer()
+local record = S.records[ARGV[4]]
 if record then
-  reply[4] = describe(ARGV[4], record)
+  reply[4] = S.describe(ARGV[4], record)
 end
 return reply

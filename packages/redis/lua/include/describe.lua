@@ -1,22 +1,18 @@
--- A request as it is shown: id, state, ticket, token, since, deadline (microseconds), blocker, holder, the
--- number of targets, the targets, the enclosing leases.
-local function describe(id, record)
+-- A request as it is shown: id, state, ticket, token, since, deadline, blocker, holder, the number of targets, the
+-- targets, the enclosing leases.
+function S.describe(id, record)
   local shown = {
     id,
     record[STATE],
-    record[TICKET],
+    tonumber(record[TICKET]),
     record[TOKEN],
     record[SINCE],
-    deadline_of(record[STATE], id),
+    S.deadline_of(record[STATE], id),
     record[BLOCKER],
-    record[HOLDER],
-    #record[TARGETS]
+    record[HOLDER]
   }
-  for i = 1, #record[TARGETS] do
-    shown[#shown + 1] = record[TARGETS][i]
-  end
-  for i = 1, #record[WITHIN] do
-    shown[#shown + 1] = record[WITHIN][i]
+  for i = N, #record do
+    shown[i] = record[i]
   end
   return shown
 end

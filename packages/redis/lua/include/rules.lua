@@ -1,35 +1,85 @@
 --[[
-The grant rule, the queue and deadlock detection: what the lock table of @hilok/core says, on the keys of state.lua.
+The grant rule and its bookkeeping: what the lock table of @hilok/core says, on the keys of state.lua. What concerns only
+those who wait is in queue.lua, and made only when it is needed.
 
-A record is a list: see the names below. A target is a letter for its mode, then its path: R read, W write, r readNode,
-w writeNode.
+The places in a record; the targets begin behind N, the enclosing leases behind the targets.
 ]]
-local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, TARGETS, WITHIN, BLOCKER, HOLDER = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
--- A script looks at no more than this many watchers, drops no more than this many that have expired, and asks no more
--- than this many requests when it looks for a cycle; the rest is left to the next script.
-local look_limit, sweep_limit, cycle_limit = 64, 32, 1000
-
-local modes = { R = { 'r', 's' }, W = { 'w', 's' }, r = { 'r', 'n' }, w = { 'w', 'n' } }
-
--- The id at the end of a member, behind a mark and a ticket of 16 digits. Ids have no slash.
-local function id_of(member)
-  return sub(string.match(member, '^.*/(.*)$'), 18)
+-- Begins a script: reads the head, and with it the records and nodes that the caller knows it will need; drops what has
+-- expired, and lets in those who waited for it.
+function S.begin(ids, paths)
+  local fields, found = { 'm' }, nil
+  local n, m = #ids, #paths
+  if n + m > 1000 then
+    found = call('HMGET', table_key, 'm')
+    S.load(ids, paths)
+  else
+    for i = 1, n do
+      fields[i + 1] = 'r' .. ids[i]
+    end
+    for i = 1, m do
+      fields[n + i + 1] = 'n' .. paths[i]
+    end
+    found = call('HMGET', table_key, unpack(fields))
+    for i = 1, n do
+      local raw = found[i + 1]
+      S.records[ids[i]] = raw and { unpack_values(raw) }
+    end
+    for i = 1, m do
+      local raw = found[n + i + 1]
+      S.nodes[paths[i]] = raw and { unpack_values(raw) }
+    end
+  end
+  if found[1] then
+    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
+      unpack_values(found[1])
+  else
+    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
+      0, 0, 0, 0, 0, 0, 0, 0, 0
+    if call('EXISTS', index_key, deadlines_key) > 0 then
+      -- What is left of a table that is gone holds nothing. What is not ours is refused before anything is written.
+      call('ZCARD', index_key)
+      call('ZCARD', deadlines_key)
+      call('DEL', index_key, deadlines_key)
+    end
+  end
+  if S.due ~= 0 and S.due <= now then
+    S.sweep()
+  elseif S.pending > 0 then
+    S.settle()
+  end
 end
 
--- The first request under a prefix of the index that is not waived.
-local function first(prefix, waived)
-  local from, to = '[' .. prefix, '(' .. prefix .. '\255'
-  if not waived then
-    local member = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', 0, 1)[1]
-    return member and id_of(member)
+function S.sweep()
+  -- No more than this many in one script; the rest is left to the next.
+  local limit = 32
+  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+  for i = 1, #members do
+    local id = sub(members[i], 2)
+    local record = S.record(id)
+    if record and record[STATE] == sub(members[i], 1, 1) then
+      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+      S.drop(id, record)
+    else
+      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+    end
   end
-  local offset = 0
+  S.changed = true
+  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+  S.due = next[2] and tonumber(next[2]) or 0
+  S.settle()
+end
+
+-- The id of the first lease under a prefix of the index that is not waived.
+function S.first(prefix, waived)
+  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\255', 0
   while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, 32)
+    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
     for i = 1, #members do
-      local id = id_of(members[i])
-      if not waived[id] then
+      -- Behind the last slash: a mark, a ticket of 16 digits, the id.
+      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+      if not (waived and waived[id]) then
         return id
       end
     end
@@ -41,108 +91,69 @@ local function first(prefix, waived)
 end
 
 -- A lease that conflicts with the target and is not waived.
-local function held_blocker(target, waived)
-  local mode, path = modes[sub(target, 1, 1)], sub(target, 2)
-  local exclusive = mode[1] == 'w'
-  if held_w == 0 and (held_r == 0 or not exclusive) then
+function S.held_blocker(target, waived)
+  local mode, path = sub(target, 1, 1), sub(target, 2)
+  local exclusive = S.access[mode] == 'w'
+  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
     return nil
   end
-  load_nodes(path)
-  local above = ancestors(path)
+  S.load_nodes(path)
+  local above = S.above[path]
   for i = 1, #above do
-    local node = nodes[above[i]]
+    local node = S.nodes[above[i]]
     if node then
-      local id = node[3] > 0 and first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and first('hr' .. above[i] .. '/s', waived)
+      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if mode[2] == 's' then
-    return held_w > 0 and first('hw' .. path, waived) or exclusive and held_r > 0 and first('hr' .. path, waived) or nil
+  if S.mark[mode] == 's' then
+    local from, to = '[hw' .. path, '(hw' .. path .. '\255'
+    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
+    if not id and exclusive and S.held_r > 0 then
+      from, to = '[hr' .. path, '(hr' .. path .. '\255'
+      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
+    end
+    return id or nil
   end
-  local node = nodes[path]
+  local node = S.nodes[path]
   return node
       and (
-        node[3] + node[4] > 0 and first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and first('hr' .. path .. '/', waived)
+        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
+        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
       )
     or nil
 end
 
--- The latest waiting request before the ticket that conflicts with one of the targets.
-local function earlier_waiting(targets, ticket)
-  local latest_ticket, latest
-  local function consider(counted, list)
-    if counted == 0 then
-      return
-    end
-    local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-    if member then
-      local at = #list + 1
-      local its_ticket = sub(member, at, at + 15)
-      if not latest or its_ticket > latest_ticket then
-        latest_ticket, latest = its_ticket, sub(member, at + 16)
-      end
-    end
+-- The enclosing leases of a request as a set, or nil when it is not nested.
+function S.enclosing(record)
+  local from = N + record[N] + 1
+  if from > #record then
+    return nil
   end
-  for i = 1, #targets do
-    local mode, path = modes[sub(targets[i], 1, 1)], sub(targets[i], 2)
-    local exclusive = mode[1] == 'w'
-    load_nodes(path)
-    local above = ancestors(path)
-    for j = 1, #above do
-      local node = nodes[above[j]]
-      if node then
-        consider(node[8], 'qw' .. above[j] .. '/s')
-        if exclusive then
-          consider(node[5], 'qr' .. above[j] .. '/s')
-        end
-      end
-    end
-    local node = nodes[path]
-    if node then
-      consider(node[8], 'qw' .. path .. '/s')
-      consider(node[9], 'qw' .. path .. '/n')
-      if exclusive then
-        consider(node[5], 'qr' .. path .. '/s')
-        consider(node[6], 'qr' .. path .. '/n')
-      end
-      if mode[2] == 's' then
-        consider(node[10], 'qw' .. path .. '/b')
-        if exclusive then
-          consider(node[7], 'qr' .. path .. '/b')
-        end
-      end
-    end
-  end
-  return latest
-end
-
-local function set_of(list)
   local set = {}
-  for i = 1, #list do
-    set[list[i]] = true
+  for i = from, #record do
+    set[record[i]] = true
   end
   return set
 end
 
 -- What keeps a request from being granted: (b) the latest waiting request before it that conflicts with it, unless it is
 -- nested; else (a) a lease that conflicts and does not enclose it.
-local function blocker_of(targets, within, ticket)
-  local waived = false
-  flush_index()
-  if #within > 0 then
-    waived = set_of(within)
-  elseif waits > 0 then
-    local id = earlier_waiting(targets, ticket_text(ticket))
+function S.blocker_of(record)
+  S.flush_index()
+  local waived = S.enclosing(record)
+  if not waived and S.waits > 0 then
+    S.make_queue()
+    local id = S.earlier_waiting(record)
     if id then
       return id
     end
   end
-  for i = 1, #targets do
-    local id = held_blocker(targets[i], waived)
+  for i = N + 1, N + record[N] do
+    local id = S.held_blocker(record[i], waived)
     if id then
       return id
     end
@@ -151,255 +162,64 @@ local function blocker_of(targets, within, ticket)
 end
 
 -- Enters (1) or removes (-1) what a lease holds.
-local function place_held(id, record, change)
-  local members = change > 0 and {} or index_removals
-  local tail = ticket_text(record[TICKET]) .. id
-  for i = 1, #record[TARGETS] do
-    local target = record[TARGETS][i]
-    local mode, path = modes[sub(target, 1, 1)], sub(target, 2)
-    local kind = 'h' .. mode[1]
+function S.place_held(id, record, change)
+  local tail, members = record[TICKET] .. id, {}
+  for i = N + 1, N + record[N] do
+    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
+    local access, mark = S.access[mode], S.mark[mode]
+    local member = 'h' .. access .. path .. '/' .. mark .. tail
     if change > 0 then
       members[#members + 1] = 0
-    end
-    members[#members + 1] = kind .. path .. '/' .. mode[2] .. tail
-    count(path, kind .. mode[2], change)
-    if mode[1] == 'w' then
-      held_w = held_w + change
+      members[#members + 1] = member
     else
-      held_r = held_r + change
+      S.index_removals[#S.index_removals + 1] = member
+    end
+    S.count(path, 'h' .. access .. mark, change)
+    if access == 'w' then
+      S.held_w = S.held_w + change
+    else
+      S.held_r = S.held_r + change
     end
   end
   if change > 0 then
-    call_all('ZADD', index_key, members)
+    S.call_all('ZADD', index_key, members)
   end
 end
 
--- Enters (1) or removes (-1) what a request waits for, and what it waits inside of.
-local function place_waiting(id, record, change)
-  local members = change > 0 and {} or index_removals
-  local tail = ticket_text(record[TICKET]) .. id
-  local function place(member)
-    if change > 0 then
-      members[#members + 1] = 0
-    end
-    members[#members + 1] = member
-  end
-  for i = 1, #record[TARGETS] do
-    local target = record[TARGETS][i]
-    local mode, path = modes[sub(target, 1, 1)], sub(target, 2)
-    local kind = 'q' .. mode[1]
-    place(kind .. path .. '/' .. mode[2] .. tail)
-    load_nodes(path)
-    count(path, kind .. mode[2], change)
-    local above = ancestors(path)
-    for j = 1, #above do
-      place(kind .. above[j] .. '/b' .. tail)
-      count(above[j], kind .. 'b', change)
-    end
-  end
-  for i = 1, #record[WITHIN] do
-    place('n' .. record[WITHIN][i] .. '/' .. id)
-  end
-  waits = waits + change
-  if #record[WITHIN] > 0 then
-    nested = nested + change
-  end
-  if change > 0 then
-    call_all('ZADD', index_key, members)
-  end
+-- Makes a lease of a request, and answers with its deadline.
+function S.grant(id, record)
+  local deadline = now + record[TTL] * 1000
+  S.last_token = math.max(S.last_token + 1, now)
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
+  S.place_held(id, record, 1)
+  S.set_deadline('h', id, deadline)
+  S.set_record(id, record)
+  return deadline
 end
-
-local function grant(id, record)
-  last_token = math.max(last_token + 1, now)
-  record[STATE] = 'h'
-  record[TOKEN] = last_token
-  record[SINCE] = now
-  record[BLOCKER] = ''
-  place_held(id, record, 1)
-  set_deadline('h', id, now + record[TTL] * 1000)
-  set_record(id, record)
-  return now + record[TTL] * 1000
-end
-
--- The ids from a lease to a lease that encloses the request, over what waits in each: the cycle that watching it closes.
--- A nested request never watches a waiting one, so the walk sees nothing of the ordinary queue.
-local function cycle_to(enclosing, blocker)
-  local asked, seen = 0, {}
-  local function walk(lease)
-    if enclosing[lease] then
-      return { lease }
-    end
-    if seen[lease] then
-      return nil
-    end
-    seen[lease] = true
-    local prefix = 'n' .. lease .. '/'
-    local inside =
-      call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, cycle_limit - asked)
-    for i = 1, #inside do
-      asked = asked + 1
-      local id = sub(inside[i], #prefix + 1)
-      local record = record_of(id)
-      if record and record[BLOCKER] ~= '' then
-        local rest = walk(record[BLOCKER])
-        if rest then
-          table.insert(rest, 1, id)
-          table.insert(rest, 1, lease)
-          return rest
-        end
-      end
-      if asked >= cycle_limit then
-        return nil
-      end
-    end
-    return nil
-  end
-  return walk(blocker)
-end
-
--- Sets what a waiting request watches. Answers with the cycle that this closes, if it does, the request first.
-local function watch(id, record, blocker)
-  record[BLOCKER] = blocker
-  call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. ticket_text(record[TICKET]) .. id)
-  set_record(id, record)
-  if #record[WITHIN] == 0 or nested < 2 then
-    return nil
-  end
-  local cycle = cycle_to(set_of(record[WITHIN]), blocker)
-  if cycle then
-    table.insert(cycle, 1, id)
-  end
-  return cycle
-end
-
--- Those who are gone, or have changed, and whose watchers have to look again.
-local gone = {}
 
 -- Takes a request out of the table.
-local function drop(id, record)
+function S.drop(id, record)
   if record[STATE] == 'h' then
-    place_held(id, record, -1)
-    deadline_removals[#deadline_removals + 1] = 'h' .. id
+    S.place_held(id, record, -1)
   else
-    place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. ticket_text(record[TICKET]) .. id
-    deadline_removals[#deadline_removals + 1] = 'q' .. id
+    S.make_queue()
+    S.place_waiting(id, record, -1)
+    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  set_record(id, false)
-  if waits > 0 then
-    gone[#gone + 1] = id
-  end
+  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
+  S.set_record(id, false)
+  S.gone[#S.gone + 1] = id
 end
 
--- Looks again at those who watched what is gone, in the order of their tickets, and grants what can be granted.
-local function settle()
-  if #gone == 0 and pending == 0 then
-    return
+-- Looks again at those who watched what is gone or has changed, and grants what can be granted.
+function S.settle()
+  if S.waits > 0 then
+    S.make_queue()
+    S.look_again()
+  elseif S.pending > 0 then
+    S.flush_index()
+    call('ZREMRANGEBYLEX', index_key, '[p', '(p\255')
+    S.pending = 0
+    S.changed = true
   end
-  changed = true
-  flush_index()
-  if waits == 0 then
-    if pending > 0 then
-      call('ZREMRANGEBYLEX', index_key, '[p', '(p\255')
-      pending = 0
-    end
-    gone = {}
-    return
-  end
-  local left, queue, at = look_limit, {}, 1
-  local function gather(id, marked)
-    local prefix = 'w' .. id .. '/'
-    local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, left + 1)
-    local more = #watchers > left
-    if more then
-      watchers[#watchers] = nil
-    end
-    if #watchers > 0 then
-      call_all('ZREM', index_key, watchers)
-    end
-    for i = 1, #watchers do
-      queue[#queue + 1] = sub(watchers[i], #prefix + 1)
-    end
-    left = left - #watchers
-    if more and not marked then
-      call('ZADD', index_key, 0, 'p' .. id)
-      pending = pending + 1
-    elseif marked and not more then
-      call('ZREM', index_key, 'p' .. id)
-      pending = pending - 1
-    end
-  end
-  if pending > 0 then
-    local marks = call('ZRANGEBYLEX', index_key, '[p', '(p\255', 'LIMIT', 0, 16)
-    for i = 1, #marks do
-      gather(sub(marks[i], 2), true)
-    end
-  end
-  for i = 1, #gone do
-    gather(gone[i], false)
-  end
-  gone = {}
-  table.sort(queue)
-  while at <= #queue do
-    local id = sub(queue[at], 17)
-    local record = record_of(id)
-    at = at + 1
-    if record and record[STATE] == 'q' then
-      record[BLOCKER] = ''
-      local blocker = blocker_of(record[TARGETS], record[WITHIN], record[TICKET])
-      if blocker then
-        local cycle = watch(id, record, blocker)
-        if cycle then
-          tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-          drop(id, record)
-          flush_index()
-          -- Whoever watched it came later, so the order of the rest is all there is to keep.
-          local rest = {}
-          for i = at, #queue do
-            rest[#rest + 1] = queue[i]
-          end
-          queue, at = rest, 1
-          for i = 1, #gone do
-            gather(gone[i], false)
-          end
-          gone = {}
-          table.sort(queue)
-        end
-      else
-        place_waiting(id, record, -1)
-        deadline_removals[#deadline_removals + 1] = 'q' .. id
-        flush_index()
-        local deadline = grant(id, record)
-        tell(record[CLIENT], format('g %s %.0f %.0f', id, record[TOKEN], deadline))
-      end
-    end
-  end
-end
-
--- Drops what has expired, and lets in those who waited for it. Every script begins with it.
-local function sweep()
-  if due ~= 0 and due <= now then
-    local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', format('%.0f', now), 'LIMIT', 0, sweep_limit)
-    for i = 1, #members do
-      local id = sub(members[i], 2)
-      local record = record_of(id)
-      if record and record[STATE] == sub(members[i], 1, 1) then
-        tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-        drop(id, record)
-      else
-        deadline_removals[#deadline_removals + 1] = members[i]
-      end
-    end
-    changed = true
-    local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-    due = next[2] and tonumber(next[2]) or 0
-    settle()
-  elseif pending > 0 then
-    settle()
-  end
-end
-
--- The beginning of every answer: the time, whether more is to be looked at, and what happened to the caller's requests.
-local function answer()
-  return { now, pending > 0 and 1 or 0, table.concat(own_events, '\n') }
 end
