@@ -11,7 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
@@ -35,9 +35,12 @@ export interface Options {
   readonly namespace?: string | undefined
 }
 
+type Resume = (exit: Exit.Exit<Grant, Deadlock | StoreError>) => void
+
 interface Waiter {
   readonly targets: ReadonlyArray<Target>
-  readonly resume: (exit: Exit.Exit<Grant, Deadlock | StoreError>) => void
+  /** The fibers that asked with this id: as a rule one. */
+  readonly resumes: Set<Resume>
 }
 
 const display = (regions: ReadonlyArray<Region>): ReadonlyArray<Target> =>
@@ -83,14 +86,16 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], never,
       if (next >= sweepAt) return
       stopSweeper()
       sweepAt = next
-      sweeper = runFork(sweep)
+      // Interruptible, also when the store was built where interruption is held off.
+      sweeper = runFork(Effect.interruptible(sweep))
     }
 
     const settle = (id: string, result: (waiter: Waiter) => Exit.Exit<Grant, Deadlock | StoreError>) => {
       const waiter = waiters.get(id)
       if (waiter === undefined) return
       waiters.delete(id)
-      waiter.resume(result(waiter))
+      const exit = result(waiter)
+      for (const resume of waiter.resumes) resume(exit)
     }
 
     /** Tells the others what the last operation did to them. Follows every operation. */
@@ -112,6 +117,10 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], never,
     }
 
     const failClosed = new StoreError({ operation: "answer", reason: "it is closed" })
+    const failTaken = new StoreError({
+      operation: "acquire",
+      reason: "the request was taken out of the queue, by a release with its id"
+    })
 
     const operation = <A>(run: (now: number) => A): Effect.Effect<A, StoreError> =>
       Effect.suspend(() => {
@@ -137,11 +146,18 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], never,
         if (closed) return resume(Effect.fail(failClosed))
         const outcome = table.acquire(toTable(request), now())
         const targets = display(request.targets)
-        if (outcome._tag === "Waiting") waiters.set(request.id, { targets, resume })
-        else if (outcome._tag === "Granted") resume(Exit.succeed(outcome))
+        let waiter: Waiter | undefined
+        if (outcome._tag === "Waiting") {
+          waiter = waiters.get(request.id) ?? { targets, resumes: new Set() }
+          waiter.resumes.add(resume)
+          waiters.set(request.id, waiter)
+        } else if (outcome._tag === "Granted") resume(Exit.succeed(outcome))
         else if (outcome._tag === "Deadlock") resume(Exit.fail(new Deadlock({ targets, cycle: outcome.cycle })))
         publish()
         return Effect.sync(() => {
+          waiter?.resumes.delete(resume)
+          // Others that asked with the same id still want it.
+          if (waiter !== undefined && waiter.resumes.size > 0) return
           waiters.delete(request.id)
           table.release(request.id, now())
           publish()
@@ -185,11 +201,17 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], never,
         }),
       refresh: (id, ttl) =>
         operation((now) =>
-          table.refresh(id, Duration.toMillis(ttl), now) === "held"
+          // A waiting request is no lease, and stays in the queue for as long as its fiber waits.
+          table.lease(id, now) !== undefined && table.refresh(id, Duration.toMillis(ttl), now) === "held"
             ? Option.some(now + Duration.toMillis(ttl))
             : Option.none()
         ),
-      release: (id) => operation((now) => table.release(id, now)),
+      release: (id) =>
+        operation((now) => {
+          const released = table.release(id, now)
+          settle(id, () => Exit.fail(failTaken))
+          return released
+        }),
       downgrade: (id) => operation((now) => table.downgrade(id, now)),
       breakLease: (id) => operation((now) => table.breakLease(id, now)),
       inspect: (path) => operation((now) => table.inspect(path, now)),

@@ -1,0 +1,136 @@
+/**
+ * Random commands for a store or a lock table. They are plain data, so that a failing run can be read and shrunk: what
+ * they apply to is a number, by which one of the live entries is chosen when the command is run.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
+import * as LockMode from "../LockMode.ts"
+import * as LockPath from "../LockPath.ts"
+import type { Entry, Reference } from "./Reference.ts"
+
+/**
+ * - `acquire`, `try`: a request, nested in the lease that `inside` chooses and in those that enclose it.
+ * - `again`: the same request once more, for a lease that is held.
+ * - `cancel`: a client gives up waiting.
+ * - `release`, `downgrade`, `break`, `refresh`, `restore`, `expire`: what happens to a lease.
+ * - `stranger`: the operations above with an id that is not live.
+ * - `advance`: time goes by.
+ *
+ * Times are in seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Command =
+  | {
+      readonly op: "acquire" | "try"
+      readonly targets: ReadonlyArray<LockMode.Region>
+      readonly inside: number | null
+      readonly ttl: number
+    }
+  | {
+      readonly op: "again" | "cancel" | "release" | "downgrade" | "break" | "expire"
+      readonly pick: number
+    }
+  | { readonly op: "refresh" | "restore"; readonly pick: number; readonly ttl: number }
+  | { readonly op: "advance"; readonly seconds: number }
+  | { readonly op: "stranger" }
+
+/**
+ * The lease that a command applies to, for `cancel` the waiting request.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const chosen = (
+  model: Reference,
+  command: { readonly op: Command["op"]; readonly pick: number }
+): Entry | undefined => {
+  const among = command.op === "cancel" ? model.waiting : model.held
+  return among[command.pick % among.length]
+}
+
+/**
+ * The leases that enclose a request, as its client knows them: the chosen lease and those it was requested in, outermost
+ * first. Some of them may have ended without the client's knowledge.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const enclosing = (model: Reference, inside: number | null): ReadonlyArray<string> => {
+  const lease = inside === null ? undefined : model.held[inside % model.held.length]
+  return lease === undefined ? [] : [...lease.within, lease.id]
+}
+
+const paths: ReadonlyArray<LockPath.LockPath> = [
+  [],
+  ["a"],
+  ["a", "b"],
+  ["a", "b", "c"],
+  ["a", "c"],
+  ["ab"],
+  ["a/b"]
+].map((segments) => Either.getOrThrow(LockPath.parse(segments)))
+
+const region: FastCheck.Arbitrary<LockMode.Region> = FastCheck.record({
+  mode: FastCheck.constantFrom(...LockMode.all),
+  path: FastCheck.constantFrom(...paths)
+})
+
+const pick = FastCheck.nat({ max: 50 })
+const ttl = FastCheck.integer({ min: 1, max: 30 })
+
+const request = (op: "acquire" | "try"): FastCheck.Arbitrary<Command> =>
+  FastCheck.record({
+    op: FastCheck.constant(op),
+    targets: FastCheck.oneof(
+      { weight: 3, arbitrary: FastCheck.array(region, { minLength: 1, maxLength: 1 }) },
+      { weight: 1, arbitrary: FastCheck.array(region, { minLength: 2, maxLength: 3 }) }
+    ),
+    inside: FastCheck.option<number, null>(pick, { freq: 2, nil: null }),
+    ttl
+  })
+
+const onOne = (op: "again" | "cancel" | "release" | "downgrade" | "break" | "expire"): FastCheck.Arbitrary<Command> =>
+  FastCheck.record({ op: FastCheck.constant(op), pick })
+
+const upkeep: FastCheck.Arbitrary<Command> = FastCheck.record({
+  op: FastCheck.constantFrom("refresh", "restore"),
+  pick,
+  ttl
+})
+
+/**
+ * A list of commands. `time`: whether time goes by in it, so that leases expire by themselves.
+ *
+ * @since 0.1.0
+ * @category arbitraries
+ */
+export const commands = (options: {
+  readonly time: boolean
+  readonly maxLength?: number | undefined
+}): FastCheck.Arbitrary<Array<Command>> =>
+  FastCheck.array(
+    FastCheck.oneof(
+      { weight: 10, arbitrary: request("acquire") },
+      { weight: 3, arbitrary: request("try") },
+      { weight: 8, arbitrary: onOne("release") },
+      { weight: 2, arbitrary: onOne("cancel") },
+      { weight: 2, arbitrary: onOne("downgrade") },
+      { weight: 1, arbitrary: onOne("break") },
+      { weight: 1, arbitrary: onOne("expire") },
+      { weight: 1, arbitrary: onOne("again") },
+      { weight: 2, arbitrary: upkeep },
+      { weight: 1, arbitrary: FastCheck.constant<Command>({ op: "stranger" }) },
+      {
+        weight: options.time ? 2 : 0,
+        arbitrary: FastCheck.record({
+          op: FastCheck.constant("advance" as const),
+          seconds: FastCheck.integer({ min: 1, max: 15 })
+        })
+      }
+    ),
+    { maxLength: options.maxLength ?? 50, size: "max" }
+  )

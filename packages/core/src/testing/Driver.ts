@@ -1,0 +1,232 @@
+/**
+ * Steps a store and the `Reference` side by side, and compares all there is to see after each step: answers, grants and
+ * their order, the blockers that are named, `inspect`, revocations.
+ *
+ * A store is free in two things: which of the true blockers it names, and when it notices a cycle of nested requests (it
+ * depends on the blocker that it watches). So every deadlock it reports must be one, and at the latest when nothing
+ * but cycles is left, it must have reported them.
+ *
+ * @since 0.1.0
+ */
+import { assert } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as LockPath from "../LockPath.ts"
+import type { LockStore, Revocation } from "../LockStore.ts"
+import type { Target } from "../Target.ts"
+import * as Command from "./Command.ts"
+import { Reference } from "./Reference.ts"
+import * as Session from "./Session.ts"
+
+/**
+ * - `advance`: lets so much time pass for the store.
+ * - `exactTime`: whether nothing else lets time pass (`TestClock`). Then ttl and `advance` commands count, and times are
+ *   compared exactly. Otherwise leases last for a minute, and only `expire` ends them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly advance: (duration: Duration.Duration) => Effect.Effect<void>
+  readonly exactTime: boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Driver {
+  readonly model: Reference
+  /** Runs a command in both, and compares. A command that applies to nothing does nothing. */
+  readonly step: (command: Command.Command) => Effect.Effect<void>
+  /** Lets every client finish, and checks that nothing is left and no deadlock went unnoticed. */
+  readonly finish: Effect.Effect<void>
+}
+
+const minute = 60_000
+
+const encoded = (targets: ReadonlyArray<Target>) => targets.map(Session.region)
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (store: LockStore["Type"], options: Options): Effect.Effect<Driver, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const session = yield* Session.make(store)
+    const model = new Reference()
+
+    const asTargets = (command: Command.Command & { op: "acquire" | "try" }): ReadonlyArray<Target> =>
+      command.targets.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
+
+    const ttl = (seconds: number): number => (options.exactTime ? seconds * 1000 : minute)
+
+    /** Compares what the last change led to. */
+    const compare = Effect.gen(function* () {
+      const seen = yield* session.observe
+      for (const { cycle } of seen.deadlocks) {
+        assert.isTrue(model.isCycle(cycle), `each in the reported cycle waits for the next: ${cycle.join(" -> ")}`)
+      }
+      for (const { cycle } of seen.deadlocks) model.remove(cycle[0]!)
+      assert.deepStrictEqual(seen.granted, model.grant(), "the requests that are granted, in order")
+      assert.deepStrictEqual(
+        seen.entries.map(({ id, state, targets, within }) => ({ id, state, targets: encoded(targets), within })),
+        model.entries.map(({ id, state, targets, within }) => ({ id, state, targets, within })),
+        "what the store shows"
+      )
+      let lastTicket = Number.NEGATIVE_INFINITY
+      for (const [at, entry] of seen.entries.entries()) {
+        const expected = model.entries[at]!
+        assert.isAbove(entry.ticket, lastTicket, `the ticket of ${entry.id} is greater than those before`)
+        lastTicket = entry.ticket
+        if (entry.state === "held") assert.isUndefined(entry.blockedBy, `nothing blocks the lease ${entry.id}`)
+        else {
+          assert.isUndefined(entry.token, `${entry.id}, which waits, has no token`)
+          const blockers = model.blockers(expected).map(({ id }) => id)
+          assert.include(blockers, entry.blockedBy, `${entry.id} is said to be blocked by what blocks it`)
+        }
+        if (!options.exactTime) continue
+        assert.strictEqual(entry.age, model.now - expected.since, `the age of ${entry.id}`)
+        if (entry.state === "held") {
+          assert.strictEqual(entry.timeLeft, expected.deadline - model.now, `the time left to ${entry.id}`)
+        }
+      }
+    })
+
+    const revoked = (ids: ReadonlyArray<string>, reason: Revocation["reason"]) =>
+      Effect.gen(function* () {
+        const told = yield* Effect.forEach(ids, () => session.revocation)
+        assert.sameDeepMembers(
+          [...told],
+          ids.map((id) => ({ id, reason })),
+          "the revocations"
+        )
+      })
+
+    /** Lets time pass, from one deadline to the next, as what expires is granted to others at once. */
+    const advance = (millis: number): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        const end = model.now + millis
+        for (;;) {
+          const until = Math.min(model.nextDeadline, end)
+          if (until > model.now) yield* options.advance(Duration.millis(until - model.now))
+          model.now = until
+          const expired = model.expire().map(({ id }) => id)
+          yield* compare
+          yield* revoked(expired, "expired")
+          if (until === end && model.nextDeadline > end) return
+        }
+      })
+
+    const expire = (id: string): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        assert.isTrue(Option.isSome(yield* store.refresh(id, Duration.millis(1))), `${id} can be refreshed`)
+        model.refresh(id, 1)
+        if (options.exactTime) return yield* advance(1)
+        const hasGone = Effect.zipRight(
+          options.advance(Duration.millis(1)),
+          Effect.map(store.lookup(id), Option.isNone)
+        )
+        yield* Session.eventually(hasGone, `the end of ${id}`)
+        model.remove(id)
+        yield* revoked([id], "expired")
+      }).pipe(Effect.orDie)
+
+    const run = (command: Command.Command): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        switch (command.op) {
+          case "acquire":
+          case "try": {
+            const within = Command.enclosing(model, command.inside)
+            const request = session.request(asTargets(command), { within, ttl: ttl(command.ttl) })
+            const asked = { ...request, ttl: ttl(command.ttl) }
+            if (command.op === "acquire") {
+              yield* session.ask(request)
+              return model.arrive(asked)
+            }
+            const answer = yield* session.attempt(request)
+            const blockers = model.blockers(asked)
+            assert.strictEqual(
+              Either.isRight(answer),
+              blockers.length === 0,
+              `${request.id} is granted when it is free`
+            )
+            if (Either.isLeft(answer)) {
+              const named = blockers.find(({ id }) => id === answer.left.id)
+              assert.strictEqual(answer.left.state, named?.state, `${request.id} is refused for what blocks it`)
+              return
+            }
+            model.arrive(asked)
+            assert.deepStrictEqual(model.grant(), [request.id])
+            return
+          }
+          case "advance":
+            return options.exactTime ? yield* advance(command.seconds * 1000) : undefined
+          case "stranger": {
+            const id = session.request([{ mode: "read", path: "" }]).id
+            assert.isFalse(yield* store.release(id), "a stranger's release")
+            assert.isFalse(yield* store.downgrade(id), "a stranger's downgrade")
+            assert.isFalse(yield* store.breakLease(id), "a stranger's break")
+            assert.isTrue(Option.isNone(yield* store.refresh(id, Duration.minutes(1))), "a stranger's refresh")
+            assert.isTrue(Option.isNone(yield* store.restore(id, Duration.minutes(1))), "a stranger's restore")
+            return
+          }
+        }
+        const entry = Command.chosen(model, command)
+        if (entry === undefined) return
+        const { id } = entry
+        switch (command.op) {
+          case "again": {
+            const targets = entry.targets.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
+            const lease = Option.getOrUndefined(yield* store.lookup(id))
+            const request = session.request(targets, { id, within: entry.within })
+            const { token } = yield* Session.due(store.acquire(request), `the repeated answer to ${id}`)
+            assert.strictEqual(token, lease?.token, `a repeated request gets what ${id} has`)
+            return
+          }
+          case "cancel":
+            yield* session.cancel(id)
+            return model.remove(id)
+          case "release":
+            assert.isTrue(yield* store.release(id), `${id} can be released`)
+            return model.remove(id)
+          case "downgrade":
+            assert.isTrue(yield* store.downgrade(id), `${id} can be downgraded`)
+            return model.downgrade(id)
+          case "break":
+            assert.isTrue(yield* store.breakLease(id), `${id} can be broken`)
+            model.remove(id)
+            return yield* revoked([id], "broken")
+          case "expire":
+            return yield* expire(id)
+          case "refresh":
+            assert.isTrue(Option.isSome(yield* store.refresh(id, Duration.millis(ttl(command.ttl)))), `${id} is live`)
+            return model.refresh(id, ttl(command.ttl))
+          case "restore": {
+            const lease = Option.getOrUndefined(yield* store.restore(id, Duration.millis(ttl(command.ttl))))
+            assert.deepStrictEqual(lease?.targets.slice(), entry.targets.slice(), `the targets of ${id}`)
+            return model.refresh(id, ttl(command.ttl))
+          }
+        }
+      }).pipe(Effect.orDie)
+
+    const step: Driver["step"] = (command) => Effect.zipRight(run(command), compare)
+
+    const finish: Driver["finish"] = Effect.gen(function* () {
+      // A client releases a lease when what it does inside of it is done.
+      for (;;) {
+        const done = model.held.find(({ id }) => model.waitsFor(id).length === 0)
+        if (done === undefined) break
+        yield* step({ op: "release", pick: model.held.indexOf(done) })
+      }
+      const left = model.entries.map(({ id, state }) => `${id} (${state})`)
+      assert.deepStrictEqual(left, [], "no cycle of requests went unnoticed")
+      assert.strictEqual(yield* session.pendingRevocations, 0, "no lease was revoked without reason")
+      yield* session.end
+    })
+
+    return { model, step, finish }
+  })

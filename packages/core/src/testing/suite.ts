@@ -1,0 +1,109 @@
+/**
+ * The contract that every store must keep, as tests.
+ *
+ * @since 0.1.0
+ */
+import { afterAll, assert, beforeAll, describe, live } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as TestClock from "effect/TestClock"
+import * as TestContext from "effect/TestContext"
+import * as LockPath from "../LockPath.ts"
+import { LockStore } from "../LockStore.ts"
+import { conformanceTests } from "./internal/conformanceTests.ts"
+import { interruptionTests } from "./internal/interruptionTests.ts"
+import type { Test } from "./internal/kit.ts"
+import { leaseTests } from "./internal/leaseTests.ts"
+import { nestingTests } from "./internal/nestingTests.ts"
+import { propertyTests } from "./internal/propertyTests.ts"
+import { queueTests } from "./internal/queueTests.ts"
+import { viewTests } from "./internal/viewTests.ts"
+import * as Session from "./Session.ts"
+
+/**
+ * - `excludeTestServices`: runs on the real clock, as a store has to that keeps its time elsewhere. Default `false`: the
+ *   store is built with `TestClock`.
+ * - `advance`: lets so much time pass for the store. By default `TestClock.adjust`, and on the real clock a sleep.
+ * - `exactTime`: whether time passes by `advance` alone, so that times can be compared exactly and the random runs let
+ *   leases expire by themselves. Default: on `TestClock`.
+ * - `ttl`: of the leases that tests let expire. Default ten seconds, on the real clock 500 milliseconds.
+ * - `runs`, `seed`: of the random comparison with the reference. Default 50 runs, each time others.
+ * - `timeout`: of one test. Default 30 seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SuiteOptions {
+  readonly excludeTestServices?: boolean | undefined
+  readonly advance?: ((duration: Duration.Duration) => Effect.Effect<void>) | undefined
+  readonly exactTime?: boolean | undefined
+  readonly ttl?: Duration.DurationInput | undefined
+  readonly runs?: number | undefined
+  readonly seed?: number | undefined
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+// A timer may fire a little early.
+const sleep = (duration: Duration.Duration) => Effect.sleep(Duration.sum(duration, Duration.millis(5)))
+
+/**
+ * Registers a `describe` block that holds a store to its contract.
+ *
+ * The layer is built once, before the tests of the block, and closed after them; they run one after the other, and each
+ * finds and leaves the store empty. Nothing else may use the store's locks in the meantime. The shared `it` of
+ * `@effect/vitest` is left alone, so a file can have several suites and tests of its own.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStore } from "@hilok/core"
+ * import { suite } from "@hilok/core/testing"
+ *
+ * suite("MemoryStore", MemoryStore.layer)
+ * ```
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const suite = <E>(name: string, layer: Layer.Layer<LockStore, E>, options?: SuiteOptions): void => {
+  const real = options?.excludeTestServices ?? false
+  const advance = options?.advance ?? (real ? sleep : TestClock.adjust)
+  const exactTime = options?.exactTime ?? !real
+  const ttl = Duration.decode(options?.ttl ?? (real ? "500 millis" : "10 seconds"))
+  const timeout = Duration.toMillis(options?.timeout ?? "30 seconds")
+
+  describe(name, () => {
+    const runtime = ManagedRuntime.make(real ? layer : Layer.provideMerge(layer, TestContext.TestContext))
+    beforeAll(() => runtime.runPromise(Effect.void), timeout)
+    afterAll(() => runtime.dispose(), timeout)
+
+    const test: Test = (name, body) =>
+      live(
+        name,
+        () =>
+          Effect.gen(function* () {
+            const store = yield* LockStore
+            const session = yield* Session.make(store)
+            const clear = store.inspect(LockPath.root).pipe(
+              Effect.flatMap((entries) => Effect.forEach(entries, ({ id }) => store.release(id))),
+              Effect.ignore
+            )
+            assert.deepStrictEqual(yield* store.inspect(LockPath.root), [], "the store is empty before the test")
+            yield* body({ store, session, advance, exactTime, ttl, clear }).pipe(
+              Effect.zipRight(session.end),
+              Effect.onError(() => clear)
+            )
+          }).pipe(Effect.scoped, Effect.provide(runtime)),
+        timeout
+      )
+
+    conformanceTests(test)
+    queueTests(test)
+    leaseTests(test)
+    interruptionTests(test)
+    viewTests(test)
+    nestingTests(test)
+    propertyTests(test, { runs: options?.runs ?? 50, seed: options?.seed })
+  })
+}
