@@ -14,6 +14,8 @@ export const kinds: Readonly<Record<Kind, string>> = {
 
 export const Hold = Schema.Struct({
   worker: Schema.String,
+  /** Which process the worker is in, when there are several. */
+  process: Schema.optional(Schema.Int),
   kind: Kind,
   targets: Schema.Array(Target.schema),
   /** When the worker asked, was let in, and was done: milliseconds on the machine's monotonic clock. */

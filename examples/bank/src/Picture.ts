@@ -145,7 +145,8 @@ export const draw = ({ title, verdict, sound, branches, holds: all, clashes }: P
     const what = hold.targets.map((target) => `${target.mode} "${pathOf(target)}"`).join(", ")
     const wait = hold.token === undefined ? "" : `, after waiting ${fixed(hold.granted - hold.asked)} ms`
     const finding = hold.finding === undefined ? "" : `\n✗ ${hold.finding}`
-    return `<title>${escape(`${hold.worker}: ${kinds[hold.kind]}\n${what}\n${fixed(hold.granted - start)} to ${fixed(hold.done - start)} ms${wait}${token}${finding}`)}</title>`
+    const where = hold.process === undefined ? "" : ` (process ${hold.process})`
+    return `<title>${escape(`${hold.worker}${where}: ${kinds[hold.kind]}\n${what}\n${fixed(hold.granted - start)} to ${fixed(hold.done - start)} ms${wait}${token}${finding}`)}</title>`
   }
 
   // -- Background: zebra, names, time

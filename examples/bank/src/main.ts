@@ -4,10 +4,12 @@ import * as Path from "@effect/platform/Path"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { HierarchicalLock, MemoryStore } from "@hilok/core"
+import { RedisStore } from "@hilok/redis"
 import { Cause, Console, Data, Effect, Exit } from "effect"
 import * as Bank from "./Bank.ts"
 import * as Hold from "./Hold.ts"
 import * as Picture from "./Picture.ts"
+import * as Processes from "./Processes.ts"
 import * as Progress from "./Progress.ts"
 import * as Proof from "./Proof.ts"
 import * as Report from "./Report.ts"
@@ -60,92 +62,114 @@ const workHere = <E, R>(
     )
   )
 
-const demo = (settings: Settings.Settings) =>
+/** Who works, where, and how: for the first line of the run. */
+const introduction = ({ accounts, locks, processes, redis, seconds, workers }: Settings.Settings): string => {
+  const branches = Bank.plan(accounts).length
+  const how = !locks ? "without locks" : redis === undefined ? "with locks in memory" : "with locks in Redis"
+  return (
+    `${accounts} accounts in ${branches} branches, ${accounts * Bank.openingBalance} in all; ${workers} transfer money, ` +
+    `${branches + 1} audit, for ${seconds} s, ${how}${redis === undefined ? "" : `, in ${processes} processes`}`
+  )
+}
+
+interface Place {
+  readonly folder: string
+  readonly accounts: string
+}
+
+/** One run, from the opening of the accounts to the verdict; answers with the exit code. */
+const run = (
+  settings: Settings.Settings,
+  { accounts, folder }: Place,
+  remote: { url: string; namespace: string } | undefined
+) =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     const branches = Bank.plan(settings.accounts)
-    const expected = settings.accounts * Bank.openingBalance
-    const { folder, accounts } = yield* prepare(settings.dir)
-    const temporary = settings.dir === undefined
-    const removeAccounts = Effect.ignore(fs.remove(accounts, { recursive: true }))
+    const bank = yield* Bank.make(accounts, branches)
+    yield* bank.open
+    yield* Console.log(`${introduction(settings)}\nFiles: ${accounts}`)
 
-    const run = Effect.gen(function* () {
-      const bank = yield* Bank.make(accounts, branches)
-      yield* bank.open
-      yield* Console.log(
-        `${settings.accounts} accounts in ${branches.length} branches, ${expected} in all; ${settings.workers} transfer money, ` +
-          `${branches.length + 1} audit, for ${settings.seconds} s, ${settings.locks ? "with locks in memory" : "without locks"}\n` +
-          `Files: ${accounts}`
-      )
-      const holds: Array<Hold.Hold> = []
-      const report = (hold: Hold.Hold) => Effect.sync(() => void holds.push(hold))
-      const start = yield* Hold.now
-      const line = Effect.gen(function* () {
-        const { transfers, audits, anomalies } = Report.tally(holds)
-        const seconds = ((yield* Hold.now) - start) / 1000
-        const locks = settings.locks ? yield* HierarchicalLock.inspect() : []
-        const waiting = locks.filter(({ state }) => state === "waiting").length
-        return (
-          `${Math.min(seconds, settings.seconds).toFixed(1)} of ${settings.seconds} s: ${transfers} transfers, ` +
-          `${audits} audits, ${anomalies} anomalies${settings.locks ? `; ${locks.length - waiting} hold, ${waiting} wait` : ""}`
-        )
-      })
-      yield* Progress.during(
-        settings.locks
-          ? workHere(settings, bank, branches, Worker.withLocks, report)
-          : workHere(settings, bank, branches, Worker.withoutLocks, report),
-        line
-      )
-
-      const verdict = Proof.check(holds, branches)
-      const outcome: Report.Outcome = {
-        locks: settings.locks,
-        holds,
-        accounts: settings.accounts,
-        expected,
-        ...(yield* bank.sum),
-        verdict
-      }
-      const sound = Report.isSound(outcome)
-      const words = Report.words(outcome)
-      const picture = path.join(folder, "hilok-bank.svg")
-      yield* fs.writeFileString(
-        picture,
-        Picture.draw({
-          title: `HiLok: ${settings.workers} workers on ${settings.accounts} accounts, ${settings.locks ? "with locks" : "without locks"}`,
-          verdict: words.split("\n")[0]!,
-          sound,
-          branches,
-          holds,
-          clashes: verdict.clashes
-        })
-      )
-      yield* Console.log(`\n${Report.table(holds)}\n\n${words}\n\nPicture: ${picture}`)
-      return settings.locks && !sound ? 1 : 0
+    const holds: Array<Hold.Hold> = []
+    const report = (hold: Hold.Hold) => Effect.sync(() => void holds.push(hold))
+    let start: number | undefined
+    const begin = Effect.map(Hold.now, (now) => {
+      start = now
     })
+    const line = Effect.gen(function* () {
+      if (start === undefined) return "Starting the processes"
+      const { transfers, audits, anomalies } = Report.tally(holds)
+      const seconds = ((yield* Hold.now) - start) / 1000
+      const locks = settings.locks ? yield* HierarchicalLock.inspect() : []
+      const waiting = locks.filter(({ state }) => state === "waiting").length
+      return (
+        `${Math.min(seconds, settings.seconds).toFixed(1)} of ${settings.seconds} s: ${transfers} transfers, ` +
+        `${audits} audits, ${anomalies} anomalies${settings.locks ? `; ${locks.length - waiting} hold, ${waiting} wait` : ""}`
+      )
+    })
+    const work = settings.locks
+      ? remote === undefined
+        ? Effect.zipRight(begin, workHere(settings, bank, branches, Worker.withLocks, report))
+        : Processes.work({ ...settings, ...remote, folder: accounts }, report, begin)
+      : Effect.zipRight(begin, workHere(settings, bank, branches, Worker.withoutLocks, report))
+    yield* Progress.during(work, line)
 
-    return yield* temporary
-      ? run.pipe(
-          Effect.ensuring(removeAccounts),
-          Effect.onExit((exit) =>
-            Exit.isSuccess(exit) ? Effect.void : Effect.ignore(fs.remove(folder, { recursive: true }))
-          )
-        )
-      : run
+    const verdict = Proof.check(holds, branches)
+    const outcome: Report.Outcome = {
+      locks: settings.locks,
+      holds,
+      accounts: settings.accounts,
+      expected: settings.accounts * Bank.openingBalance,
+      ...(yield* bank.sum),
+      verdict
+    }
+    const sound = Report.isSound(outcome)
+    const words = Report.words(outcome)
+    const picture = path.join(folder, "hilok-bank.svg")
+    const where = remote === undefined ? "" : ` in ${settings.processes} processes`
+    const drawn = Picture.draw({
+      title: `HiLok: ${settings.workers} workers${where} on ${settings.accounts} accounts, ${settings.locks ? "with locks" : "without locks"}`,
+      verdict: words.split("\n")[0]!,
+      sound,
+      branches,
+      holds,
+      clashes: verdict.clashes
+    })
+    yield* fs.writeFileString(picture, drawn)
+    yield* Console.log(`\n${Report.table(holds)}\n\n${words}\n\nPicture: ${picture}`)
+    return settings.locks && !sound ? 1 : 0
+  })
+
+const demo = (settings: Settings.Settings) =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const remote =
+      settings.redis === undefined
+        ? undefined
+        : { url: yield* Processes.server(settings.redis), namespace: `demo-${crypto.randomUUID()}` }
+    // The one thing that depends on where the locks are.
+    const store = remote === undefined ? MemoryStore.layer : RedisStore.layer(remote)
+    const place = yield* prepare(settings.dir)
+    const remove = (what: string) => Effect.ignore(fs.remove(what, { recursive: true }))
+    return yield* run(settings, place, remote).pipe(
+      Effect.provide(HierarchicalLock.layer({ label: "bank" })),
+      Effect.provide(store),
+      Effect.onExit((exit) =>
+        settings.dir !== undefined ? Effect.void : remove(Exit.isSuccess(exit) ? place.accounts : place.folder)
+      )
+    )
   })
 
 const program = Effect.gen(function* () {
   const settings = yield* Settings.parse(process.argv.slice(2))
   if (settings === "help") return yield* Effect.as(Console.log(Settings.help), 0)
-  if (settings.redis !== undefined) return yield* new Stop({ message: "--redis: there is no Redis store yet" })
   return yield* demo(settings)
 }).pipe(
+  Effect.scoped,
   Effect.catchTag("UsageError", ({ message }) =>
     Effect.as(Console.error(`${message}. See npm run demo -- --help`), Settings.usageExitCode)
   ),
-  Effect.provide(HierarchicalLock.layer({ label: "bank" })),
-  Effect.provide(MemoryStore.layer),
   Effect.provide(NodeContext.layer),
   Effect.catchAll((error) => Effect.as(Console.error(error.message), 1)),
   Effect.onInterrupt(() => Console.error("Stopped."))
