@@ -56,15 +56,13 @@ export const work = (
           )
           const code = yield* child.exitCode
           if (code !== 0)
-            return yield* new ProcessError({ message: `Process ${process_} ended with exit code ${code}` })
+            return yield* new ProcessError({ message: `Worker process ${process_} ended with exit code ${code}` })
         })
       ).pipe(
-        Effect.catchTag(
-          "BadArgument",
-          "SystemError",
-          "ParseError",
-          (error) => new ProcessError({ message: `Process ${process_} failed: ${error.message}` })
-        )
+        Effect.catchTag("BadArgument", "SystemError", "ParseError", (error) => {
+          const reason = error._tag === "ParseError" ? error.message : (error.description ?? error.message)
+          return new ProcessError({ message: `Worker process ${process_} failed: ${reason}` })
+        })
       )
 
     const everyoneWaits = HierarchicalLock.inspect().pipe(

@@ -32,4 +32,7 @@ const program = Effect.gen(function* () {
   )
 })
 
+// The parent is gone.
+process.stdout.on("error", () => process.emit("SIGTERM"))
+
 NodeRuntime.runMain(Effect.provide(program, NodeContext.layer))
