@@ -16,66 +16,56 @@ if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 --@include rules
---@include queue
---@include describe
-local requests, ids, paths, at = {}, {}, {}, 4
+--@include rest
+local ids, records, queued, fields, at = {}, {}, {}, {}, 4
 while at <= #ARGV do
-  local n = tonumber(ARGV[at + 4])
-  local record = { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[at + 3], '', n }
-  local within = at + 5 + n
-  for i = 1, n do
-    record[N + i] = ARGV[at + 4 + i]
-    S.nodes_of(sub(ARGV[at + 4 + i], 2), paths)
+  local i, n = #ids + 1, tonumber(ARGV[at + 4])
+  local record, within = { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[at + 3], '', n }, at + 5 + n
+  ids[i], records[i], queued[i] = ARGV[at], record, ARGV[at + 2] == '1'
+  fields[#fields + 1] = 'r' .. ARGV[at]
+  for t = 1, n do
+    record[N + t] = ARGV[at + 4 + t]
+    nodes_of(sub(ARGV[at + 4 + t], 2), fields)
   end
-  for i = 1, tonumber(ARGV[within]) do
-    record[N + n + i] = ARGV[within + i]
+  for w = 1, tonumber(ARGV[within]) do
+    record[N + n + w] = ARGV[within + w]
   end
-  ids[#ids + 1] = ARGV[at]
-  requests[#requests + 1] = { record, ARGV[at + 2] == '1' }
   at = within + ARGV[within] + 1
 end
-S.begin(ids, paths)
+begin(fields)
 
--- A waiting request and what is known of its blocker.
-local function waiting(blocker)
-  local record = S.record(blocker)
-  return 2, blocker, record and S.deadline_of(record[STATE], blocker) or now
-end
-
-local function ask(id, record, queue)
-  local known = S.records[id]
-  if known and known[STATE] == 'h' then
-    return 1, known[TOKEN], S.deadline_of('h', id)
-  elseif known then
-    return waiting(known[BLOCKER])
-  end
-  record[TICKET] = string.format('%016d', S.last_ticket + 1)
-  local blocker = S.blocker_of(record)
-  if blocker and not queue then
-    return 3, S.describe(blocker, S.record(blocker)), 0
-  end
-  S.last_ticket = S.last_ticket + 1
-  if not blocker then
-    local deadline = S.grant(id, record)
-    return 1, record[TOKEN], deadline
-  end
-  S.make_queue()
-  S.place_waiting(id, record, 1)
-  S.set_deadline('q', id, now + record[TTL] * 1000)
-  local cycle = S.watch(id, record, blocker)
-  if cycle then
-    S.drop(id, record)
-    return 4, table.concat(cycle, ' '), 0
-  end
-  return waiting(blocker)
-end
-
-local answers, n = {}, 3
+local answers = {}
 for i = 1, #ids do
-  answers[n + 1], answers[n + 2], answers[n + 3] = ask(ids[i], requests[i][1], requests[i][2])
-  n = n + 3
+  local id, record, a = ids[i], records[i], 3 * i + 1
+  local known = cache['r' .. id]
+  if known then
+    F.rest()
+    answers[a], answers[a + 1], answers[a + 2] = 1, known[TOKEN], F.deadline_of(id)
+    if known[STATE] == 'q' then
+      answers[a], answers[a + 1], answers[a + 2] = 2, known[BLOCKER], F.deadline_of(known[BLOCKER])
+    end
+  else
+    record[TICKET] = string.format('%016d', last_ticket + 1)
+    local blocker = blocker_of(record)
+    if not blocker then
+      last_ticket = last_ticket + 1
+      answers[a + 2] = grant(id, record)
+      answers[a], answers[a + 1] = 1, record[TOKEN]
+    elseif not queued[i] then
+      answers[a], answers[a + 1], answers[a + 2] = 3, F.describe(blocker), 0
+    else
+      last_ticket = last_ticket + 1
+      F.place_waiting(id, record, 1)
+      F.set_deadline('q' .. id, now + record[TTL] * 1000)
+      local cycle = F.watch(id, record, blocker)
+      if cycle then
+        drop(id, record)
+        answers[a], answers[a + 1], answers[a + 2] = 4, table.concat(cycle, ' '), 0
+      else
+        answers[a], answers[a + 1], answers[a + 2] = 2, blocker, F.deadline_of(blocker)
+      end
+    end
+  end
 end
-S.save()
-local beginning = S.answer()
-answers[1], answers[2], answers[3] = beginning[1], beginning[2], beginning[3]
-return answers
+save()
+return answer(answers)

@@ -7,17 +7,16 @@ Returns    {now, more, events, 1 or 0 when it is not a live lease}
 ]]
 --@include state
 --@include rules
---@include queue
+--@include rest
 local id = ARGV[4]
-S.begin({ id }, {})
-local record = S.records[id]
+begin({ 'r' .. id })
+local record = cache['r' .. id]
 local live = record and record[STATE] == 'h'
 if live then
-  S.tell(record[CLIENT], 'b ' .. id)
-  S.drop(id, record)
-  S.settle()
+  F.rest()
+  F.tell(record[CLIENT], 'b ' .. id)
+  drop(id, record)
+  F.settle()
 end
-S.save()
-local reply = S.answer()
-reply[4] = live and 1 or 0
-return reply
+save()
+return answer({ 0, 0, 0, live and 1 or 0 })

@@ -5,19 +5,17 @@ KEYS, ARGV[1..3]: see include/state.lua
 ARGV[4]    path
 ARGV[5]    where to go on: the number of the kind of member, 1 at the start
 ARGV[6]    and the member of the index to go on behind, or the empty string
-Returns    {now, more, events, the two to go on with (0 and the empty string at the end), requests (see
-           include/describe.lua)...}. A request may show once for each of its targets.
+Returns    {now, more, events, the two to go on with (0 and the empty string at the end), requests (describe)...}.
+           A request may show once for each of its targets.
 ]]
 --@include state
 --@include rules
---@include queue
---@include describe
-S.begin({}, {})
-S.save()
-local reply = S.answer()
-local page, shown = 250, {}
+--@include rest
+begin({})
+save()
+F.rest()
+local page, shown, answers = 250, {}, { 0, 0, 0, 0, '' }
 local kinds, behind = { 'hr', 'hw', 'qr', 'qw' }, ARGV[6]
-reply[4], reply[5] = 0, ''
 for i = tonumber(ARGV[5]), #kinds do
   local prefix = kinds[i] .. ARGV[4]
   local from = behind == '' and '[' .. prefix or '(' .. behind
@@ -28,14 +26,14 @@ for i = tonumber(ARGV[5]), #kinds do
     -- A waiting region stands under the nodes above it, too.
     if sub(last, 1, 1) ~= 'b' and not shown[id] then
       shown[id] = true
-      reply[#reply + 1] = S.describe(id, S.record(id))
+      answers[#answers + 1] = F.describe(id)
     end
   end
   page = page - #members
   behind = ''
   if page == 0 then
-    reply[4], reply[5] = i, members[#members]
+    answers[4], answers[5] = i, members[#members]
     break
   end
 end
-return reply
+return answer(answers)

@@ -14,33 +14,29 @@ if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 --@include rules
---@include queue
-local ids = {}
+--@include rest
+local fields = {}
 for at = 4, #ARGV, 2 do
-  ids[#ids + 1] = ARGV[at]
+  fields[#fields + 1] = 'r' .. ARGV[at]
 end
-S.begin(ids, {})
+begin(fields)
+F.rest()
 -- Removals go first: memory that is short does not end what waits.
-S.deadline_removals[#S.deadline_removals + 1] = ''
-local function look(id, ttl)
-  local record = S.records[id]
+deadline_removals[#deadline_removals + 1] = ''
+local answers, a = {}, 4
+for at = 4, #ARGV, 2 do
+  local id = ARGV[at]
+  local record = cache['r' .. id]
   if not record then
-    return 0, 0, 0
+    answers[a], answers[a + 1], answers[a + 2] = 0, 0, 0
   elseif record[STATE] == 'h' then
-    local deadline = now + record[TTL] * 1000
-    S.set_deadline('h', id, deadline)
-    return 1, record[TOKEN], deadline
+    answers[a], answers[a + 1], answers[a + 2] = 1, record[TOKEN], now + record[TTL] * 1000
+    F.set_deadline('h' .. id, answers[a + 2])
+  else
+    F.set_deadline('q' .. id, now + tonumber(ARGV[at + 1]) * 1000)
+    answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], F.deadline_of(record[BLOCKER])
   end
-  S.set_deadline('q', id, now + ttl * 1000)
-  local blocker = S.record(record[BLOCKER])
-  return 2, record[BLOCKER], blocker and S.deadline_of(blocker[STATE], record[BLOCKER]) or now
+  a = a + 3
 end
-local answers, n = {}, 3
-for i = 1, #ids do
-  answers[n + 1], answers[n + 2], answers[n + 3] = look(ids[i], tonumber(ARGV[3 + 2 * i]))
-  n = n + 3
-end
-S.save()
-local beginning = S.answer()
-answers[1], answers[2], answers[3] = beginning[1], beginning[2], beginning[3]
-return answers
+save()
+return answer(answers)

@@ -3,17 +3,16 @@ Shows one lease or waiting request.
 
 KEYS, ARGV[1..3]: see include/state.lua
 ARGV[4]    id
-Returns    {now, more, events, the request (see include/describe.lua)}, or only three when it is not live
+Returns    {now, more, events, the request (describe)}, or only three when it is not live
 ]]
 --@include state
 --@include rules
---@include queue
---@include describe
-S.begin({ ARGV[4] }, {})
-S.save()
-local reply = S.answer()
-local record = S.records[ARGV[4]]
-if record then
-  reply[4] = S.describe(ARGV[4], record)
+--@include rest
+begin({ 'r' .. ARGV[4] })
+save()
+local answers = {}
+if cache['r' .. ARGV[4]] then
+  F.rest()
+  answers[4] = F.describe(ARGV[4])
 end
-return reply
+return answer(answers)

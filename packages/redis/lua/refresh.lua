@@ -11,34 +11,35 @@ if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 --@include rules
---@include queue
-S.begin({}, {})
+--@include rest
+begin({})
+F.rest()
 -- What the sweep has changed must show. And removals go first: memory that is short does not end leases.
-S.deadline_removals[#S.deadline_removals + 1] = ''
-S.call_all('ZREM', deadlines_key, S.deadline_removals)
-S.deadline_removals = {}
-if #S.deadline_additions > 0 then
-  S.call_all('ZADD', deadlines_key, S.deadline_additions)
+deadline_removals[#deadline_removals + 1] = ''
+F.call_all('ZREM', deadlines_key, deadline_removals)
+deadline_removals = {}
+if #deadline_additions > 0 then
+  F.call_all('ZADD', deadlines_key, deadline_additions)
 end
-local members, deadlines = {}, {}
-for at = 4, #ARGV, 2 do
-  members[#members + 1] = 'h' .. ARGV[at]
-end
-for from = 1, #members, 1000 do
-  local scores = call('ZMSCORE', deadlines_key, unpack(members, from, math.min(from + 999, #members)))
-  for i = 1, #scores do
-    local n = from + i - 1
-    deadlines[n] = 0
+local answers = {}
+for from = 4, #ARGV, 2000 do
+  local members = {}
+  for at = from, math.min(from + 1998, #ARGV), 2 do
+    members[#members + 1] = 'h' .. ARGV[at]
+  end
+  local scores = call('ZMSCORE', deadlines_key, unpack(members))
+  for i = 1, #members do
+    local a = #answers + 1
+    answers[a] = 0
     -- What has expired is gone, even if the sweep had to leave it for later.
     if scores[i] and tonumber(scores[i]) > now then
-      deadlines[n] = now + tonumber(ARGV[3 + 2 * n]) * 1000
-      S.set_deadline('h', sub(members[n], 2), deadlines[n])
+      answers[a] = now + tonumber(ARGV[from + 2 * i - 1]) * 1000
+      F.set_deadline(members[i], answers[a])
     end
   end
 end
-S.save()
-local reply = S.answer()
-for i = 1, #deadlines do
-  reply[i + 3] = deadlines[i]
-end
-return reply
+table.insert(answers, 1, 0)
+table.insert(answers, 1, 0)
+table.insert(answers, 1, 0)
+save()
+return answer(answers)

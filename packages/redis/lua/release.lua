@@ -7,42 +7,41 @@ Returns    {now, more, events}, then for each id 1 when it was live, else 0
 ]]
 --@include state
 --@include rules
---@include queue
-local ids = {}
+--@include rest
+local fields = {}
 for at = 4, #ARGV do
-  ids[at - 3] = ARGV[at]
+  fields[at - 3] = 'r' .. ARGV[at]
 end
-S.begin(ids, {})
-local ended, live, regions, paths = {}, {}, 0, {}
-for i = 1, #ids do
-  local record = S.records[ids[i]]
-  ended[i] = record and 1 or 0
+begin(fields)
+local answers, live, regions, nodes = {}, 0, 0, {}
+for at = 4, #ARGV do
+  local record = cache['r' .. ARGV[at]]
+  answers[at] = record and 1 or 0
   if record then
-    live[#live + 1] = i
-    regions = regions + record[N]
-    for t = N + 1, N + record[N] do
-      paths[#paths + 1] = sub(record[t], 2)
+    live, regions = live + 1, regions + record[N]
+    for i = N + 1, N + record[N] do
+      nodes[#nodes + 1] = 'n' .. sub(record[i], 2)
     end
   end
 end
-if #live > 0 and S.waits == 0 and regions == S.held_r + S.held_w and #live == #ids then
-  -- These were all there were.
-  S.held_r, S.held_w, S.changed = 0, 0, true
-elseif #live > 0 then
-  S.load({}, paths)
-  for i = 1, #live do
-    local id = ids[live[i]]
-    local record = S.records[id]
-    -- The same id may stand here twice.
-    if record then
-      S.drop(id, record)
+if live > 0 then
+  if waits == 0 and live == #ARGV - 3 and regions == held_r + held_w then
+    -- These were all there were.
+    held_r, held_w, changed = 0, 0, true
+  else
+    load(nodes)
+    for at = 4, #ARGV do
+      -- The same id may stand here twice.
+      local record = cache['r' .. ARGV[at]]
+      if record then
+        drop(ARGV[at], record)
+      end
+    end
+    if waits + pending > 0 then
+      F.rest()
+      F.settle()
     end
   end
-  S.settle()
 end
-S.save()
-local reply = S.answer()
-for i = 1, #ended do
-  reply[i + 3] = ended[i]
-end
-return reply
+save()
+return answer(answers)

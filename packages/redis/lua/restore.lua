@@ -12,23 +12,19 @@ if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 --@include rules
---@include queue
+--@include rest
 local id = ARGV[4]
-S.begin({ id }, {})
-local record = S.records[id]
-local live = record and record[STATE] == 'h'
-local deadline = now + tonumber(ARGV[5]) * 1000
-if live then
+begin({ 'r' .. id })
+local record, answers = cache['r' .. id], {}
+if record and record[STATE] == 'h' then
+  F.rest()
   record[CLIENT], record[TTL] = ARGV[1], tonumber(ARGV[5])
-  S.set_record(id, record)
-  S.set_deadline('h', id, deadline)
-end
-S.save()
-local reply = S.answer()
-if live then
-  reply[4], reply[5] = record[TOKEN], deadline
+  answers[4], answers[5] = record[TOKEN], now + record[TTL] * 1000
   for i = 1, record[N] do
-    reply[5 + i] = record[N + i]
+    answers[5 + i] = record[N + i]
   end
+  set('r' .. id, record)
+  F.set_deadline('h' .. id, answers[5])
 end
-return reply
+save()
+return answer(answers)

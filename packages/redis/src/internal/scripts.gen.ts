@@ -1,440 +1,402 @@
 // Generated from packages/redis/lua by `npm run codegen`. Do not edit.
 
-export const acquire: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
+export const acquire: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
+end
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
   end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
-      else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+    end
+    return
+  end
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
+  end
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
       end
     end
   end
-end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
-  end
-end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
-  end
-end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
-  end
-end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
-  end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
-    return
-  end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
-    call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
-    end
-    return
-  end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
-  end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
-      a = a + 2
-    else
-      r = r + 1
-      removals[r] = 'r' .. id
-    end
-  end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
-    end
-  end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -447,30 +409,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -478,9 +441,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -495,7 +458,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -505,20 +468,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -528,7 +491,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -536,25 +499,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -562,21 +530,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -589,512 +557,452 @@ function S.make_queue()
     end
   end
 end
-function S.describe(id, record)
-  local shown = {
-    id,
-    record[STATE],
-    tonumber(record[TICKET]),
-    record[TOKEN],
-    record[SINCE],
-    S.deadline_of(record[STATE], id),
-    record[BLOCKER],
-    record[HOLDER]
-  }
-  for i = N, #record do
-    shown[i] = record[i]
-  end
-  return shown
-end
-local requests, ids, paths, at = {}, {}, {}, 4
+local ids, records, queued, fields, at = {}, {}, {}, {}, 4
 while at <= #ARGV do
-  local n = tonumber(ARGV[at + 4])
-  local record = { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[at + 3], '', n }
-  local within = at + 5 + n
-  for i = 1, n do
-    record[N + i] = ARGV[at + 4 + i]
-    S.nodes_of(sub(ARGV[at + 4 + i], 2), paths)
+  local i, n = #ids + 1, tonumber(ARGV[at + 4])
+  local record, within = { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[at + 3], '', n }, at + 5 + n
+  ids[i], records[i], queued[i] = ARGV[at], record, ARGV[at + 2] == '1'
+  fields[#fields + 1] = 'r' .. ARGV[at]
+  for t = 1, n do
+    record[N + t] = ARGV[at + 4 + t]
+    nodes_of(sub(ARGV[at + 4 + t], 2), fields)
   end
-  for i = 1, tonumber(ARGV[within]) do
-    record[N + n + i] = ARGV[within + i]
+  for w = 1, tonumber(ARGV[within]) do
+    record[N + n + w] = ARGV[within + w]
   end
-  ids[#ids + 1] = ARGV[at]
-  requests[#requests + 1] = { record, ARGV[at + 2] == '1' }
   at = within + ARGV[within] + 1
 end
-S.begin(ids, paths)
-local function waiting(blocker)
-  local record = S.record(blocker)
-  return 2, blocker, record and S.deadline_of(record[STATE], blocker) or now
-end
-local function ask(id, record, queue)
-  local known = S.records[id]
-  if known and known[STATE] == 'h' then
-    return 1, known[TOKEN], S.deadline_of('h', id)
-  elseif known then
-    return waiting(known[BLOCKER])
-  end
-  record[TICKET] = string.format('%016d', S.last_ticket + 1)
-  local blocker = S.blocker_of(record)
-  if blocker and not queue then
-    return 3, S.describe(blocker, S.record(blocker)), 0
-  end
-  S.last_ticket = S.last_ticket + 1
-  if not blocker then
-    local deadline = S.grant(id, record)
-    return 1, record[TOKEN], deadline
-  end
-  S.make_queue()
-  S.place_waiting(id, record, 1)
-  S.set_deadline('q', id, now + record[TTL] * 1000)
-  local cycle = S.watch(id, record, blocker)
-  if cycle then
-    S.drop(id, record)
-    return 4, table.concat(cycle, ' '), 0
-  end
-  return waiting(blocker)
-end
-local answers, n = {}, 3
+begin(fields)
+local answers = {}
 for i = 1, #ids do
-  answers[n + 1], answers[n + 2], answers[n + 3] = ask(ids[i], requests[i][1], requests[i][2])
-  n = n + 3
-end
-S.save()
-local beginning = S.answer()
-answers[1], answers[2], answers[3] = beginning[1], beginning[2], beginning[3]
-return answers`
-
-export const breakLease: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
-local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
-local time = call('TIME')
-local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
-  end
-end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
-  end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
-  end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
+  local id, record, a = ids[i], records[i], 3 * i + 1
+  local known = cache['r' .. id]
+  if known then
+    F.rest()
+    answers[a], answers[a + 1], answers[a + 2] = 1, known[TOKEN], F.deadline_of(id)
+    if known[STATE] == 'q' then
+      answers[a], answers[a + 1], answers[a + 2] = 2, known[BLOCKER], F.deadline_of(known[BLOCKER])
+    end
+  else
+    record[TICKET] = string.format('%016d', last_ticket + 1)
+    local blocker = blocker_of(record)
+    if not blocker then
+      last_ticket = last_ticket + 1
+      answers[a + 2] = grant(id, record)
+      answers[a], answers[a + 1] = 1, record[TOKEN]
+    elseif not queued[i] then
+      answers[a], answers[a + 1], answers[a + 2] = 3, F.describe(blocker), 0
+    else
+      last_ticket = last_ticket + 1
+      F.place_waiting(id, record, 1)
+      F.set_deadline('q' .. id, now + record[TTL] * 1000)
+      local cycle = F.watch(id, record, blocker)
+      if cycle then
+        drop(id, record)
+        answers[a], answers[a + 1], answers[a + 2] = 4, table.concat(cycle, ' '), 0
       else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+        answers[a], answers[a + 1], answers[a + 2] = 2, blocker, F.deadline_of(blocker)
       end
     end
   end
 end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
+save()
+return answer(answers)`
+
+export const breakLease: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
+local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
+local time = call('TIME')
+local now = time[1] * 1000000 + time[2]
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
 end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
+  end
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
   end
 end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
+local function save()
+  if outbox then
+    F.publish()
   end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
+  if not changed then
     return
   end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
   end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
   end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
       a = a + 2
     else
-      r = r + 1
-      removals[r] = 'r' .. id
+      removals[#removals + 1] = field
     end
   end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
+      end
     end
   end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -1107,30 +1015,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -1138,9 +1047,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -1155,7 +1064,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -1165,20 +1074,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -1188,7 +1097,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -1196,25 +1105,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -1222,21 +1136,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -1250,451 +1164,412 @@ function S.make_queue()
   end
 end
 local id = ARGV[4]
-S.begin({ id }, {})
-local record = S.records[id]
+begin({ 'r' .. id })
+local record = cache['r' .. id]
 local live = record and record[STATE] == 'h'
 if live then
-  S.tell(record[CLIENT], 'b ' .. id)
-  S.drop(id, record)
-  S.settle()
+  F.rest()
+  F.tell(record[CLIENT], 'b ' .. id)
+  drop(id, record)
+  F.settle()
 end
-S.save()
-local reply = S.answer()
-reply[4] = live and 1 or 0
-return reply`
+save()
+return answer({ 0, 0, 0, live and 1 or 0 })`
 
-export const downgrade: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
+export const downgrade: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
+end
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
   end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
-      else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+    end
+    return
+  end
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
+  end
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
       end
     end
   end
-end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
-  end
-end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
-  end
-end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
-  end
-end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
-  end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
-    return
-  end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
-    call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
-    end
-    return
-  end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
-  end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
-      a = a + 2
-    else
-      r = r + 1
-      removals[r] = 'r' .. id
-    end
-  end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
-    end
-  end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -1707,30 +1582,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -1738,9 +1614,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -1755,7 +1631,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -1765,20 +1641,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -1788,7 +1664,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -1796,25 +1672,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -1822,21 +1703,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -1850,458 +1731,419 @@ function S.make_queue()
   end
 end
 local id = ARGV[4]
-S.begin({ id }, {})
-local record = S.records[id]
+begin({ 'r' .. id })
+local record = cache['r' .. id]
 local live = record and record[STATE] == 'h'
 if live then
-  S.place_held(id, record, -1)
-  S.flush_index()
+  F.rest()
+  place_held(id, record, -1)
+  F.flush_index()
   for i = N + 1, N + record[N] do
     local mode = sub(record[i], 1, 1)
     record[i] = (mode == 'W' and 'R' or mode == 'w' and 'r' or mode) .. sub(record[i], 2)
   end
-  S.place_held(id, record, 1)
-  S.set_record(id, record)
-  S.gone[1] = id
-  S.settle()
+  place_held(id, record, 1)
+  set('r' .. id, record)
+  gone[1] = id
+  F.settle()
 end
-S.save()
-local reply = S.answer()
-reply[4] = live and 1 or 0
-return reply`
+save()
+return answer({ 0, 0, 0, live and 1 or 0 })`
 
-export const inspect: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
+export const inspect: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
+end
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
   end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
-      else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+    end
+    return
+  end
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
+  end
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
       end
     end
   end
-end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
-  end
-end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
-  end
-end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
-  end
-end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
-  end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
-    return
-  end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
-    call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
-    end
-    return
-  end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
-  end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
-      a = a + 2
-    else
-      r = r + 1
-      removals[r] = 'r' .. id
-    end
-  end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
-    end
-  end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -2314,30 +2156,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -2345,9 +2188,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -2362,7 +2205,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -2372,20 +2215,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -2395,7 +2238,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -2403,25 +2246,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -2429,21 +2277,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -2456,28 +2304,11 @@ function S.make_queue()
     end
   end
 end
-function S.describe(id, record)
-  local shown = {
-    id,
-    record[STATE],
-    tonumber(record[TICKET]),
-    record[TOKEN],
-    record[SINCE],
-    S.deadline_of(record[STATE], id),
-    record[BLOCKER],
-    record[HOLDER]
-  }
-  for i = N, #record do
-    shown[i] = record[i]
-  end
-  return shown
-end
-S.begin({}, {})
-S.save()
-local reply = S.answer()
-local page, shown = 250, {}
+begin({})
+save()
+F.rest()
+local page, shown, answers = 250, {}, { 0, 0, 0, 0, '' }
 local kinds, behind = { 'hr', 'hw', 'qr', 'qw' }, ARGV[6]
-reply[4], reply[5] = 0, ''
 for i = tonumber(ARGV[5]), #kinds do
   local prefix = kinds[i] .. ARGV[4]
   local from = behind == '' and '[' .. prefix or '(' .. behind
@@ -2487,453 +2318,415 @@ for i = tonumber(ARGV[5]), #kinds do
     local id = sub(last, 18)
     if sub(last, 1, 1) ~= 'b' and not shown[id] then
       shown[id] = true
-      reply[#reply + 1] = S.describe(id, S.record(id))
+      answers[#answers + 1] = F.describe(id)
     end
   end
   page = page - #members
   behind = ''
   if page == 0 then
-    reply[4], reply[5] = i, members[#members]
+    answers[4], answers[5] = i, members[#members]
     break
   end
 end
-return reply`
+return answer(answers)`
 
-export const look: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
+export const look: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
+end
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
   end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
-      else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+    end
+    return
+  end
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
+  end
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
       end
     end
   end
-end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
-  end
-end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
-  end
-end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
-  end
-end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
-  end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
-    return
-  end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
-    call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
-    end
-    return
-  end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
-  end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
-      a = a + 2
-    else
-      r = r + 1
-      removals[r] = 'r' .. id
-    end
-  end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
-    end
-  end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -2946,30 +2739,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -2977,9 +2771,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -2994,7 +2788,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -3004,20 +2798,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -3027,7 +2821,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -3035,25 +2829,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -3061,21 +2860,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -3088,467 +2887,425 @@ function S.make_queue()
     end
   end
 end
-local ids = {}
+local fields = {}
 for at = 4, #ARGV, 2 do
-  ids[#ids + 1] = ARGV[at]
+  fields[#fields + 1] = 'r' .. ARGV[at]
 end
-S.begin(ids, {})
-S.deadline_removals[#S.deadline_removals + 1] = ''
-local function look(id, ttl)
-  local record = S.records[id]
+begin(fields)
+F.rest()
+deadline_removals[#deadline_removals + 1] = ''
+local answers, a = {}, 4
+for at = 4, #ARGV, 2 do
+  local id = ARGV[at]
+  local record = cache['r' .. id]
   if not record then
-    return 0, 0, 0
+    answers[a], answers[a + 1], answers[a + 2] = 0, 0, 0
   elseif record[STATE] == 'h' then
-    local deadline = now + record[TTL] * 1000
-    S.set_deadline('h', id, deadline)
-    return 1, record[TOKEN], deadline
+    answers[a], answers[a + 1], answers[a + 2] = 1, record[TOKEN], now + record[TTL] * 1000
+    F.set_deadline('h' .. id, answers[a + 2])
+  else
+    F.set_deadline('q' .. id, now + tonumber(ARGV[at + 1]) * 1000)
+    answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], F.deadline_of(record[BLOCKER])
   end
-  S.set_deadline('q', id, now + ttl * 1000)
-  local blocker = S.record(record[BLOCKER])
-  return 2, record[BLOCKER], blocker and S.deadline_of(blocker[STATE], record[BLOCKER]) or now
+  a = a + 3
 end
-local answers, n = {}, 3
-for i = 1, #ids do
-  answers[n + 1], answers[n + 2], answers[n + 3] = look(ids[i], tonumber(ARGV[3 + 2 * i]))
-  n = n + 3
-end
-S.save()
-local beginning = S.answer()
-answers[1], answers[2], answers[3] = beginning[1], beginning[2], beginning[3]
-return answers`
+save()
+return answer(answers)`
 
-export const lookup: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
+export const lookup: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
+end
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
   end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
-      else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+    end
+    return
+  end
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
+  end
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
       end
     end
   end
-end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
-  end
-end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
-  end
-end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
-  end
-end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
-  end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
-    return
-  end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
-    call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
-    end
-    return
-  end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
-  end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
-      a = a + 2
-    else
-      r = r + 1
-      removals[r] = 'r' .. id
-    end
-  end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
-    end
-  end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -3561,30 +3318,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -3592,9 +3350,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -3609,7 +3367,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -3619,20 +3377,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -3642,7 +3400,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -3650,25 +3408,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -3676,21 +3439,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -3703,466 +3466,412 @@ function S.make_queue()
     end
   end
 end
-function S.describe(id, record)
-  local shown = {
-    id,
-    record[STATE],
-    tonumber(record[TICKET]),
-    record[TOKEN],
-    record[SINCE],
-    S.deadline_of(record[STATE], id),
-    record[BLOCKER],
-    record[HOLDER]
-  }
-  for i = N, #record do
-    shown[i] = record[i]
-  end
-  return shown
+begin({ 'r' .. ARGV[4] })
+save()
+local answers = {}
+if cache['r' .. ARGV[4]] then
+  F.rest()
+  answers[4] = F.describe(ARGV[4])
 end
-S.begin({ ARGV[4] }, {})
-S.save()
-local reply = S.answer()
-local record = S.records[ARGV[4]]
-if record then
-  reply[4] = S.describe(ARGV[4], record)
-end
-return reply`
+return answer(answers)`
 
-export const refresh: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
+export const refresh: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
+end
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
   end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
-      else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+    end
+    return
+  end
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
+  end
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
       end
     end
   end
-end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
-  end
-end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
-  end
-end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
-  end
-end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
-  end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
-    return
-  end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
-    call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
-    end
-    return
-  end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
-  end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
-      a = a + 2
-    else
-      r = r + 1
-      removals[r] = 'r' .. id
-    end
-  end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
-    end
-  end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -4175,30 +3884,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -4206,9 +3916,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -4223,7 +3933,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -4233,20 +3943,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -4256,7 +3966,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -4264,25 +3974,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -4290,21 +4005,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -4317,467 +4032,430 @@ function S.make_queue()
     end
   end
 end
-S.begin({}, {})
-S.deadline_removals[#S.deadline_removals + 1] = ''
-S.call_all('ZREM', deadlines_key, S.deadline_removals)
-S.deadline_removals = {}
-if #S.deadline_additions > 0 then
-  S.call_all('ZADD', deadlines_key, S.deadline_additions)
+begin({})
+F.rest()
+deadline_removals[#deadline_removals + 1] = ''
+F.call_all('ZREM', deadlines_key, deadline_removals)
+deadline_removals = {}
+if #deadline_additions > 0 then
+  F.call_all('ZADD', deadlines_key, deadline_additions)
 end
-local members, deadlines = {}, {}
-for at = 4, #ARGV, 2 do
-  members[#members + 1] = 'h' .. ARGV[at]
-end
-for from = 1, #members, 1000 do
-  local scores = call('ZMSCORE', deadlines_key, unpack(members, from, math.min(from + 999, #members)))
-  for i = 1, #scores do
-    local n = from + i - 1
-    deadlines[n] = 0
+local answers = {}
+for from = 4, #ARGV, 2000 do
+  local members = {}
+  for at = from, math.min(from + 1998, #ARGV), 2 do
+    members[#members + 1] = 'h' .. ARGV[at]
+  end
+  local scores = call('ZMSCORE', deadlines_key, unpack(members))
+  for i = 1, #members do
+    local a = #answers + 1
+    answers[a] = 0
     if scores[i] and tonumber(scores[i]) > now then
-      deadlines[n] = now + tonumber(ARGV[3 + 2 * n]) * 1000
-      S.set_deadline('h', sub(members[n], 2), deadlines[n])
+      answers[a] = now + tonumber(ARGV[from + 2 * i - 1]) * 1000
+      F.set_deadline(members[i], answers[a])
     end
   end
 end
-S.save()
-local reply = S.answer()
-for i = 1, #deadlines do
-  reply[i + 3] = deadlines[i]
-end
-return reply`
+table.insert(answers, 1, 0)
+table.insert(answers, 1, 0)
+table.insert(answers, 1, 0)
+save()
+return answer(answers)`
 
-export const release: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
+export const release: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
+end
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
   end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
-      else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+    end
+    return
+  end
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
+  end
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
       end
     end
   end
-end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
-  end
-end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
-  end
-end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
-  end
-end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
-  end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
-    return
-  end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
-    call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
-    end
-    return
-  end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
-  end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
-      a = a + 2
-    else
-      r = r + 1
-      removals[r] = 'r' .. id
-    end
-  end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
-    end
-  end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -4790,30 +4468,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -4821,9 +4500,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -4838,7 +4517,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -4848,20 +4527,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -4871,7 +4550,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -4879,25 +4558,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -4905,21 +4589,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -4932,478 +4616,439 @@ function S.make_queue()
     end
   end
 end
-local ids = {}
+local fields = {}
 for at = 4, #ARGV do
-  ids[at - 3] = ARGV[at]
+  fields[at - 3] = 'r' .. ARGV[at]
 end
-S.begin(ids, {})
-local ended, live, regions, paths = {}, {}, 0, {}
-for i = 1, #ids do
-  local record = S.records[ids[i]]
-  ended[i] = record and 1 or 0
+begin(fields)
+local answers, live, regions, nodes = {}, 0, 0, {}
+for at = 4, #ARGV do
+  local record = cache['r' .. ARGV[at]]
+  answers[at] = record and 1 or 0
   if record then
-    live[#live + 1] = i
-    regions = regions + record[N]
-    for t = N + 1, N + record[N] do
-      paths[#paths + 1] = sub(record[t], 2)
+    live, regions = live + 1, regions + record[N]
+    for i = N + 1, N + record[N] do
+      nodes[#nodes + 1] = 'n' .. sub(record[i], 2)
     end
   end
 end
-if #live > 0 and S.waits == 0 and regions == S.held_r + S.held_w and #live == #ids then
-  S.held_r, S.held_w, S.changed = 0, 0, true
-elseif #live > 0 then
-  S.load({}, paths)
-  for i = 1, #live do
-    local id = ids[live[i]]
-    local record = S.records[id]
-    if record then
-      S.drop(id, record)
+if live > 0 then
+  if waits == 0 and live == #ARGV - 3 and regions == held_r + held_w then
+    held_r, held_w, changed = 0, 0, true
+  else
+    load(nodes)
+    for at = 4, #ARGV do
+      local record = cache['r' .. ARGV[at]]
+      if record then
+        drop(ARGV[at], record)
+      end
+    end
+    if waits + pending > 0 then
+      F.rest()
+      F.settle()
     end
   end
-  S.settle()
 end
-S.save()
-local reply = S.answer()
-for i = 1, #ended do
-  reply[i + 3] = ended[i]
-end
-return reply`
+save()
+return answer(answers)`
 
-export const restore: string = `local call, pack, unpack_values, sub = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub
+export const restore: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local S = {
-  changed = false,
-  records = {},
-  nodes = {},
-  above = {},
-  dirty_records = {},
-  dirty_nodes = {},
-  index_removals = {},
-  deadline_removals = {},
-  deadline_additions = {},
-  gone = {},
-  own_events = {},
-  slots = { hrs = 1, hrn = 2, hws = 3, hwn = 4, qrs = 5, qrn = 6, qrb = 7, qws = 8, qwn = 9, qwb = 10 },
-  access = { R = 'r', W = 'w', r = 'r', w = 'w' },
-  mark = { R = 's', W = 's', r = 'n', w = 'n' }
-}
-function S.call_all(command, key, arguments)
-  if #arguments <= 1000 then
-    return call(command, key, unpack(arguments))
-  end
-  for from = 1, #arguments, 1000 do
-    call(command, key, unpack(arguments, from, math.min(from + 999, #arguments)))
+local F, cache, above = {}, {}, {}
+local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, own_events, outbox = {}, nil, nil
+local changed = false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local function load(fields)
+  local found = call('HMGET', table_key, unpack(fields))
+  for i = 1, #fields do
+    local raw = found[i]
+    cache[fields[i]] = raw and { unpack_values(raw) }
   end
 end
-function S.load(ids, paths)
-  local fields = {}
-  for i = 1, #ids do
-    fields[i] = 'r' .. ids[i]
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
   end
-  for i = 1, #paths do
-    fields[#ids + i] = 'n' .. paths[i]
+end
+local function nodes_of(path, fields)
+  local list, at, n, f = {}, 0, 0, #fields
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    fields[f + n] = 'n' .. list[n]
+    at = string.find(path, '/', at + 1, true)
   end
-  for from = 1, #fields, 1000 do
-    local found = call('HMGET', table_key, unpack(fields, from, math.min(from + 999, #fields)))
-    for i = 1, #found do
-      local at = from + i - 1
-      if at <= #ids then
-        S.records[ids[at]] = found[i] and { unpack_values(found[i]) }
-      else
-        S.nodes[paths[at - #ids]] = found[i] and { unpack_values(found[i]) }
+  above[path] = list
+  fields[f + n + 1] = 'n' .. path
+  return fields
+end
+local function begin(fields)
+  fields[#fields + 1] = 'm'
+  for from = 1, #fields, 4000 do
+    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
+  end
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+    end
+    return
+  end
+  if #index_removals > 0 then
+    F.call_all('ZREM', index_key, index_removals)
+  end
+  if #deadline_removals > 0 then
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
       end
     end
   end
-end
-function S.record(id)
-  if S.records[id] == nil then
-    S.load({ id }, {})
-  end
-  return S.records[id]
-end
-function S.set_record(id, record)
-  S.records[id] = record
-  S.dirty_records[id] = true
-  S.changed = true
-end
-function S.nodes_of(path, missing)
-  local list = S.above[path]
-  if list == nil then
-    list = {}
-    local at, n = 0, 0
-    while at and at < #path do
-      n = n + 1
-      list[n] = sub(path, 1, at)
-      at = string.find(path, '/', at + 1, true)
-    end
-    S.above[path] = list
-  end
-  for i = 1, #list do
-    if S.nodes[list[i]] == nil then
-      missing[#missing + 1] = list[i]
-    end
-  end
-  if S.nodes[path] == nil then
-    missing[#missing + 1] = path
-  end
-  return missing
-end
-function S.load_nodes(path)
-  local missing = S.nodes_of(path, {})
-  if #missing > 0 then
-    S.load({}, missing)
-  end
-end
-function S.count(path, slot, change)
-  local node = S.nodes[path]
-  if node == nil then
-    S.load({}, { path })
-    node = S.nodes[path]
-  end
-  if not node then
-    node = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-    S.nodes[path] = node
-  end
-  local at = S.slots[slot]
-  node[at] = node[at] + change
-  S.dirty_nodes[path] = true
-end
-function S.flush_index()
-  if #S.index_removals > 0 then
-    S.call_all('ZREM', index_key, S.index_removals)
-    S.index_removals = {}
-  end
-end
-function S.set_deadline(kind, id, deadline)
-  local n = #S.deadline_additions
-  S.deadline_additions[n + 1] = deadline
-  S.deadline_additions[n + 2] = kind .. id
-  S.changed = true
-  if S.due == 0 or deadline < S.due then
-    S.due = deadline
-  end
-end
-function S.deadline_of(kind, id)
-  for i = #S.deadline_additions, 2, -2 do
-    if S.deadline_additions[i] == kind .. id then
-      return S.deadline_additions[i - 1]
-    end
-  end
-  local score = call('ZSCORE', deadlines_key, kind .. id)
-  return score and tonumber(score) or now
-end
-function S.tell(client, text)
-  local box = S.own_events
-  if client ~= ARGV[1] then
-    S.outbox = S.outbox or {}
-    box = S.outbox[client] or {}
-    S.outbox[client] = box
-  end
-  box[#box + 1] = text
-end
-function S.save()
-  for client, box in pairs(S.outbox or {}) do
-    call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
-  end
-  if not S.changed then
-    return
-  end
-  local minute = 60000000
-  if S.held_r + S.held_w + S.waits == 0 then
-    call('DEL', table_key, index_key, deadlines_key)
-    if S.last_token >= now then
-      call('HSET', table_key, 'm', pack(S.last_token, S.last_ticket, 0, 0, 0, 0, 0, 0, 0))
-      call('PEXPIREAT', table_key, math.ceil((S.last_token + minute) / 1000))
-    end
-    return
-  end
-  S.flush_index()
-  if #S.deadline_removals > 0 then
-    S.call_all('ZREM', deadlines_key, S.deadline_removals)
-  end
-  local removals, additions, r, a = {}, {}, 0, 2
-  for id in pairs(S.dirty_records) do
-    local record = S.records[id]
-    if record then
-      additions[a + 1], additions[a + 2] = 'r' .. id, pack(unpack(record))
-      a = a + 2
-    else
-      r = r + 1
-      removals[r] = 'r' .. id
-    end
-  end
-  for path in pairs(S.dirty_nodes) do
-    local n = S.nodes[path]
-    if n[1] + n[2] + n[3] + n[4] + n[5] + n[6] + n[7] + n[8] + n[9] + n[10] == 0 then
-      r = r + 1
-      removals[r] = 'n' .. path
-    else
-      additions[a + 1], additions[a + 2] = 'n' .. path, pack(unpack(n))
-      a = a + 2
-    end
-  end
-  if r > 0 then
-    S.call_all('HDEL', table_key, removals)
-  end
-  local latest = 0
-  if #S.deadline_additions > 0 then
-    S.call_all('ZADD', deadlines_key, S.deadline_additions)
-    for i = 1, #S.deadline_additions, 2 do
-      latest = math.max(latest, S.deadline_additions[i])
-    end
-  end
-  local extend = latest + minute > S.keep
+  local extend = latest + minute > keep
   if extend then
-    S.keep = latest + 2 * minute
+    keep = latest + 2 * minute
   end
-  additions[1] = 'm'
-  additions[2] =
-    pack(S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep)
-  S.call_all('HSET', table_key, additions)
+  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  F.call_all('HSET', table_key, additions)
   if extend then
-    local at = math.ceil(S.keep / 1000)
+    local at = math.ceil(keep / 1000)
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
   end
 end
-function S.answer()
-  return { now, S.pending > 0 and 1 or 0, table.concat(S.own_events, '\\n') }
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
 end
 if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
-function S.begin(ids, paths)
-  local fields, found = { 'm' }, nil
-  local n, m = #ids, #paths
-  if n + m > 1000 then
-    found = call('HMGET', table_key, 'm')
-    S.load(ids, paths)
-  else
-    for i = 1, n do
-      fields[i + 1] = 'r' .. ids[i]
-    end
-    for i = 1, m do
-      fields[n + i + 1] = 'n' .. paths[i]
-    end
-    found = call('HMGET', table_key, unpack(fields))
-    for i = 1, n do
-      local raw = found[i + 1]
-      S.records[ids[i]] = raw and { unpack_values(raw) }
-    end
-    for i = 1, m do
-      local raw = found[n + i + 1]
-      S.nodes[paths[i]] = raw and { unpack_values(raw) }
-    end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
   end
-  if found[1] then
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      unpack_values(found[1])
-  else
-    S.last_token, S.last_ticket, S.held_r, S.held_w, S.waits, S.nested, S.pending, S.due, S.keep =
-      0, 0, 0, 0, 0, 0, 0, 0, 0
-    if call('EXISTS', index_key, deadlines_key) > 0 then
-      call('ZCARD', index_key)
-      call('ZCARD', deadlines_key)
-      call('DEL', index_key, deadlines_key)
-    end
-  end
-  if S.due ~= 0 and S.due <= now then
-    S.sweep()
-  elseif S.pending > 0 then
-    S.settle()
-  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+  set(field, left and node)
 end
-function S.sweep()
-  local limit = 32
-  local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
-  for i = 1, #members do
-    local id = sub(members[i], 2)
-    local record = S.record(id)
-    if record and record[STATE] == sub(members[i], 1, 1) then
-      S.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
-      S.drop(id, record)
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local subtree = mode < 97
+    local member, slot = '/n' .. tail, 2
+    if subtree then
+      member, slot = '/s' .. tail, 1
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
     else
-      S.deadline_removals[#S.deadline_removals + 1] = members[i]
+      member, held_r = 'hr' .. path .. member, held_r + change
     end
-  end
-  S.changed = true
-  local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-  S.due = next[2] and tonumber(next[2]) or 0
-  S.settle()
-end
-function S.first(prefix, waived)
-  local from, to, offset = '[' .. prefix, '(' .. prefix .. '\\255', 0
-  while true do
-    local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, waived and 32 or 1)
-    for i = 1, #members do
-      local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
-      if not (waived and waived[id]) then
-        return id
-      end
+    if change > 0 then
+      call('ZADD', index_key, 0, member)
+    else
+      index_removals[#index_removals + 1] = member
     end
-    if #members < 32 then
-      return nil
-    end
-    offset = offset + 32
+    count(path, slot, change)
   end
 end
-function S.held_blocker(target, waived)
-  local mode, path = sub(target, 1, 1), sub(target, 2)
-  local exclusive = S.access[mode] == 'w'
-  if S.held_w == 0 and (S.held_r == 0 or not exclusive) then
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  S.load_nodes(path)
-  local above = S.above[path]
-  for i = 1, #above do
-    local node = S.nodes[above[i]]
-    if node then
-      local id = node[3] > 0 and S.first('hw' .. above[i] .. '/s', waived)
-        or exclusive and node[1] > 0 and S.first('hr' .. above[i] .. '/s', waived)
+  local list = above[path]
+  if not list then
+    load(nodes_of(path, {}))
+    list = above[path]
+  end
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
       if id then
         return id
       end
     end
   end
-  if S.mark[mode] == 's' then
-    local from, to = '[hw' .. path, '(hw' .. path .. '\\255'
-    local id = S.held_w > 0 and call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hw' .. path, waived)
-    if not id and exclusive and S.held_r > 0 then
-      from, to = '[hr' .. path, '(hr' .. path .. '\\255'
-      id = call('ZLEXCOUNT', index_key, from, to) > 0 and S.first('hr' .. path, waived)
-    end
-    return id or nil
-  end
-  local node = S.nodes[path]
-  return node
-      and (
-        node[3] + node[4] > 0 and S.first('hw' .. path .. '/', waived)
-        or exclusive and node[1] + node[2] > 0 and S.first('hr' .. path .. '/', waived)
-      )
-    or nil
-end
-function S.enclosing(record)
-  local from = N + record[N] + 1
-  if from > #record then
+  local own = mode < 97 and path or path .. '/'
+  local node = cache['n' .. path]
+  if mode > 97 and not node then
     return nil
   end
-  local set = {}
-  for i = from, #record do
-    set[record[i]] = true
+  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
   end
-  return set
+  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
 end
-function S.blocker_of(record)
-  S.flush_index()
-  local waived = S.enclosing(record)
-  if not waived and S.waits > 0 then
-    S.make_queue()
-    local id = S.earlier_waiting(record)
+local function blocker_of(record)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 then
+    F.rest()
+    local id = F.earlier_waiting(record)
     if id then
       return id
     end
   end
   for i = N + 1, N + record[N] do
-    local id = S.held_blocker(record[i], waived)
+    local id = held_blocker(record[i], waived)
     if id then
       return id
     end
   end
   return nil
 end
-function S.place_held(id, record, change)
-  local tail, members = record[TICKET] .. id, {}
-  for i = N + 1, N + record[N] do
-    local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-    local access, mark = S.access[mode], S.mark[mode]
-    local member = 'h' .. access .. path .. '/' .. mark .. tail
-    if change > 0 then
-      members[#members + 1] = 0
-      members[#members + 1] = member
-    else
-      S.index_removals[#S.index_removals + 1] = member
-    end
-    S.count(path, 'h' .. access .. mark, change)
-    if access == 'w' then
-      S.held_w = S.held_w + change
-    else
-      S.held_r = S.held_r + change
-    end
-  end
-  if change > 0 then
-    S.call_all('ZADD', index_key, members)
-  end
-end
-function S.grant(id, record)
-  local deadline = now + record[TTL] * 1000
-  S.last_token = math.max(S.last_token + 1, now)
-  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', S.last_token, now, ''
-  S.place_held(id, record, 1)
-  S.set_deadline('h', id, deadline)
-  S.set_record(id, record)
-  return deadline
-end
-function S.drop(id, record)
+local function drop(id, record)
   if record[STATE] == 'h' then
-    S.place_held(id, record, -1)
+    place_held(id, record, -1)
   else
-    S.make_queue()
-    S.place_waiting(id, record, -1)
-    S.index_removals[#S.index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.rest()
+    F.place_waiting(id, record, -1)
+    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  S.deadline_removals[#S.deadline_removals + 1] = record[STATE] .. id
-  S.set_record(id, false)
-  S.gone[#S.gone + 1] = id
+  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  set('r' .. id, false)
+  gone[#gone + 1] = id
 end
-function S.settle()
-  if S.waits > 0 then
-    S.make_queue()
-    S.look_again()
-  elseif S.pending > 0 then
-    S.flush_index()
-    call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
-    S.pending = 0
-    S.changed = true
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
   end
-end
-function S.make_queue()
-  if S.look_again then
-    return
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
   end
-  function S.earlier_waiting(record)
-    local ticket, latest_ticket, latest = record[TICKET], '', nil
-    local function consider(count, list)
-      if count > 0 then
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
         local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        if member then
-          local its_ticket = sub(member, #list + 1, #list + 16)
-          if not latest or tonumber(its_ticket) > tonumber(latest_ticket) then
-            latest_ticket, latest = its_ticket, sub(member, #list + 17)
-          end
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
         end
       end
     end
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local exclusive = S.access[mode] == 'w'
-      S.load_nodes(path)
-      local above = S.above[path]
-      for j = 1, #above do
-        local node = S.nodes[above[j]]
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
         if node then
-          consider(node[8], 'qw' .. above[j] .. '/s')
-          if exclusive then
-            consider(node[5], 'qr' .. above[j] .. '/s')
-          end
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
         end
       end
-      local node = S.nodes[path]
+      local node = cache['n' .. path]
       if node then
-        local subtree = S.mark[mode] == 's'
         consider(node[8], 'qw' .. path .. '/s')
         consider(node[9], 'qw' .. path .. '/n')
         consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
@@ -5416,30 +5061,31 @@ function S.make_queue()
     end
     return latest
   end
-  function S.place_waiting(id, record, change)
+  function F.place_waiting(id, record, change)
     local tail, members = record[TICKET] .. id, {}
     for i = N + 1, N + record[N] do
-      local mode, path = sub(record[i], 1, 1), sub(record[i], 2)
-      local kind = 'q' .. S.access[mode]
-      S.load_nodes(path)
-      members[#members + 1] = kind .. path .. '/' .. S.mark[mode] .. tail
-      S.count(path, kind .. S.mark[mode], change)
-      for _, node in ipairs(S.above[path]) do
-        members[#members + 1] = kind .. node .. '/b' .. tail
-        S.count(node, kind .. 'b', change)
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
     for i = from, #record do
       members[#members + 1] = 'n' .. record[i] .. '/' .. id
     end
-    S.waits = S.waits + change
+    waits = waits + change
     if from <= #record then
-      S.nested = S.nested + change
+      nested = nested + change
     end
     if change < 0 then
       for i = 1, #members do
-        S.index_removals[#S.index_removals + 1] = members[i]
+        index_removals[#index_removals + 1] = members[i]
       end
       return
     end
@@ -5447,9 +5093,9 @@ function S.make_queue()
     for i = 1, #members do
       scored[2 * i - 1], scored[2 * i] = 0, members[i]
     end
-    S.call_all('ZADD', index_key, scored)
+    F.call_all('ZADD', index_key, scored)
   end
-  function S.cycle_to(enclosing, blocker)
+  function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
       if enclosing[lease] then
@@ -5464,7 +5110,7 @@ function S.make_queue()
       left = left - #inside
       for i = 1, #inside do
         local id = sub(inside[i], #prefix + 1)
-        local record = S.record(id)
+        local record = F.record(id)
         local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
         if rest then
           table.insert(rest, 1, id)
@@ -5474,20 +5120,20 @@ function S.make_queue()
       end
       return nil
     end
+    F.flush_index()
     return walk(blocker)
   end
-  function S.watch(id, record, blocker)
+  function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
     call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
-    S.set_record(id, record)
-    local enclosing = S.nested > 1 and S.enclosing(record)
-    local cycle = enclosing and S.cycle_to(enclosing, blocker)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
       table.insert(cycle, 1, id)
     end
     return cycle
   end
-  function S.look_again()
+  function F.settle()
     local left, queue, at = 64, {}, 1
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
@@ -5497,7 +5143,7 @@ function S.make_queue()
         watchers[#watchers] = nil
       end
       if #watchers > 0 then
-        S.call_all('ZREM', index_key, watchers)
+        F.call_all('ZREM', index_key, watchers)
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
@@ -5505,25 +5151,30 @@ function S.make_queue()
       left = left - #watchers
       if more and not marked then
         call('ZADD', index_key, 0, 'p' .. id)
-        S.pending = S.pending + 1
+        pending = pending + 1
       elseif marked and not more then
         call('ZREM', index_key, 'p' .. id)
-        S.pending = S.pending - 1
+        pending = pending - 1
       end
     end
     local function gather_gone()
-      for i = 1, #S.gone do
-        gather(S.gone[i], false)
+      for i = 1, #gone do
+        gather(gone[i], false)
       end
-      S.gone = {}
+      gone = {}
       table.sort(queue)
     end
-    if #S.gone == 0 and S.pending == 0 then
+    if #gone == 0 and pending == 0 then
       return
     end
-    S.changed = true
-    S.flush_index()
-    if S.pending > 0 then
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
       for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
         gather(sub(mark, 2), true)
       end
@@ -5531,21 +5182,21 @@ function S.make_queue()
     gather_gone()
     while at <= #queue do
       local id = sub(queue[at], 17)
-      local record = S.record(id)
+      local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = S.blocker_of(record)
+        local blocker = blocker_of(record)
         if not blocker then
-          S.place_waiting(id, record, -1)
-          S.deadline_removals[#S.deadline_removals + 1] = 'q' .. id
-          local deadline = S.grant(id, record)
-          S.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
         else
-          local cycle = S.watch(id, record, blocker)
+          local cycle = F.watch(id, record, blocker)
           if cycle then
-            S.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
-            S.drop(id, record)
-            S.flush_index()
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -5559,21 +5210,17 @@ function S.make_queue()
   end
 end
 local id = ARGV[4]
-S.begin({ id }, {})
-local record = S.records[id]
-local live = record and record[STATE] == 'h'
-local deadline = now + tonumber(ARGV[5]) * 1000
-if live then
+begin({ 'r' .. id })
+local record, answers = cache['r' .. id], {}
+if record and record[STATE] == 'h' then
+  F.rest()
   record[CLIENT], record[TTL] = ARGV[1], tonumber(ARGV[5])
-  S.set_record(id, record)
-  S.set_deadline('h', id, deadline)
-end
-S.save()
-local reply = S.answer()
-if live then
-  reply[4], reply[5] = record[TOKEN], deadline
+  answers[4], answers[5] = record[TOKEN], now + record[TTL] * 1000
   for i = 1, record[N] do
-    reply[5 + i] = record[N + i]
+    answers[5 + i] = record[N + i]
   end
+  set('r' .. id, record)
+  F.set_deadline('h' .. id, answers[5])
 end
-return reply`
+save()
+return answer(answers)`

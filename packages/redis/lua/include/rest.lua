@@ -1,0 +1,347 @@
+--[[
+What is seldom needed, or only when requests wait: made when it is first asked for.
+]]
+function F.rest()
+  F.rest = function() end
+
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
+  end
+
+  function F.load_nodes(path)
+    local fields, missing = nodes_of(path, {}), {}
+    for i = 1, #fields do
+      if cache[fields[i]] == nil then
+        missing[#missing + 1] = fields[i]
+      end
+    end
+    if #missing > 0 then
+      load(missing)
+    end
+  end
+
+  function F.flush_index()
+    if #index_removals > 0 then
+      F.call_all('ZREM', index_key, index_removals)
+      index_removals = {}
+    end
+  end
+
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    -- One that was set by this script is not written yet.
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    local score = call('ZSCORE', deadlines_key, member)
+    return score and tonumber(score) or now
+  end
+
+  -- Tells a client of something that happened to a request of its: the caller in the answer, others by a message.
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\n', now) .. table.concat(box, '\n'))
+    end
+  end
+
+  -- A request as it is shown: id, state, ticket, token, since, deadline, blocker, holder, the number of targets, the
+  -- targets, the enclosing leases.
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+
+  -- The enclosing leases of a request, as a set.
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+
+  -- The id of the first lease under a prefix of the index that is not waived.
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\255', 0, waived and 32 or 1
+    F.flush_index()
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        -- Behind the last slash: a mark, a ticket of 16 digits, the id.
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+
+  -- Drops what has expired, and lets in those who waited for it: no more than so many in one script.
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+    F.flush_index()
+  end
+
+  -- The latest waiting request before this one that conflicts with it.
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    F.flush_index()
+    local function consider(waiting, list)
+      if waiting > 0 then
+        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+        if member and its_ticket > latest_ticket then
+          latest_ticket, latest = its_ticket, sub(member, #list + 17)
+        end
+      end
+    end
+    for i = N + 1, N + record[N] do
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      F.load_nodes(path)
+      for _, higher in ipairs(above[path]) do
+        local node = cache['n' .. higher]
+        if node then
+          consider(node[8], 'qw' .. higher .. '/s')
+          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+        end
+      end
+      local node = cache['n' .. path]
+      if node then
+        consider(node[8], 'qw' .. path .. '/s')
+        consider(node[9], 'qw' .. path .. '/n')
+        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        if exclusive then
+          consider(node[5], 'qr' .. path .. '/s')
+          consider(node[6], 'qr' .. path .. '/n')
+          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+        end
+      end
+    end
+    return latest
+  end
+
+  -- Enters (1) or removes (-1) what a request waits for, and what it waits inside of.
+  function F.place_waiting(id, record, change)
+    local tail, members = record[TICKET] .. id, {}
+    for i = N + 1, N + record[N] do
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      F.load_nodes(path)
+      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      count(path, subtree and slot or slot + 1, change)
+      for _, higher in ipairs(above[path]) do
+        members[#members + 1] = kind .. higher .. '/b' .. tail
+        count(higher, slot + 2, change)
+      end
+    end
+    local from = N + record[N] + 1
+    for i = from, #record do
+      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+    end
+    waits = waits + change
+    if from <= #record then
+      nested = nested + change
+    end
+    if change < 0 then
+      for i = 1, #members do
+        index_removals[#index_removals + 1] = members[i]
+      end
+      return
+    end
+    local scored = {}
+    for i = 1, #members do
+      scored[2 * i - 1], scored[2 * i] = 0, members[i]
+    end
+    F.call_all('ZADD', index_key, scored)
+  end
+
+  -- The ids from a lease to a lease that encloses the request, over what waits in each: the cycle that watching it
+  -- closes. A nested request never watches a waiting one, so the walk sees nothing of the ordinary queue.
+  function F.cycle_to(enclosing, blocker)
+    local left, seen = 1000, {}
+    local function walk(lease)
+      if enclosing[lease] then
+        return { lease }
+      end
+      if seen[lease] or left <= 0 then
+        return nil
+      end
+      seen[lease] = true
+      local prefix = 'n' .. lease .. '/'
+      local inside = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, left)
+      left = left - #inside
+      for i = 1, #inside do
+        local id = sub(inside[i], #prefix + 1)
+        local record = F.record(id)
+        local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
+        if rest then
+          table.insert(rest, 1, id)
+          table.insert(rest, 1, lease)
+          return rest
+        end
+      end
+      return nil
+    end
+    F.flush_index()
+    return walk(blocker)
+  end
+
+  -- Sets what a waiting request watches. Answers with the cycle that this closes, if it does, the request first.
+  function F.watch(id, record, blocker)
+    record[BLOCKER] = blocker
+    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
+    if cycle then
+      table.insert(cycle, 1, id)
+    end
+    return cycle
+  end
+
+  -- Looks again at those who watched what is gone or has changed, in the order of their tickets, and grants what can be
+  -- granted: no more than so many in one script; for the rest a mark is left.
+  function F.settle()
+    local left, queue, at = 64, {}, 1
+    local function gather(id, marked)
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, left + 1)
+      local more = #watchers > left
+      if more then
+        watchers[#watchers] = nil
+      end
+      if #watchers > 0 then
+        F.call_all('ZREM', index_key, watchers)
+      end
+      for i = 1, #watchers do
+        queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+      end
+      left = left - #watchers
+      if more and not marked then
+        call('ZADD', index_key, 0, 'p' .. id)
+        pending = pending + 1
+      elseif marked and not more then
+        call('ZREM', index_key, 'p' .. id)
+        pending = pending - 1
+      end
+    end
+    local function gather_gone()
+      for i = 1, #gone do
+        gather(gone[i], false)
+      end
+      gone = {}
+      table.sort(queue)
+    end
+    if #gone == 0 and pending == 0 then
+      return
+    end
+    changed = true
+    F.flush_index()
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
+      for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\255', 'LIMIT', 0, 16)) do
+        gather(sub(mark, 2), true)
+      end
+    end
+    gather_gone()
+    while at <= #queue do
+      local id = sub(queue[at], 17)
+      local record = F.record(id)
+      at = at + 1
+      if record and record[STATE] == 'q' then
+        local blocker = blocker_of(record)
+        if not blocker then
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+        else
+          local cycle = F.watch(id, record, blocker)
+          if cycle then
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            F.flush_index()
+            -- Whoever watched it came later, so the order of the rest is all there is to keep.
+            local rest = {}
+            for i = at, #queue do
+              rest[#rest + 1] = queue[i]
+            end
+            queue, at = rest, 1
+            gather_gone()
+          end
+        end
+      end
+    end
+  end
+end
