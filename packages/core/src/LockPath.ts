@@ -10,6 +10,7 @@
  */
 import type * as Brand from "effect/Brand"
 import * as Either from "effect/Either"
+import { toStringUnknown } from "effect/Inspectable"
 import { InvalidPath } from "./LockError.ts"
 
 /**
@@ -102,14 +103,12 @@ export const parse = (input: Input, separator = "/"): Either.Either<LockPath, In
   let parts: ReadonlyArray<string>
   if (typeof input === "string") {
     parts = input.split(separator).filter((segment) => segment !== "")
-  } else if (Array.isArray(input) && input.every((segment) => typeof segment === "string")) {
+  } else if (isStrings(input)) {
     parts = input
     const empty = parts.indexOf("")
     if (empty !== -1) return invalid(input, `segment ${empty + 1} is empty`)
   } else {
-    return Either.left(
-      new InvalidPath({ path: String(input), reason: "a path is a string or a list of strings (its segments)" })
-    )
+    return invalid(toStringUnknown(input, 0), "a path is a string or a list of strings (its segments)")
   }
   if (parts.length === 0) return Either.right(root)
   if (parts.length > maxSegments) {
@@ -141,6 +140,13 @@ export const parse = (input: Input, separator = "/"): Either.Either<LockPath, In
   return Either.right(encoded as LockPath)
 }
 
+const isStrings = (input: unknown): input is ReadonlyArray<string> => {
+  if (!Array.isArray(input)) return false
+  // Not `every`, which skips the holes of a sparse list.
+  for (const segment of input) if (typeof segment !== "string") return false
+  return true
+}
+
 const quote = (text: string): string => JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
 
 const invalid = (input: Input, reason: string): Either.Either<never, InvalidPath> => {
@@ -167,7 +173,8 @@ export const segments = (path: LockPath): ReadonlyArray<string> =>
 export const toInput = (path: LockPath, separator = "/"): Input => {
   if (separator === "/" && !path.includes("%")) return path.slice(0, -1)
   const parts = segments(path)
-  return parts.some((part) => part.includes(separator)) || parse(parts.join(separator), separator).pipe(Either.getOrUndefined) !== path
+  return parts.some((part) => part.includes(separator)) ||
+    parse(parts.join(separator), separator).pipe(Either.getOrUndefined) !== path
     ? parts
     : parts.join(separator)
 }

@@ -104,6 +104,7 @@ class Entry {
 }
 
 const noKeys: ReadonlyArray<string> = []
+const noEvents: ReadonlyArray<Event> = []
 const nobody: ReadonlySet<Entry> = new Set()
 
 /**
@@ -139,7 +140,7 @@ export class LockTable {
 
   /** What has happened to others since the last call, in order. */
   takeEvents(): ReadonlyArray<Event> {
-    if (this.events.length === 0) return this.events
+    if (this.events.length === 0) return noEvents
     const taken = this.events
     this.events = []
     return taken
@@ -232,7 +233,11 @@ export class LockTable {
   expire(now: number): void {
     if (!((this.deadlines.peek()?.deadline ?? Number.POSITIVE_INFINITY) <= now)) return
     const watchers: Array<Entry> = []
-    for (let entry = this.deadlines.peek(); entry !== undefined && entry.deadline <= now; entry = this.deadlines.peek()) {
+    for (
+      let entry = this.deadlines.peek();
+      entry !== undefined && entry.deadline <= now;
+      entry = this.deadlines.peek()
+    ) {
       this.events.push({ _tag: "Ended", id: entry.id, state: entry.state, reason: "expired" })
       for (const watcher of this.drop(entry)) watchers.push(watcher)
     }
@@ -250,7 +255,9 @@ export class LockTable {
   lease(
     id: string,
     now: number
-  ): { readonly targets: ReadonlyArray<LockMode.Region>; readonly token: number; readonly deadline: number } | undefined {
+  ):
+    | { readonly targets: ReadonlyArray<LockMode.Region>; readonly token: number; readonly deadline: number }
+    | undefined {
     this.expire(now)
     const entry = this.entries.get(id)
     return entry?.state === "held" ? entry : undefined
@@ -350,7 +357,10 @@ export class LockTable {
       // Whoever watched it came later, so the order of the rest is all there is to keep.
       const freed = this.drop(entry)
       if (freed.length === 0) continue
-      const rest = queue.splice(at + 1).concat(freed).sort((a, b) => a.ticket - b.ticket)
+      const rest = queue
+        .splice(at + 1)
+        .concat(freed)
+        .sort((a, b) => a.ticket - b.ticket)
       for (const later of rest) queue.push(later)
     }
   }
@@ -369,19 +379,32 @@ export class LockTable {
     blocker.watchers ??= new Set()
     blocker.watchers.add(entry)
     if (entry.within.length === 0) return undefined
-    const path = this.pathTo(entry, blocker, new Set())
+    const path = this.pathTo(entry, blocker)
     return path === undefined ? undefined : [entry.id, ...path]
   }
 
-  /** The ids from a lease to a lease that encloses the entry, over what waits in each. */
-  private pathTo(entry: Entry, lease: Entry, seen: Set<Entry>): ReadonlyArray<string> | undefined {
-    if (lease.nested === undefined || seen.has(lease)) return undefined
-    if (lease.nested.has(entry)) return [lease.id]
-    seen.add(lease)
-    for (const inside of lease.nested) {
-      if (inside.blocker === undefined) continue
-      const rest = this.pathTo(entry, inside.blocker, seen)
-      if (rest !== undefined) return [lease.id, inside.id, ...rest]
+  /** The ids from a lease to the nearest lease that encloses the entry, over what waits in each. */
+  private pathTo(entry: Entry, start: Entry): ReadonlyArray<string> | undefined {
+    if (start.nested === undefined) return undefined
+    // Not by recursion: a chain can be longer than the stack is deep.
+    const found = [start]
+    const reachedBy = new Map<Entry, { readonly lease: Entry; readonly inside: Entry } | undefined>([
+      [start, undefined]
+    ])
+    for (const lease of found) {
+      if (lease.nested === undefined) continue
+      if (lease.nested.has(entry)) {
+        const path = [lease.id]
+        for (let step = reachedBy.get(lease); step !== undefined; step = reachedBy.get(step.lease)) {
+          path.push(step.inside.id, step.lease.id)
+        }
+        return path.reverse()
+      }
+      for (const inside of lease.nested) {
+        if (inside.blocker === undefined || reachedBy.has(inside.blocker)) continue
+        reachedBy.set(inside.blocker, { lease, inside })
+        found.push(inside.blocker)
+      }
     }
     return undefined
   }

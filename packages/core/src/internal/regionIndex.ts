@@ -98,11 +98,13 @@ interface Ticketed {
 
 /**
  * Owners in the order of their tickets. They arrive in that order; those that leave are only marked until half are
- * gone, so that leaving costs O(log n) on average.
+ * gone, so that leaving costs O(log n) on average. Who looks past the marked ones leaves a shortcut.
  */
 class TicketList<A extends Ticketed> {
   private tickets: Array<number> = []
   private owners: Array<A | undefined> = []
+  /** For a place that was left: one before it, such that all between the two are left as well. */
+  private earlier: Array<number> = []
   private gone = 0
 
   get size(): number {
@@ -110,6 +112,7 @@ class TicketList<A extends Ticketed> {
   }
 
   add(owner: A): void {
+    this.earlier.push(this.owners.length - 1)
     this.tickets.push(owner.ticket)
     this.owners.push(owner)
   }
@@ -124,13 +127,20 @@ class TicketList<A extends Ticketed> {
       const live = this.owners.filter((kept) => kept !== undefined)
       this.owners = live
       this.tickets = live.map((kept) => kept.ticket)
+      this.earlier = live.map((_, place) => place - 1)
       this.gone = 0
     }
   }
 
   lastBefore(ticket: number): A | undefined {
-    let at = this.firstFrom(ticket) - 1
-    while (at >= 0 && this.owners[at] === undefined) at--
+    const from = this.firstFrom(ticket) - 1
+    let at = from
+    while (at >= 0 && this.owners[at] === undefined) at = this.earlier[at]!
+    for (let left = from; left > at; ) {
+      const next = this.earlier[left]!
+      this.earlier[left] = at
+      left = next
+    }
     return this.owners[at]
   }
 
