@@ -87,6 +87,29 @@ describe("a lease by hand", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("times out in an uninterruptible region, too, and is then not interrupted before", () =>
+    Effect.gen(function* () {
+      const { locks, store } = yield* open()
+      yield* stranger(store, "a")
+      const attempt = locks.acquire([Target.read("a")], { timeout: "1 second" })
+      const fiber = yield* Effect.fork(Effect.exit(Effect.uninterruptible(Effect.flip(attempt))))
+      yield* settle
+      fiber.unsafeInterruptAsFork(fiber.id())
+      yield* TestClock.adjust("999 millis")
+      assert.isNull(fiber.unsafePoll())
+      assert.strictEqual((yield* entries(store)).length, 2)
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.await(fiber)
+      assert.strictEqual((yield* entries(store)).length, 1)
+      const resource = Effect.acquireRelease(attempt, (lease) => Effect.orDie(locks.release(lease)))
+      const late = yield* Effect.fork(Effect.flip(Effect.scoped(resource)))
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(late)
+      assert.strictEqual(error._tag, "LockTimeout")
+      assert.strictEqual((error as LockError.LockTimeout).blocker?.id, "stranger")
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("`lost` fails when it expires, is broken, or is found to be gone, and not when it is released", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()

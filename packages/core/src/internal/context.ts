@@ -36,6 +36,8 @@ export class Context implements Keeper {
   readonly refreshes: Refreshes
   /** The leases of this service by their ids. */
   readonly held = new Map<string, HeldLease>()
+  /** Starts a fiber that belongs to nobody. */
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   isClosed = false
   private readonly spans: boolean
   private readonly scope: Scope.Scope
@@ -44,7 +46,7 @@ export class Context implements Keeper {
     store: LockStore["Type"],
     clock: Clock.Clock,
     scope: Scope.Scope,
-    refreshes: Refreshes,
+    fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>,
     options: LockOptions.Options,
     decoded: LockOptions.Decoded
   ) {
@@ -52,7 +54,8 @@ export class Context implements Keeper {
     this.clock = clock
     this.epoch = unsafeNow(clock)
     this.scope = scope
-    this.refreshes = refreshes
+    this.fork = fork
+    this.refreshes = new Refreshes(clock, fork)
     this.separator = decoded.separator
     this.settings = decoded.settings
     this.spans = decoded.spans
@@ -131,8 +134,8 @@ export const make = (
     const decoded = yield* LockOptions.decode(options)
     const clock = yield* Effect.clock
     const scope = yield* Effect.scope
-    const refreshes = new Refreshes(clock, Runtime.runFork(yield* Effect.runtime<never>()))
-    const context = new Context(store, clock, scope, refreshes, options, decoded)
+    const fork = Runtime.runFork(yield* Effect.runtime<never>())
+    const context = new Context(store, clock, scope, (effect) => fork(effect), options, decoded)
     const revocations = yield* store.revocations
     yield* Queue.take(revocations).pipe(
       Effect.flatMap(({ id, reason }) => Effect.sync(() => context.held.get(id)?.lose(reason))),
@@ -144,7 +147,7 @@ export const make = (
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         context.isClosed = true
-        refreshes.close()
+        context.refreshes.close()
       })
     )
     return context

@@ -99,15 +99,14 @@ export const around = <A, E, R>(
     if (Either.isLeft(prepared)) return Effect.fail(prepared.left)
     const pending = prepared.right
     return Effect.uninterruptibleMask((restore) =>
-      obtain(context, restore, pending, () => run(context, fiber, restore, pending, use))
+      obtain(context, restore, pending, () => run(context, restore, pending, use))
     )
   })
 
 const run = <A, E, R>(
   context: Context,
-  fiber: AnyFiber,
   restore: Restore,
-  { lease, traces }: Pending,
+  { fiber, lease, traces }: Pending,
   use: Use<A, E, R>
 ): Effect.Effect<A, E | LockLost, R> => {
   const stop = new Stop(fiber)

@@ -15,6 +15,7 @@ import * as nesting from "./nesting.ts"
 
 /** A request that was checked. */
 export interface Pending {
+  readonly fiber: AnyFiber
   readonly lease: HeldLease
   readonly targets: LockRequest["targets"]
   readonly settings: LockOptions.Settings
@@ -44,6 +45,7 @@ export const prepare = (
   if (Either.isLeft(regions)) return Either.left(regions.left)
   const id = crypto.randomUUID()
   return Either.right({
+    fiber,
     lease: new HeldLease(context, id, regions.right, context.display(regions.right), settings),
     targets: regions.right,
     settings,

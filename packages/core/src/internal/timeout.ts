@@ -1,0 +1,69 @@
+/**
+ * Limits the time that a fiber waits for its request, by stopping the wait. The fiber itself waits, so only the timer
+ * is forked.
+ */
+import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type { LockEntry } from "../LockEntry.ts"
+import type { AnyFiber, Context } from "./context.ts"
+import { Stop } from "./stop.ts"
+
+/** How long a request that timed out asks who was in its way. */
+const blockerPatience = Duration.millis(100)
+
+export class Timeout {
+  private readonly stop: Stop
+  private readonly timer: AnyFiber
+  /** Has the time run out before the end of the wait? */
+  ranOut = false
+  /** Who was in the way then. */
+  blocker: LockEntry | undefined = undefined
+
+  /** To be made by the fiber that is about to wait. */
+  constructor(context: Context, fiber: AnyFiber, id: string, millis: number) {
+    this.stop = new Stop(fiber)
+    this.timer = context.fork(
+      Effect.map(Effect.zipRight(context.clock.sleep(Duration.millis(millis)), blockerOf(context, id)), (blocker) => {
+        this.ranOut = true
+        this.blocker = blocker
+        this.stop.interrupt()
+      })
+    )
+  }
+
+  /**
+   * Makes the wait one that can be stopped. Where the caller cannot be interrupted (in `Effect.acquireRelease`, say), a
+   * fiber of its own waits.
+   */
+  around<A, E>(wait: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.checkInterruptible((isInterruptible) => {
+      if (isInterruptible) return wait
+      return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(wait)), (fiber) => {
+        this.stop.aim(fiber)
+        return Fiber.join(fiber)
+      })
+    })
+  }
+
+  /** The wait has ended, with `cause` unless it succeeded. Answers with what is left of that but for the time. */
+  end<E>(cause: Cause.Cause<E>): Effect.Effect<Cause.Cause<E>> {
+    this.timer.unsafeInterruptAsFork(this.timer.id())
+    return this.ranOut ? this.stop.recover(cause) : Effect.succeed(cause)
+  }
+}
+
+/** Who is in the way of a waiting request, if the store says so soon. */
+const blockerOf = (context: Context, id: string): Effect.Effect<LockEntry | undefined> =>
+  context.store.lookup(id).pipe(
+    Effect.flatMap((entry) => {
+      const blocker = Option.flatMapNullable(entry, ({ blockedBy }) => blockedBy)
+      return Option.isNone(blocker) ? Effect.succeedNone : context.store.lookup(blocker.value)
+    }),
+    Effect.map((entry) => Option.getOrUndefined(Option.map(entry, (blocker) => context.localize(blocker)))),
+    Effect.disconnect,
+    Effect.timeoutTo({ duration: blockerPatience, onTimeout: () => undefined, onSuccess: (blocker) => blocker }),
+    Effect.catchAllCause(() => Effect.succeed(undefined))
+  )
