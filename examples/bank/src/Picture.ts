@@ -250,6 +250,7 @@ export const draw = ({ title, verdict, sound, branches, holds: all, clashes }: P
   const shown = `${holds.length} of ${all.length} holds, ${fixed((to - from) / 1000)} of ${fixed((all.reduce((most, { done }) => Math.max(most, done), start) - start) / 1000)} s`
   const height = bottom + 34
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" fill="${ink}">
+<title>${escape(title)}</title>
 <defs><pattern id="clash" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="1.6" height="6" fill="${red}" fill-opacity=".55"/></pattern></defs>
 <rect width="${width}" height="${height}" fill="#fff"/>
 <text x="14" y="30" font-size="18" font-weight="700">${escape(title)}</text>

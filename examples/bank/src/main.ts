@@ -5,7 +5,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { HierarchicalLock, MemoryStore } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
-import { Cause, Console, Data, Effect, Exit } from "effect"
+import { Cause, Console, Data, Effect, Exit, Layer } from "effect"
 import * as Bank from "./Bank.ts"
 import * as Hold from "./Hold.ts"
 import * as Picture from "./Picture.ts"
@@ -153,8 +153,7 @@ const demo = (settings: Settings.Settings) =>
     const place = yield* prepare(settings.dir)
     const remove = (what: string) => Effect.ignore(fs.remove(what, { recursive: true }))
     return yield* run(settings, place, remote).pipe(
-      Effect.provide(HierarchicalLock.layer({ label: "bank" })),
-      Effect.provide(store),
+      Effect.provide(Layer.provide(HierarchicalLock.layer({ label: "bank" }), store)),
       Effect.onExit((exit) =>
         settings.dir !== undefined ? Effect.void : remove(Exit.isSuccess(exit) ? place.accounts : place.folder)
       )

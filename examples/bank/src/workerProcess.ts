@@ -3,7 +3,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { HierarchicalLock } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
-import { Effect, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import * as Bank from "./Bank.ts"
 import * as Hold from "./Hold.ts"
 import { Assignment } from "./Processes.ts"
@@ -27,8 +27,12 @@ const program = Effect.gen(function* () {
       discard: true
     })
   }).pipe(
-    Effect.provide(HierarchicalLock.layer({ label: `bank ${assignment.process}` })),
-    Effect.provide(RedisStore.layer({ url, namespace }))
+    Effect.provide(
+      Layer.provide(
+        HierarchicalLock.layer({ label: `bank ${assignment.process}` }),
+        RedisStore.layer({ url, namespace })
+      )
+    )
   )
 })
 
