@@ -2,8 +2,14 @@
 Asks for locks, in order. Idempotent by id.
 
 KEYS, ARGV[1..3]: see include/state.lua
-ARGV[4..]  for each request: id, ttl (ms), 1 to queue or 0 to be refused, holder (JSON), the number of targets, the
-           targets, the number of enclosing leases, their ids
+ARGV[4]    the number of fields of the hash (include/state.lua) that the requests concern; ARGV[5] the holder (JSON) of
+           those that do not name another
+ARGV[6..]  the fields: for each request its record, and for each of its targets the nodes above it, root first, and its
+           own
+then       for each request: id, ttl (ms), and
+             s, the target: one that queues, for one target, not nested; or
+             q to queue or t to be refused, holder, the number of targets, the targets, the number of enclosing leases,
+             their ids
 Returns    {now, more, events}, then three for each request:
              1, token, deadline            granted
              2, blocker, its deadline      waiting
@@ -11,26 +17,34 @@ Returns    {now, more, events}, then three for each request:
              4, cycle (ids, by space), 0   deadlock
            or {now, -1} when the command is late
 ]]
+--@include free
 --@include state
 if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 --@include rules
 --@include rest
-local ids, records, queued, fields, at = {}, {}, {}, {}, 4
+local ids, records, queued, fields, at = {}, {}, {}, {}, 6 + ARGV[4]
+for i = 1, tonumber(ARGV[4]) do
+  fields[i] = ARGV[5 + i]
+end
 while at <= #ARGV do
-  local i, n = #ids + 1, tonumber(ARGV[at + 4])
-  local record, within = { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[at + 3], '', n }, at + 5 + n
-  ids[i], records[i], queued[i] = ARGV[at], record, ARGV[at + 2] == '1'
-  fields[#fields + 1] = 'r' .. ARGV[at]
-  for t = 1, n do
-    record[N + t] = ARGV[at + 4 + t]
-    nodes_of(sub(ARGV[at + 4 + t], 2), fields)
+  local i, record = #ids + 1, { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[5], '', 1, ARGV[at + 3] }
+  ids[i], records[i], queued[i] = ARGV[at], record, ARGV[at + 2] ~= 't'
+  if ARGV[at + 2] == 's' then
+    at = at + 4
+  else
+    local n = tonumber(ARGV[at + 4])
+    local within = at + 5 + n
+    record[HOLDER], record[N] = ARGV[at + 3], n
+    for t = 1, n do
+      record[N + t] = ARGV[at + 4 + t]
+    end
+    for w = 1, tonumber(ARGV[within]) do
+      record[N + n + w] = ARGV[within + w]
+    end
+    at = within + ARGV[within] + 1
   end
-  for w = 1, tonumber(ARGV[within]) do
-    record[N + n + w] = ARGV[within + w]
-  end
-  at = within + ARGV[within] + 1
 end
 begin(fields)
 

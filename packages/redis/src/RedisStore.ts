@@ -84,7 +84,10 @@ const name = (option: string, value: string): Either.Either<string, LockError.In
   typeof value === "string" && /^[^{}\u0000-\u001f\u007f]{1,200}$/u.test(value)
     ? Either.right(value)
     : Either.left(
-        refuse(option, `it is ${JSON.stringify(value)}, but must be 1 to 200 characters without { } and control characters`)
+        refuse(
+          option,
+          `it is ${JSON.stringify(value)}, but must be 1 to 200 characters without { } and control characters`
+        )
       )
 
 const patience = (
@@ -188,10 +191,16 @@ const makeWith = (
     )
 
     const here = { host: hostname(), pid: process.pid }
-    const known = (request: LockStore.LockRequest): LockStore.LockRequest => ({
-      ...request,
-      holder: { ...request.holder, host: request.holder.host ?? here.host, pid: request.holder.pid ?? here.pid }
-    })
+    let lastHolder: LockStore.LockRequest["holder"] = {}
+    let lastEncoded = codec.encodeHolder(here)
+    /** The holder as it is sent. A service names the same one again and again. */
+    const holderOf = ({ holder }: LockStore.LockRequest): string => {
+      if (holder !== lastHolder) {
+        lastEncoded = codec.encodeHolder({ ...holder, host: holder.host ?? here.host, pid: holder.pid ?? here.pid })
+        lastHolder = holder
+      }
+      return lastEncoded
+    }
 
     const giveUp = (request: Request) =>
       Effect.async<void>((resume) => requests.abandon(request, () => resume(Effect.void)))
@@ -203,7 +212,7 @@ const makeWith = (
       namespace,
       acquire: (wanted) =>
         Effect.async((resume) => {
-          const request = new Request(known(wanted), true, (result) =>
+          const request = new Request(wanted, holderOf(wanted), true, (result) =>
             resume(Exit.map(result, Either.getOrThrow))
           )
           requests.ask(request)
@@ -211,7 +220,7 @@ const makeWith = (
         }),
       tryAcquire: (wanted) =>
         Effect.async((resume) => {
-          const request = new Request(known(wanted), false, (result) =>
+          const request = new Request(wanted, holderOf(wanted), false, (result) =>
             // It never waits, so nothing can close a cycle.
             resume(Exit.mapError(result, (error) => error as LockError.StoreError))
           )
@@ -220,9 +229,7 @@ const makeWith = (
         }),
       release: (leaseId) =>
         Effect.async((resume) =>
-          requests.release(leaseId, (live) =>
-            resume(typeof live === "boolean" ? Exit.succeed(live) : Exit.fail(live))
-          )
+          requests.release(leaseId, (live) => resume(typeof live === "boolean" ? Exit.succeed(live) : Exit.fail(live)))
         ),
       refresh: (leaseId, ttl) =>
         Effect.async((resume) =>
@@ -334,7 +341,10 @@ export const config: Config.Config<Options> = Config.all({
   url: Config.redacted("REDIS_URL"),
   namespace: Config.withDefault(Config.string("HILOK_NAMESPACE"), defaults.namespace),
   keyPrefix: Config.withDefault(Config.string("HILOK_KEY_PREFIX"), defaults.keyPrefix),
-  connectTimeout: Config.withDefault(Config.duration("HILOK_CONNECT_TIMEOUT"), Duration.decode(defaults.connectTimeout)),
+  connectTimeout: Config.withDefault(
+    Config.duration("HILOK_CONNECT_TIMEOUT"),
+    Duration.decode(defaults.connectTimeout)
+  ),
   commandTimeout: Config.withDefault(Config.duration("HILOK_COMMAND_TIMEOUT"), Duration.decode(defaults.commandTimeout))
 })
 

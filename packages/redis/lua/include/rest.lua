@@ -12,18 +12,6 @@ function F.rest()
     return cache[field]
   end
 
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
-  end
-
   function F.flush_index()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
@@ -164,8 +152,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -194,10 +181,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end

@@ -66,11 +66,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then

@@ -61,18 +61,32 @@ local function set(field, value)
   end
 end
 
--- Appends the fields of the nodes of a path, its own and those above it, and keeps the latter in `above`, root first.
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+-- Brings the nodes of a path into the cache, its own and those above it. Answers with the latter, the root first.
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 
 -- Begins a script: reads the head, and along with it what the caller knows it will need.

@@ -1,14 +1,23 @@
 /**
  * Between what the core knows and what the scripts take and answer.
  */
+
+import { type LockEntry, LockMode, LockPath, type LockStore } from "@hilok/core"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { type LockEntry, LockMode, LockPath, type LockStore } from "@hilok/core"
 
 const letters: Record<LockMode.LockMode, string> = { read: "R", write: "W", readNode: "r", writeNode: "w" }
 const modes = new Map(LockMode.all.map((mode) => [letters[mode], mode]))
+
+/** The field of the hash that holds a request, and those of the nodes of a path: those above it, root first, its own. */
+export const recordField = (id: string): string => `r${id}`
+export const appendNodeFields = (path: LockPath.LockPath, fields: Array<string>): void => {
+  for (let at = 0; at !== -1 && at < path.length; at = path.indexOf("/", at) + 1 || -1)
+    fields.push(`n${path.slice(0, at)}`)
+  fields.push(`n${path}`)
+}
 
 export const encodeTarget = ({ mode, path }: LockMode.Region): string => letters[mode] + path
 

@@ -1,9 +1,10 @@
 /**
  * Sends scripts to the server: with a time limit, with what ties a late command's hands, and with the two clocks.
  */
+
+import type { LockError } from "@hilok/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { LockError } from "@hilok/core"
 import * as codec from "./codec.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
@@ -17,7 +18,8 @@ export interface Host {
   readonly fork: (effect: Effect.Effect<void>) => () => void
 }
 
-export const sleep = (millis: number): Effect.Effect<void> => Effect.sleep(Duration.millis(Math.max(0, Math.ceil(millis))))
+export const sleep = (millis: number): Effect.Effect<void> =>
+  Effect.sleep(Duration.millis(Math.max(0, Math.ceil(millis))))
 
 /** What a script answered. */
 export interface Reply {
@@ -65,14 +67,7 @@ export class Commands {
   private readonly host: Host
   private readonly listener: Listener
 
-  constructor(
-    client: Script.Evaluator,
-    keys: Keys.Keys,
-    id: string,
-    timeout: number,
-    host: Host,
-    listener: Listener
-  ) {
+  constructor(client: Script.Evaluator, keys: Keys.Keys, id: string, timeout: number, host: Host, listener: Listener) {
     this.client = client
     this.keys = keys
     this.id = id
@@ -105,7 +100,8 @@ export class Commands {
       (reply) => {
         const receivedAt = this.host.now()
         try {
-          const [time, more, events, ...values] = codec.list(reply)
+          const all = codec.list(reply)
+          const [time, more, events] = all
           const serverTime = codec.number(time)
           this.ahead = serverTime - receivedAt * 1000
           if (more === -1) {
@@ -115,7 +111,7 @@ export class Commands {
             return done(failure.timedOut(script.verb, this.timeout))
           }
           if (events !== "") this.listener.onEvents(codec.text(events))
-          flight.settle({ sentAt, receivedAt, serverTime, values })
+          flight.settle({ sentAt, receivedAt, serverTime, values: all.slice(3) })
           if (more === 1) this.listener.onMore()
         } catch (error) {
           if (!(error instanceof codec.UnknownReply)) throw error
@@ -134,12 +130,9 @@ export class Commands {
   ): Effect.Effect<A, LockError.StoreError> {
     return Effect.flatMap(
       Effect.async<Reply, LockError.StoreError>((resume) =>
-        this.send(script, args, (result) =>
-          resume("values" in result ? Effect.succeed(result) : Effect.fail(result))
-        )
+        this.send(script, args, (result) => resume("values" in result ? Effect.succeed(result) : Effect.fail(result)))
       ),
-      (reply) =>
-        Effect.try({ try: () => decode(reply), catch: (error) => failure.fromError(script.verb, error) })
+      (reply) => Effect.try({ try: () => decode(reply), catch: (error) => failure.fromError(script.verb, error) })
     )
   }
 

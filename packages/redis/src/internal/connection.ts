@@ -54,7 +54,8 @@ const ready = (client: Redis, patience: Duration.Duration): Effect.Effect<void, 
       const onError = (error: unknown) => {
         last = error
         // Trying again cannot help.
-        if (error instanceof Error && refused.test(error.message)) done(Effect.fail(failure.fromError(operation, error)))
+        if (error instanceof Error && refused.test(error.message))
+          done(Effect.fail(failure.fromError(operation, error)))
       }
       const done = (result: Effect.Effect<void, LockError.StoreError>) => {
         client.off("ready", onReady)
@@ -76,8 +77,7 @@ const ready = (client: Redis, patience: Duration.Duration): Effect.Effect<void, 
     )
   })
 
-const field = (info: string, name: string): string | undefined =>
-  new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1]
+const field = (info: string, name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1]
 
 /** The oldest server whose commands the scripts know (`ZMSCORE` came with it). */
 const oldest = [6, 2] as const
@@ -96,7 +96,10 @@ const checkServer = (client: Redis, patience: Duration.Duration): Effect.Effect<
     const fail = (reason: string) => new LockError.StoreError({ operation, reason })
     const version = field(info, "redis_version") ?? "unknown"
     const [major = 0, minor = 0] = version.split(".").map(Number)
-    if (field(info, "valkey_version") === undefined && (major < oldest[0] || (major === oldest[0] && !(minor >= oldest[1])))) {
+    if (
+      field(info, "valkey_version") === undefined &&
+      (major < oldest[0] || (major === oldest[0] && !(minor >= oldest[1])))
+    ) {
       return yield* fail(`the server is Redis ${version}; ${oldest.join(".")} or newer is needed, or Valkey`)
     }
     if (field(info, "role") === "slave") {

@@ -25,6 +25,8 @@ export class Request {
   /** Wait in the server's queue, or be refused. */
   readonly queue: boolean
   readonly ttl: number
+  /** Who asks, encoded. */
+  readonly holder: string
   readonly resume: (result: Result) => void
   state: "queued" | "sent" | "waiting" | "settled" = "queued"
   /** Called when the request is gone from the server, after its caller gave it up. */
@@ -35,25 +37,25 @@ export class Request {
   seen: Pick<Reply, "sentAt" | "serverTime"> = { sentAt: 0, serverTime: 0 }
   lookAt = Number.POSITIVE_INFINITY
 
-  constructor(request: LockStore.LockRequest, queue: boolean, resume: (result: Result) => void) {
+  constructor(request: LockStore.LockRequest, holder: string, queue: boolean, resume: (result: Result) => void) {
     this.request = request
+    this.holder = holder
     this.queue = queue
     this.ttl = Math.ceil(Duration.toMillis(request.ttl))
     this.resume = resume
   }
 
-  get args(): ReadonlyArray<Script.Argument> {
-    const { holder, id, targets, within } = this.request
-    return [
-      id,
-      this.ttl,
-      this.queue ? 1 : 0,
-      codec.encodeHolder(holder),
-      targets.length,
-      ...targets.map(codec.encodeTarget),
-      within.length,
-      ...within
-    ]
+  /** Appends the fields of the hash that the script will need, and what it is asked for: see acquire.lua. */
+  encode(holder: string, fields: Array<string>, args: Array<Script.Argument>): void {
+    const { id, targets, within } = this.request
+    fields.push(codec.recordField(id))
+    for (const { path } of targets) codec.appendNodeFields(path, fields)
+    if (this.queue && targets.length === 1 && within.length === 0 && this.holder === holder) {
+      args.push(id, this.ttl, "s", codec.encodeTarget(targets[0]))
+    } else {
+      args.push(id, this.ttl, this.queue ? "q" : "t", this.holder, targets.length, ...targets.map(codec.encodeTarget))
+      args.push(within.length, ...within)
+    }
   }
 }
 
@@ -128,17 +130,21 @@ export class Requests {
   // -- Asking
 
   private sendAcquires(requests: ReadonlyArray<Request>): void {
-    for (const request of requests) request.state = "sent"
-    this.commands.send(
-      Script.acquire,
-      requests.flatMap((request) => request.args),
-      (result) => {
-        requests.forEach((request, i) => {
-          if (!("values" in result)) return this.failAsk(request, result)
-          this.answer(request, result, result.values[3 * i], result.values[3 * i + 1], result.values[3 * i + 2])
-        })
+    // Most requests of a client name the same holder: it is sent once.
+    const holder = requests[0]?.holder ?? ""
+    const fields: Array<string> = []
+    const args: Array<Script.Argument> = []
+    for (const request of requests) {
+      request.state = "sent"
+      request.encode(holder, fields, args)
+    }
+    this.commands.send(Script.acquire, [fields.length, holder, ...fields, ...args], (result) => {
+      for (let i = 0; i < requests.length; i++) {
+        const request = requests[i]!
+        if (!("values" in result)) this.failAsk(request, result)
+        else this.answer(request, result, result.values[3 * i], result.values[3 * i + 1], result.values[3 * i + 2])
       }
-    )
+    })
   }
 
   /** The command may have run, or may run yet: what it may have got is given back. */

@@ -1,6 +1,101 @@
 // Generated from packages/redis/lua by `npm run codegen`. Do not edit.
 
-export const acquire: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
+export const acquire: string = `if #ARGV < 4000 then
+  local call, pack, sub, byte = redis.call, cmsgpack.pack, string.sub, string.byte
+  local count = tonumber(ARGV[4])
+  local found = call('HMGET', KEYS[1], 'm', unpack(ARGV, 6, 5 + count))
+  local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+  local free = true
+  if found[1] then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = cmsgpack.unpack(found[1])
+  else
+    free = call('EXISTS', KEYS[2], KEYS[3]) == 0
+  end
+  local time = call('TIME')
+  local now = time[1] * 1000000 + time[2]
+  free = free and waits == 0 and pending == 0 and (due == 0 or due > now) and now <= tonumber(ARGV[3])
+  local field, at, mine = 6, 6 + count, {}
+  while free and at <= #ARGV do
+    if ARGV[at + 2] ~= 's' then
+      free = false
+      break
+    end
+    local target = ARGV[at + 3]
+    local own = 'n' .. sub(target, 2)
+    if found[field - 4] then
+      free = false
+    end
+    field = field + 1
+    repeat
+      local node = ARGV[field]
+      if found[field - 4] or mine[node] == 2 or node == own and mine[node] then
+        free = false
+      end
+      mine[node] = node == own and 2 or 1
+      field = field + 1
+    until node == own
+    local mode = byte(target)
+    if free and mode < 97 then
+      local path = sub(target, 2)
+      if held_w > 0 and call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') > 0
+        or mode == 87 and held_r > 0 and call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') > 0
+      then
+        free = false
+      end
+    end
+    at = at + 4
+  end
+  if free then
+    local index, deadlines, hash, answers, minute = {}, {}, { 'm', '' }, { now, 0, '' }, 60000000
+    local i, latest = 0, 0
+    for at = 6 + count, #ARGV, 4 do
+      local id, ttl, target = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 3]
+      local mode, path = byte(target), sub(target, 2)
+      local deadline = now + ttl * 1000
+      local ticket = string.format('%016d', last_ticket + i + 1)
+      local member, node = 'hr' .. path .. '/s' .. ticket .. id, '\\1\\0\\0\\0\\0\\0\\0\\0\\0\\0'
+      if mode == 87 then
+        member, node, held_w = 'hw' .. path .. '/s' .. ticket .. id, '\\0\\0\\1\\0\\0\\0\\0\\0\\0\\0', held_w + 1
+      elseif mode == 119 then
+        member, node, held_w = 'hw' .. path .. '/n' .. ticket .. id, '\\0\\0\\0\\1\\0\\0\\0\\0\\0\\0', held_w + 1
+      elseif mode == 114 then
+        member, node, held_r = 'hr' .. path .. '/n' .. ticket .. id, '\\0\\1\\0\\0\\0\\0\\0\\0\\0\\0', held_r + 1
+      else
+        held_r = held_r + 1
+      end
+      last_token = last_token < now and now or last_token + 1
+      index[2 * i + 1], index[2 * i + 2] = 0, member
+      deadlines[2 * i + 1], deadlines[2 * i + 2] = deadline, 'h' .. id
+      hash[4 * i + 3], hash[4 * i + 4] = 'n' .. path, node
+      hash[4 * i + 5] = 'r' .. id
+      hash[4 * i + 6] = pack('h', ticket, last_token, now, ttl, ARGV[1], ARGV[5], '', 1, target)
+      answers[3 * i + 4], answers[3 * i + 5], answers[3 * i + 6] = 1, last_token, deadline
+      i = i + 1
+      if deadline > latest then
+        latest = deadline
+      end
+      if due == 0 or deadline < due then
+        due = deadline
+      end
+    end
+    local extend = latest + minute > keep
+    if extend then
+      keep = latest + 2 * minute
+    end
+    hash[2] = pack(last_token, last_ticket + i, held_r, held_w, 0, 0, 0, due, keep)
+    call('ZADD', KEYS[2], unpack(index))
+    call('ZADD', KEYS[3], unpack(deadlines))
+    call('HSET', KEYS[1], unpack(hash))
+    if extend then
+      local expiry = math.ceil(keep / 1000)
+      call('PEXPIREAT', KEYS[1], expiry)
+      call('PEXPIREAT', KEYS[2], expiry)
+      call('PEXPIREAT', KEYS[3], expiry)
+    end
+    return answers
+  end
+end
+local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -24,17 +119,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -179,11 +288,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -253,17 +358,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -387,8 +481,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -415,10 +508,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
@@ -557,20 +650,27 @@ function F.rest()
     end
   end
 end
-local ids, records, queued, fields, at = {}, {}, {}, {}, 4
+local ids, records, queued, fields, at = {}, {}, {}, {}, 6 + ARGV[4]
+for i = 1, tonumber(ARGV[4]) do
+  fields[i] = ARGV[5 + i]
+end
 while at <= #ARGV do
-  local i, n = #ids + 1, tonumber(ARGV[at + 4])
-  local record, within = { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[at + 3], '', n }, at + 5 + n
-  ids[i], records[i], queued[i] = ARGV[at], record, ARGV[at + 2] == '1'
-  fields[#fields + 1] = 'r' .. ARGV[at]
-  for t = 1, n do
-    record[N + t] = ARGV[at + 4 + t]
-    nodes_of(sub(ARGV[at + 4 + t], 2), fields)
+  local i, record = #ids + 1, { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[5], '', 1, ARGV[at + 3] }
+  ids[i], records[i], queued[i] = ARGV[at], record, ARGV[at + 2] ~= 't'
+  if ARGV[at + 2] == 's' then
+    at = at + 4
+  else
+    local n = tonumber(ARGV[at + 4])
+    local within = at + 5 + n
+    record[HOLDER], record[N] = ARGV[at + 3], n
+    for t = 1, n do
+      record[N + t] = ARGV[at + 4 + t]
+    end
+    for w = 1, tonumber(ARGV[within]) do
+      record[N + n + w] = ARGV[within + w]
+    end
+    at = within + ARGV[within] + 1
   end
-  for w = 1, tonumber(ARGV[within]) do
-    record[N + n + w] = ARGV[within + w]
-  end
-  at = within + ARGV[within] + 1
 end
 begin(fields)
 local answers = {}
@@ -633,17 +733,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -785,11 +899,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -859,17 +969,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -993,8 +1092,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -1021,10 +1119,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
@@ -1200,17 +1298,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -1352,11 +1464,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -1426,17 +1534,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -1560,8 +1657,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -1588,10 +1684,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
@@ -1774,17 +1870,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -1926,11 +2036,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -2000,17 +2106,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -2134,8 +2229,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -2162,10 +2256,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
@@ -2354,17 +2448,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -2509,11 +2617,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -2583,17 +2687,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -2717,8 +2810,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -2745,10 +2837,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
@@ -2936,17 +3028,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -3088,11 +3194,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -3162,17 +3264,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -3296,8 +3387,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -3324,10 +3414,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
@@ -3499,17 +3589,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -3654,11 +3758,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -3728,17 +3828,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -3862,8 +3951,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -3890,10 +3978,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
@@ -4062,7 +4150,76 @@ table.insert(answers, 1, 0)
 save()
 return answer(answers)`
 
-export const release: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
+export const release: string = `do
+  local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
+  local fields = {}
+  for at = 4, #ARGV do
+    fields[at - 3] = 'r' .. ARGV[at]
+  end
+  local count = #fields
+  fields[count + 1] = 'm'
+  local found = call('HMGET', KEYS[1], unpack(fields))
+  local time = call('TIME')
+  local now = time[1] * 1000000 + time[2]
+  local head = found[count + 1] and { unpack_values(found[count + 1]) }
+  if head and head[5] == 0 and head[7] == 0 and (head[8] == 0 or head[8] > now) then
+    local answers, released, nodes, index, deadlines = { now, 0, '' }, {}, {}, {}, {}
+    fields = {}
+    for i = 1, count do
+      local id = ARGV[i + 3]
+      answers[i + 3] = 0
+      if found[i] and not released[id] then
+        local record = { unpack_values(found[i]) }
+        answers[i + 3], released[id] = 1, true
+        released[#released + 1] = 'r' .. id
+        deadlines[#deadlines + 1] = 'h' .. id
+        for t = 10, 9 + record[9] do
+          local mode, path = byte(record[t]), sub(record[t], 2)
+          local slot, mark = mode < 97 and 1 or 2, mode < 97 and '/s' or '/n'
+          local access = 'hr'
+          if mode == 87 or mode == 119 then
+            slot, access, head[4] = slot + 2, 'hw', head[4] - 1
+          else
+            head[3] = head[3] - 1
+          end
+          index[#index + 1] = access .. path .. mark .. record[2] .. id
+          fields[#fields + 1] = 'n' .. path
+          nodes[#fields] = slot
+        end
+      end
+    end
+    if #released == 0 then
+      return answers
+    end
+    if head[3] + head[4] > 0 and #index < 4000 then
+      local raw, changed = call('HMGET', KEYS[1], unpack(fields)), {}
+      for i = 1, #fields do
+        local field = fields[i]
+        local node = changed[field] or { unpack_values(raw[i]) }
+        node[nodes[i]] = node[nodes[i]] - 1
+        changed[field] = node
+      end
+      local hash = { 'm', pack(unpack(head)) }
+      for field, node in pairs(changed) do
+        if node[1] + node[2] + node[3] + node[4] == 0 then
+          released[#released + 1] = field
+        else
+          hash[#hash + 1] = field
+          hash[#hash + 1] = pack(unpack(node))
+        end
+      end
+      call('ZREM', KEYS[2], unpack(index))
+      call('ZREM', KEYS[3], unpack(deadlines))
+      call('HDEL', KEYS[1], unpack(released))
+      call('HSET', KEYS[1], unpack(hash))
+      return answers
+    elseif head[3] + head[4] == 0 and head[1] < now then
+      call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      return answers
+    end
+  end
+end
+local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -4086,17 +4243,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -4238,11 +4409,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -4312,17 +4479,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -4446,8 +4602,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -4474,10 +4629,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
@@ -4621,33 +4776,26 @@ for at = 4, #ARGV do
   fields[at - 3] = 'r' .. ARGV[at]
 end
 begin(fields)
-local answers, live, regions, nodes = {}, 0, 0, {}
+local answers, nodes = {}, {}
 for at = 4, #ARGV do
   local record = cache['r' .. ARGV[at]]
   answers[at] = record and 1 or 0
   if record then
-    live, regions = live + 1, regions + record[N]
     for i = N + 1, N + record[N] do
       nodes[#nodes + 1] = 'n' .. sub(record[i], 2)
     end
   end
 end
-if live > 0 then
-  if waits == 0 and live == #ARGV - 3 and regions == held_r + held_w then
-    held_r, held_w, changed = 0, 0, true
-  else
-    load(nodes)
-    for at = 4, #ARGV do
-      local record = cache['r' .. ARGV[at]]
-      if record then
-        drop(ARGV[at], record)
-      end
-    end
-    if waits + pending > 0 then
-      F.rest()
-      F.settle()
+if #nodes > 0 then
+  load(nodes)
+  for at = 4, #ARGV do
+    local record = cache['r' .. ARGV[at]]
+    if record then
+      drop(ARGV[at], record)
     end
   end
+  F.rest()
+  F.settle()
 end
 save()
 return answer(answers)`
@@ -4676,17 +4824,31 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_of(path, fields)
-  local list, at, n, f = {}, 0, 0, #fields
+local function nodes_above(path)
+  local list = above[path]
+  if list then
+    return list
+  end
+  local at, n, missing = 0, 0, {}
+  list = {}
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
-    fields[f + n] = 'n' .. list[n]
     at = string.find(path, '/', at + 1, true)
   end
   above[path] = list
-  fields[f + n + 1] = 'n' .. path
-  return fields
+  for i = 1, n do
+    if cache['n' .. list[i]] == nil then
+      missing[#missing + 1] = 'n' .. list[i]
+    end
+  end
+  if cache['n' .. path] == nil then
+    missing[#missing + 1] = 'n' .. path
+  end
+  if #missing > 0 then
+    load(missing)
+  end
+  return list
 end
 local function begin(fields)
   fields[#fields + 1] = 'm'
@@ -4831,11 +4993,7 @@ local function held_blocker(target, waived)
   if held_w == 0 and (held_r == 0 or not exclusive) then
     return nil
   end
-  local list = above[path]
-  if not list then
-    load(nodes_of(path, {}))
-    list = above[path]
-  end
+  local list = nodes_above(path)
   for i = 1, #list do
     local node = cache['n' .. list[i]]
     if node and (node[3] > 0 or exclusive and node[1] > 0) then
@@ -4905,17 +5063,6 @@ function F.rest()
       load({ field })
     end
     return cache[field]
-  end
-  function F.load_nodes(path)
-    local fields, missing = nodes_of(path, {}), {}
-    for i = 1, #fields do
-      if cache[fields[i]] == nil then
-        missing[#missing + 1] = fields[i]
-      end
-    end
-    if #missing > 0 then
-      load(missing)
-    end
   end
   function F.flush_index()
     if #index_removals > 0 then
@@ -5039,8 +5186,7 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      F.load_nodes(path)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(nodes_above(path)) do
         local node = cache['n' .. higher]
         if node then
           consider(node[8], 'qw' .. higher .. '/s')
@@ -5067,10 +5213,10 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
-      F.load_nodes(path)
+      local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(above[path]) do
+      for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
         count(higher, slot + 2, change)
       end
