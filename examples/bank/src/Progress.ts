@@ -6,7 +6,7 @@ const interactive = process.stdout.isTTY === true
 const print = (text: string): Effect.Effect<void> => Effect.sync(() => void process.stdout.write(text))
 
 const draw = (line: string): Effect.Effect<void> =>
-  interactive ? print(`\r\x1b[K${line.slice(0, (process.stdout.columns ?? 80) - 1)}`) : print(`${line}\n`)
+  interactive ? print(`\r\x1b[K${line.slice(0, (process.stdout.columns || 80) - 1)}`) : print(`${line}\n`)
 
 /** Shows the line again and again while the effect runs, and takes it away at the end. */
 export const during = <A, E, R, E1, R1>(
