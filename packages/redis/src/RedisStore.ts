@@ -108,6 +108,13 @@ const farewell = Duration.seconds(1)
 const refreshLinger = 2
 const refreshesPerCommand = 200
 
+/** What the script answered for one of the leases. */
+const refreshed = (result: Reply | LockError.StoreError, i: number): Option.Option<number> | LockError.StoreError => {
+  if (!("values" in result)) return result
+  const deadline = result.values[i]
+  return typeof deadline === "number" && deadline > 0 ? Option.some(localDeadline(result, deadline)) : Option.none()
+}
+
 interface Refresh {
   readonly id: string
   readonly ttl: number
@@ -159,15 +166,7 @@ const makeWith = (
           Script.refresh,
           batch.flatMap(({ id, ttl }) => [id, ttl]),
           (result) => {
-            batch.forEach(({ done }, i) => {
-              if (!("values" in result)) return done(result)
-              const deadline = result.values[i]
-              done(
-                typeof deadline === "number" && deadline > 0
-                  ? Option.some(localDeadline(result, deadline))
-                  : Option.none()
-              )
-            })
+            for (let i = 0; i < batch.length; i++) batch[i]!.done(refreshed(result, i))
           }
         )
       }

@@ -196,7 +196,9 @@ export class Requests {
       Script.release,
       releases.map(({ id }) => id),
       (result) => {
-        releases.forEach(({ done }, i) => done("values" in result ? result.values[i] === 1 : result))
+        for (let i = 0; i < releases.length; i++) {
+          releases[i]!.done("values" in result ? result.values[i] === 1 : result)
+        }
       }
     )
   }
@@ -251,7 +253,7 @@ export class Requests {
         Script.look,
         some.flatMap(({ request, ttl }) => [request.id, ttl]),
         (result) => {
-          some.forEach((request, i) => this.looked(request, result, i))
+          for (let i = 0; i < some.length; i++) this.looked(some[i]!, result, i)
         }
       )
     }
