@@ -56,7 +56,7 @@ const lateRetries = 2
 
 export class Commands {
   private readonly flights = new Set<Flight>()
-  private watching = false
+  private stopWatching: (() => void) | undefined = undefined
   private closed = false
   /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
   private ahead: number | undefined = undefined
@@ -143,14 +143,13 @@ export class Commands {
 
   close(): void {
     this.closed = true
+    this.stopWatching?.()
     for (const flight of Array.from(this.flights)) flight.settle(failure.closed(flight.script.verb))
   }
 
   // One fiber looks after the time limits of all commands, and only while there are any.
   private watch(): void {
-    if (this.watching) return
-    this.watching = true
-    this.host.fork(this.expire)
+    this.stopWatching ??= this.host.fork(this.expire)
   }
 
   private readonly expire: Effect.Effect<void> = Effect.suspend(() => {
@@ -161,7 +160,7 @@ export class Commands {
     }
     const oldest = this.flights.values().next().value
     if (oldest === undefined) {
-      this.watching = false
+      this.stopWatching = undefined
       return Effect.void
     }
     return Effect.zipRight(sleep(oldest.sentAt - limit + 1), this.expire)
