@@ -247,12 +247,33 @@ export const leaseTests = (test: Test): void => {
       assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "expired" })
     }))
 
-  test("a refresh does not hold up the queue beyond the new deadline", ({ advance, session, store, ttl }) =>
+  test("the one that waits for a lease that was refreshed is let in at the new deadline, without being asked", ({
+    advance,
+    session,
+    store,
+    ttl
+  }) =>
+    Effect.gen(function* () {
+      const held = yield* session.held([write("a")], { ttl })
+      const next = yield* session.queued([write("a")])
+      const part = Duration.times(ttl, 0.6)
+      yield* advance(part)
+      assert.isTrue(Option.isSome(yield* store.refresh(held.id, ttl)))
+      yield* advance(part)
+      assert.isNull(next.fiber.unsafePoll())
+      yield* advance(part)
+      yield* session.granted(next)
+      assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "expired" })
+    }))
+
+  test("a refresh can bring the deadline nearer", ({ advance, session, store, ttl }) =>
     Effect.gen(function* () {
       const held = yield* session.held([write("a")])
       const next = yield* session.queued([write("a")])
       assert.isTrue(Option.isSome(yield* store.refresh(held.id, ttl)))
       yield* advance(ttl)
+      // Those who wait may have reckoned with the old one: what is asked of the store next makes it look.
+      assert.isTrue(Option.isNone(yield* store.lookup(held.id)))
       yield* session.granted(next)
       assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "expired" })
     }))
