@@ -2,14 +2,10 @@
 Asks for locks, in order. Idempotent by id.
 
 KEYS, ARGV[1..3]: see include/state.lua
-ARGV[4]    the number of fields of the hash (include/state.lua) that the requests concern; ARGV[5] the holder (JSON) of
-           those that do not name another
-ARGV[6..]  the fields: for each request its record, and for each of its targets the nodes above it, root first, and its
-           own
-then       for each request: id, ttl (ms), and
-             s, the target: one that queues, for one target, not nested; or
-             q to queue or t to be refused, holder, the number of targets, the targets, the number of enclosing leases,
-             their ids
+ARGV[4]    the holder (JSON), and ARGV[5] the ttl (ms), of the requests that do not say otherwise
+ARGV[6..]  the requests, in order. A simple one, which queues, for one target and not nested: id, target.
+           Another: an empty string, id, ttl (ms), q to queue or t to be refused, holder, the number of targets, the
+           targets, the number of enclosing leases, their ids
 Returns    {now, more, events}, then three for each request:
              1, token, deadline            granted
              2, blocker, its deadline      waiting
@@ -24,27 +20,27 @@ if now > tonumber(ARGV[3]) then
 end
 --@include rules
 --@include rest
-local ids, records, queued, fields, at = {}, {}, {}, {}, 6 + ARGV[4]
-for i = 1, tonumber(ARGV[4]) do
-  fields[i] = ARGV[5 + i]
-end
+local ids, records, queued, fields, at = {}, {}, {}, {}, 6
 while at <= #ARGV do
-  local i, record = #ids + 1, { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[5], '', 1, ARGV[at + 3] }
-  ids[i], records[i], queued[i] = ARGV[at], record, ARGV[at + 2] ~= 't'
-  if ARGV[at + 2] == 's' then
-    at = at + 4
+  local i = #ids + 1
+  local record = { 'q', '', 0, now, tonumber(ARGV[5]), ARGV[1], ARGV[4], '', 1, ARGV[at + 1] }
+  if ARGV[at] ~= '' then
+    ids[i], queued[i] = ARGV[at], true
+    at = at + 2
   else
-    local n = tonumber(ARGV[at + 4])
-    local within = at + 5 + n
-    record[HOLDER], record[N] = ARGV[at + 3], n
+    local n = tonumber(ARGV[at + 5])
+    local within = at + 6 + n
+    ids[i], queued[i] = ARGV[at + 1], ARGV[at + 3] == 'q'
+    record[TTL], record[HOLDER], record[N] = tonumber(ARGV[at + 2]), ARGV[at + 4], n
     for t = 1, n do
-      record[N + t] = ARGV[at + 4 + t]
+      record[N + t] = ARGV[at + 5 + t]
     end
     for w = 1, tonumber(ARGV[within]) do
       record[N + n + w] = ARGV[within + w]
     end
     at = within + ARGV[within] + 1
   end
+  records[i], fields[#fields + 1] = record, 'r' .. ids[i]
 end
 begin(fields)
 

@@ -28,7 +28,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     -- 87 is W, 119 is w.
     if mode == 87 or mode == 119 then

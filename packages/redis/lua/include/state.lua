@@ -4,7 +4,8 @@ The state of one namespace: read at the start of a script, written at its end.
 KEYS[1] table      hash
   m                the head: the last token and ticket, how many regions are held shared and exclusive, how many requests
                    wait, how many of those are nested, how many marks `p` there are, the earliest deadline (never later
-                   than it is), the time at which the keys expire
+                   than it is), the time at which the keys expire, the least number of segments of a path whose subtree
+                   was held since the table was made
   r<id>            one lease or waiting request: state (h held, q waiting), ticket (16 digits), token, since, ttl,
                    client, holder, blocker, the number of targets, the targets, the enclosing leases
   n<path>          what stands at one node, ten counts: held shared (subtree, the node alone), held exclusive (the same),
@@ -41,7 +42,8 @@ local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {},
 -- Those whose watchers must look again; what the caller, and what others must be told.
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 
 -- Reads fields of the hash into the cache, as many as the stack of Lua can hold.
 local function load(fields)
@@ -96,7 +98,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     -- What is left of a table that is gone holds nothing. What is not ours is refused before anything is written.
     call('ZCARD', index_key)
@@ -122,7 +125,7 @@ local function save()
     -- Nothing is left. Tokens follow the clock, so the last one is only kept while it is ahead of the clock.
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -160,7 +163,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)

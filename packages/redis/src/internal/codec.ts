@@ -11,14 +11,6 @@ import * as Schema from "effect/Schema"
 const letters: Record<LockMode.LockMode, string> = { read: "R", write: "W", readNode: "r", writeNode: "w" }
 const modes = new Map(LockMode.all.map((mode) => [letters[mode], mode]))
 
-/** The field of the hash that holds a request, and those of the nodes of a path: those above it, root first, its own. */
-export const recordField = (id: string): string => `r${id}`
-export const appendNodeFields = (path: LockPath.LockPath, fields: Array<string>): void => {
-  for (let at = 0; at !== -1 && at < path.length; at = path.indexOf("/", at) + 1 || -1)
-    fields.push(`n${path.slice(0, at)}`)
-  fields.push(`n${path}`)
-}
-
 export const encodeTarget = ({ mode, path }: LockMode.Region): string => letters[mode] + path
 
 /** A reply of the server that no script of ours gives. */

@@ -45,15 +45,14 @@ export class Request {
     this.resume = resume
   }
 
-  /** Appends the fields of the hash that the script will need, and what it is asked for: see acquire.lua. */
-  encode(holder: string, fields: Array<string>, args: Array<Script.Argument>): void {
+  /** Appends what the script is asked for, where the call says `holder` and `ttl` once: see acquire.lua. */
+  encode(holder: string, ttl: number, args: Array<Script.Argument>): void {
     const { id, targets, within } = this.request
-    fields.push(codec.recordField(id))
-    for (const { path } of targets) codec.appendNodeFields(path, fields)
-    if (this.queue && targets.length === 1 && within.length === 0 && this.holder === holder) {
-      args.push(id, this.ttl, "s", codec.encodeTarget(targets[0]))
+    if (this.queue && targets.length === 1 && within.length === 0 && this.holder === holder && this.ttl === ttl) {
+      args.push(id, codec.encodeTarget(targets[0]))
     } else {
-      args.push(id, this.ttl, this.queue ? "q" : "t", this.holder, targets.length, ...targets.map(codec.encodeTarget))
+      args.push("", id, this.ttl, this.queue ? "q" : "t", this.holder, targets.length)
+      for (const target of targets) args.push(codec.encodeTarget(target))
       args.push(within.length, ...within)
     }
   }
@@ -130,15 +129,14 @@ export class Requests {
   // -- Asking
 
   private sendAcquires(requests: ReadonlyArray<Request>): void {
-    // Most requests of a client name the same holder: it is sent once.
-    const holder = requests[0]?.holder ?? ""
-    const fields: Array<string> = []
-    const args: Array<Script.Argument> = []
+    // Most requests of a client have the same holder and ttl: these are sent once.
+    const { holder, ttl } = requests[0]!
+    const args: Array<Script.Argument> = [holder, ttl]
     for (const request of requests) {
       request.state = "sent"
-      request.encode(holder, fields, args)
+      request.encode(holder, ttl, args)
     }
-    this.commands.send(Script.acquire, [fields.length, holder, ...fields, ...args], (result) => {
+    this.commands.send(Script.acquire, args, (result) => {
       for (let i = 0; i < requests.length; i++) {
         const request = requests[i]!
         if (!("values" in result)) this.failAsk(request, result)

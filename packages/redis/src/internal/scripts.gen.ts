@@ -1,57 +1,77 @@
 // Generated from packages/redis/lua by `npm run codegen`. Do not edit.
 
-export const acquire: string = `if #ARGV < 4000 then
-  local call, pack, sub, byte = redis.call, cmsgpack.pack, string.sub, string.byte
-  local count = tonumber(ARGV[4])
-  local found = call('HMGET', KEYS[1], 'm', unpack(ARGV, 6, 5 + count))
-  local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
-  local free = true
-  if found[1] then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = cmsgpack.unpack(found[1])
-  else
+export const acquire: string = `if #ARGV < 2000 then
+  local call, pack, sub, byte, find = redis.call, cmsgpack.pack, string.sub, string.byte, string.find
+  local fields, requests, free = { 'm' }, 0, true
+  for at = 6, #ARGV, 2 do
+    if ARGV[at] == '' then
+      free = false
+      break
+    end
+    fields[requests + 2], fields[requests + 3] = 'r' .. ARGV[at], 'n' .. sub(ARGV[at + 1], 2)
+    requests = requests + 2
+  end
+  local found = free and call('HMGET', KEYS[1], unpack(fields))
+  local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+  if free and found[1] then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow = cmsgpack.unpack(found[1])
+  elseif free then
     free = call('EXISTS', KEYS[2], KEYS[3]) == 0
   end
   local time = call('TIME')
   local now = time[1] * 1000000 + time[2]
   free = free and waits == 0 and pending == 0 and (due == 0 or due > now) and now <= tonumber(ARGV[3])
-  local field, at, mine = 6, 6 + count, {}
-  while free and at <= #ARGV do
-    if ARGV[at + 2] ~= 's' then
+  local mine, above = {}, {}
+  for i = 2, requests, 2 do
+    local own = fields[i + 1]
+    if not free or found[i] or found[i + 1] or mine[own] then
       free = false
       break
     end
-    local target = ARGV[at + 3]
-    local own = 'n' .. sub(target, 2)
-    if found[field - 4] then
-      free = false
-    end
-    field = field + 1
-    repeat
-      local node = ARGV[field]
-      if found[field - 4] or mine[node] == 2 or node == own and mine[node] then
+    mine[own] = 2
+    local path, mode, at, depth = sub(own, 2), byte(ARGV[i + 5]), 0, 0
+    while at and at < #path do
+      local higher = 'n' .. sub(path, 1, at)
+      if mine[higher] == 2 then
         free = false
+        break
       end
-      mine[node] = node == own and 2 or 1
-      field = field + 1
-    until node == own
-    local mode = byte(target)
-    if free and mode < 97 then
-      local path = sub(target, 2)
+      mine[higher] = 1
+      if depth >= shallow then
+        above[#above + 1] = higher
+      end
+      depth = depth + 1
+      at = find(path, '/', at + 1, true)
+    end
+    if mode < 97 then
       if held_w > 0 and call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') > 0
         or mode == 87 and held_r > 0 and call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') > 0
       then
         free = false
+        break
+      end
+      if depth < shallow then
+        shallow = depth
       end
     end
-    at = at + 4
+  end
+  if free and #above > 0 then
+    local higher = call('HMGET', KEYS[1], unpack(above))
+    for i = 1, #above do
+      if higher[i] then
+        free = false
+        break
+      end
+    end
   end
   if free then
-    local index, deadlines, hash, answers, minute = {}, {}, { 'm', '' }, { now, 0, '' }, 60000000
-    local i, latest = 0, 0
-    for at = 6 + count, #ARGV, 4 do
-      local id, ttl, target = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 3]
+    local ttl, minute = tonumber(ARGV[5]), 60000000
+    local deadline, i = now + ttl * 1000, 0
+    local index, deadlines, hash, answers = {}, {}, { 'm', '' }, { now, 0, '' }
+    for at = 6, #ARGV, 2 do
+      local id, target = ARGV[at], ARGV[at + 1]
       local mode, path = byte(target), sub(target, 2)
-      local deadline = now + ttl * 1000
       local ticket = string.format('%016d', last_ticket + i + 1)
       local member, node = 'hr' .. path .. '/s' .. ticket .. id, '\\1\\0\\0\\0\\0\\0\\0\\0\\0\\0'
       if mode == 87 then
@@ -66,23 +86,20 @@ export const acquire: string = `if #ARGV < 4000 then
       last_token = last_token < now and now or last_token + 1
       index[2 * i + 1], index[2 * i + 2] = 0, member
       deadlines[2 * i + 1], deadlines[2 * i + 2] = deadline, 'h' .. id
-      hash[4 * i + 3], hash[4 * i + 4] = 'n' .. path, node
-      hash[4 * i + 5] = 'r' .. id
-      hash[4 * i + 6] = pack('h', ticket, last_token, now, ttl, ARGV[1], ARGV[5], '', 1, target)
+      hash[4 * i + 3], hash[4 * i + 4] = fields[2 * i + 3], node
+      hash[4 * i + 5] = fields[2 * i + 2]
+      hash[4 * i + 6] = pack('h', ticket, last_token, now, ttl, ARGV[1], ARGV[4], '', 1, target)
       answers[3 * i + 4], answers[3 * i + 5], answers[3 * i + 6] = 1, last_token, deadline
       i = i + 1
-      if deadline > latest then
-        latest = deadline
-      end
-      if due == 0 or deadline < due then
-        due = deadline
-      end
     end
-    local extend = latest + minute > keep
+    local extend = deadline + minute > keep
     if extend then
-      keep = latest + 2 * minute
+      keep = deadline + 2 * minute
     end
-    hash[2] = pack(last_token, last_ticket + i, held_r, held_w, 0, 0, 0, due, keep)
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+    hash[2] = pack(last_token, last_ticket + i, held_r, held_w, 0, 0, 0, due, keep, shallow)
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], unpack(deadlines))
     call('HSET', KEYS[1], unpack(hash))
@@ -103,7 +120,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -151,7 +169,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -173,7 +192,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -210,7 +229,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -255,7 +275,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
@@ -650,27 +672,27 @@ function F.rest()
     end
   end
 end
-local ids, records, queued, fields, at = {}, {}, {}, {}, 6 + ARGV[4]
-for i = 1, tonumber(ARGV[4]) do
-  fields[i] = ARGV[5 + i]
-end
+local ids, records, queued, fields, at = {}, {}, {}, {}, 6
 while at <= #ARGV do
-  local i, record = #ids + 1, { 'q', '', 0, now, tonumber(ARGV[at + 1]), ARGV[1], ARGV[5], '', 1, ARGV[at + 3] }
-  ids[i], records[i], queued[i] = ARGV[at], record, ARGV[at + 2] ~= 't'
-  if ARGV[at + 2] == 's' then
-    at = at + 4
+  local i = #ids + 1
+  local record = { 'q', '', 0, now, tonumber(ARGV[5]), ARGV[1], ARGV[4], '', 1, ARGV[at + 1] }
+  if ARGV[at] ~= '' then
+    ids[i], queued[i] = ARGV[at], true
+    at = at + 2
   else
-    local n = tonumber(ARGV[at + 4])
-    local within = at + 5 + n
-    record[HOLDER], record[N] = ARGV[at + 3], n
+    local n = tonumber(ARGV[at + 5])
+    local within = at + 6 + n
+    ids[i], queued[i] = ARGV[at + 1], ARGV[at + 3] == 'q'
+    record[TTL], record[HOLDER], record[N] = tonumber(ARGV[at + 2]), ARGV[at + 4], n
     for t = 1, n do
-      record[N + t] = ARGV[at + 4 + t]
+      record[N + t] = ARGV[at + 5 + t]
     end
     for w = 1, tonumber(ARGV[within]) do
       record[N + n + w] = ARGV[within + w]
     end
     at = within + ARGV[within] + 1
   end
+  records[i], fields[#fields + 1] = record, 'r' .. ids[i]
 end
 begin(fields)
 local answers = {}
@@ -717,7 +739,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -765,7 +788,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -787,7 +811,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -824,7 +848,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -866,7 +891,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
@@ -1282,7 +1309,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -1330,7 +1358,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -1352,7 +1381,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -1389,7 +1418,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -1431,7 +1461,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
@@ -1854,7 +1886,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -1902,7 +1935,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -1924,7 +1958,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -1961,7 +1995,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -2003,7 +2038,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
@@ -2432,7 +2469,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -2480,7 +2518,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -2502,7 +2541,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -2539,7 +2578,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -2584,7 +2624,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
@@ -3012,7 +3054,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -3060,7 +3103,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -3082,7 +3126,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -3119,7 +3163,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -3161,7 +3206,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
@@ -3573,7 +3620,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -3621,7 +3669,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -3643,7 +3692,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -3680,7 +3729,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -3725,7 +3775,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
@@ -4227,7 +4279,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -4275,7 +4328,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -4297,7 +4351,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -4334,7 +4388,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -4376,7 +4431,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
@@ -4808,7 +4865,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
 local changed = false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = 0, 0, 0, 0, 0, 0, 0, 0, 0
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -4856,7 +4914,8 @@ local function begin(fields)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep = unpack(cache.m)
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+      unpack(cache.m)
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -4878,7 +4937,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -4915,7 +4974,8 @@ local function save()
   if extend then
     keep = latest + 2 * minute
   end
-  additions[1], additions[2] = 'm', pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep)
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -4960,7 +5020,9 @@ local function place_held(id, record, change)
     local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
     if subtree then
+      local _, depth = string.gsub(path, '/', '')
       member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
     end
     if mode == 87 or mode == 119 then
       member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
