@@ -66,12 +66,12 @@ for i = 1, #ids do
     else
       last_ticket = last_ticket + 1
       F.place_waiting(id, record, 1)
-      F.set_deadline('q' .. id, now + record[TTL] * 1000)
       local cycle = F.watch(id, record, blocker)
       if cycle then
         drop(id, record)
         answers[a], answers[a + 1], answers[a + 2] = 4, table.concat(cycle, ' '), 0
       else
+        F.set_deadline('q' .. id, now + record[TTL] * 1000)
         answers[a], answers[a + 1], answers[a + 2] = 2, blocker, F.deadline_of(blocker)
       end
     end

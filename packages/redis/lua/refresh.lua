@@ -16,11 +16,7 @@ begin({})
 F.rest()
 -- What the sweep has changed must show. And removals go first: memory that is short does not end leases.
 deadline_removals[#deadline_removals + 1] = ''
-F.call_all('ZREM', deadlines_key, deadline_removals)
-deadline_removals = {}
-if #deadline_additions > 0 then
-  F.call_all('ZADD', deadlines_key, deadline_additions)
-end
+F.flush_deadlines()
 local answers = {}
 for from = 4, #ARGV, 2000 do
   local members = {}
@@ -35,6 +31,9 @@ for from = 4, #ARGV, 2000 do
     if scores[i] and tonumber(scores[i]) > now then
       answers[a] = now + tonumber(ARGV[from + 2 * i - 1]) * 1000
       F.set_deadline(members[i], answers[a])
+      if answers[a] < tonumber(scores[i]) then
+        F.sooner(sub(members[i], 2))
+      end
     end
   end
 end

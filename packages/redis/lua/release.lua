@@ -85,11 +85,13 @@ for at = 4, #ARGV do
   fields[at - 3] = 'r' .. ARGV[at]
 end
 begin(fields)
-local answers, nodes = {}, {}
+local answers, nodes, live = {}, {}, {}
 for at = 4, #ARGV do
-  local record = cache['r' .. ARGV[at]]
+  -- The same id may stand here twice.
+  local record = not live[ARGV[at]] and cache['r' .. ARGV[at]]
   answers[at] = record and 1 or 0
   if record then
+    live[ARGV[at]] = true
     for i = N + 1, N + record[N] do
       nodes[#nodes + 1] = 'n' .. sub(record[i], 2)
     end
@@ -98,7 +100,6 @@ end
 if #nodes > 0 then
   load(nodes)
   for at = 4, #ARGV do
-    -- The same id may stand here twice.
     local record = cache['r' .. ARGV[at]]
     if record then
       drop(ARGV[at], record)

@@ -16,8 +16,10 @@ end
 local id = ARGV[4]
 begin({ 'r' .. id })
 local record, answers = cache['r' .. id], {}
-if record and record[STATE] == 'h' then
-  F.rest()
+F.rest()
+-- What has expired is gone, even if the sweep had to leave it for later.
+local deadline = record and record[STATE] == 'h' and F.deadline_of(id) or 0
+if deadline > now then
   record[CLIENT], record[TTL] = ARGV[1], tonumber(ARGV[5])
   answers[4], answers[5] = record[TOKEN], now + record[TTL] * 1000
   for i = 1, record[N] do
@@ -25,6 +27,9 @@ if record and record[STATE] == 'h' then
   end
   set('r' .. id, record)
   F.set_deadline('h' .. id, answers[5])
+  if answers[5] < deadline then
+    F.sooner(id)
+  end
 end
 save()
 return answer(answers)

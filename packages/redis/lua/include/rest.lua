@@ -16,6 +16,17 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+
+  -- Writes the deadlines, removals first. What was added is added again at the end, in case it was changed since.
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
 
@@ -42,6 +53,21 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+
+  -- The deadline of a lease is earlier than it was: those who watch it meant to look later.
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
 
   -- Tells a client of something that happened to a request of its: the caller in the answer, others by a message.
@@ -215,11 +241,12 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      -- One that is gone encloses nothing, even if those who watched it are still to be looked at.
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -272,11 +299,10 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        -- It may have one already, when it was downgraded and is gone soon after.
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()

@@ -41,16 +41,20 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 -- Those whose watchers must look again; what the caller, and what others must be told.
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+-- Whether something was changed; whether a sorted set may have lost all its members on the way, and its expiry with them.
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 
--- Reads fields of the hash into the cache, as many as the stack of Lua can hold.
+-- Reads fields of the hash into the cache, as many as the stack of Lua can hold. What is there stays: it may have been
+-- changed since.
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 
@@ -134,7 +138,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -159,9 +163,9 @@ local function save()
     end
   end
   -- The keys outlive the last deadline by a minute or two; moving that on is seldom needed.
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -187,6 +191,7 @@ end
 -- An answer: the time, whether more is to be looked at, what happened to the caller's requests, then `values`, which
 -- begin at 4.
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\n') or ''
   return values
 end

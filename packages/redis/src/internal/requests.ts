@@ -230,6 +230,8 @@ export class Requests {
         return this.deadlocked(request, words.slice(1))
       case "x":
         return this.askAgain(request)
+      case "l":
+        return this.look([request])
     }
   }
 

@@ -119,14 +119,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -201,7 +203,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -225,9 +227,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -248,7 +250,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 if now > tonumber(ARGV[3]) then
@@ -385,6 +388,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -408,6 +420,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -561,11 +586,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -613,11 +638,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -717,12 +740,12 @@ for i = 1, #ids do
     else
       last_ticket = last_ticket + 1
       F.place_waiting(id, record, 1)
-      F.set_deadline('q' .. id, now + record[TTL] * 1000)
       local cycle = F.watch(id, record, blocker)
       if cycle then
         drop(id, record)
         answers[a], answers[a + 1], answers[a + 2] = 4, table.concat(cycle, ' '), 0
       else
+        F.set_deadline('q' .. id, now + record[TTL] * 1000)
         answers[a], answers[a + 1], answers[a + 2] = 2, blocker, F.deadline_of(blocker)
       end
     end
@@ -738,14 +761,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -820,7 +845,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -844,9 +869,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -867,7 +892,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -1001,6 +1027,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -1024,6 +1059,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -1177,11 +1225,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -1229,11 +1277,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -1308,14 +1354,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -1390,7 +1438,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -1414,9 +1462,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -1437,7 +1485,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -1571,6 +1620,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -1594,6 +1652,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -1747,11 +1818,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -1799,11 +1870,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -1885,14 +1954,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -1967,7 +2038,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -1991,9 +2062,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -2014,7 +2085,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -2148,6 +2220,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -2171,6 +2252,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -2324,11 +2418,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -2376,11 +2470,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -2468,14 +2560,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -2550,7 +2644,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -2574,9 +2668,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -2597,7 +2691,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 if now > tonumber(ARGV[3]) then
@@ -2734,6 +2829,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -2757,6 +2861,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -2910,11 +3027,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -2962,11 +3079,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -3053,14 +3168,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -3135,7 +3252,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -3159,9 +3276,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -3182,7 +3299,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -3316,6 +3434,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -3339,6 +3466,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -3492,11 +3632,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -3544,11 +3684,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -3619,14 +3757,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -3701,7 +3841,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -3725,9 +3865,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -3748,7 +3888,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 if now > tonumber(ARGV[3]) then
@@ -3885,6 +4026,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -3908,6 +4058,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -4061,11 +4224,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -4113,11 +4276,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -4175,11 +4336,7 @@ end
 begin({})
 F.rest()
 deadline_removals[#deadline_removals + 1] = ''
-F.call_all('ZREM', deadlines_key, deadline_removals)
-deadline_removals = {}
-if #deadline_additions > 0 then
-  F.call_all('ZADD', deadlines_key, deadline_additions)
-end
+F.flush_deadlines()
 local answers = {}
 for from = 4, #ARGV, 2000 do
   local members = {}
@@ -4193,6 +4350,9 @@ for from = 4, #ARGV, 2000 do
     if scores[i] and tonumber(scores[i]) > now then
       answers[a] = now + tonumber(ARGV[from + 2 * i - 1]) * 1000
       F.set_deadline(members[i], answers[a])
+      if answers[a] < tonumber(scores[i]) then
+        F.sooner(sub(members[i], 2))
+      end
     end
   end
 end
@@ -4278,14 +4438,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -4360,7 +4522,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -4384,9 +4546,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -4407,7 +4569,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -4541,6 +4704,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -4564,6 +4736,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -4717,11 +4902,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -4769,11 +4954,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -4833,11 +5016,12 @@ for at = 4, #ARGV do
   fields[at - 3] = 'r' .. ARGV[at]
 end
 begin(fields)
-local answers, nodes = {}, {}
+local answers, nodes, live = {}, {}, {}
 for at = 4, #ARGV do
-  local record = cache['r' .. ARGV[at]]
+  local record = not live[ARGV[at]] and cache['r' .. ARGV[at]]
   answers[at] = record and 1 or 0
   if record then
+    live[ARGV[at]] = true
     for i = N + 1, N + record[N] do
       nodes[#nodes + 1] = 'n' .. sub(record[i], 2)
     end
@@ -4864,14 +5048,16 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, own_events, outbox = {}, nil, nil
-local changed = false
+local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
-    local raw = found[i]
-    cache[fields[i]] = raw and { unpack_values(raw) }
+    if cache[fields[i]] == nil then
+      local raw = found[i]
+      cache[fields[i]] = raw and { unpack_values(raw) }
+    end
   end
 end
 local function set(field, value)
@@ -4946,7 +5132,7 @@ local function save()
     F.call_all('ZREM', index_key, index_removals)
   end
   if #deadline_removals > 0 then
-    F.call_all('ZREM', deadlines_key, deadline_removals)
+    F.flush_deadlines()
   end
   local removals, additions, a = {}, {}, 2
   for i = 1, #dirty do
@@ -4970,9 +5156,9 @@ local function save()
       end
     end
   end
-  local extend = latest + minute > keep
+  local extend = emptied or latest + minute > keep
   if extend then
-    keep = latest + 2 * minute
+    keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
   additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
@@ -4993,7 +5179,8 @@ function F.call_all(command, key, arguments)
   end
 end
 local function answer(values)
-  values[1], values[2], values[3] = now, pending > 0 and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
 if now > tonumber(ARGV[3]) then
@@ -5130,6 +5317,15 @@ function F.rest()
     if #index_removals > 0 then
       F.call_all('ZREM', index_key, index_removals)
       index_removals = {}
+      emptied = emptied or held_r + held_w + waits == 0
+    end
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
   end
   function F.set_deadline(member, deadline)
@@ -5153,6 +5349,19 @@ function F.rest()
     end
     local score = call('ZSCORE', deadlines_key, member)
     return score and tonumber(score) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
   end
   function F.tell(client, text)
     local box
@@ -5306,11 +5515,11 @@ function F.rest()
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
     local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
       if enclosing[lease] then
         return { lease }
-      end
-      if seen[lease] or left <= 0 then
-        return nil
       end
       seen[lease] = true
       local prefix = 'n' .. lease .. '/'
@@ -5358,11 +5567,9 @@ function F.rest()
       end
       left = left - #watchers
       if more and not marked then
-        call('ZADD', index_key, 0, 'p' .. id)
-        pending = pending + 1
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
       elseif marked and not more then
-        call('ZREM', index_key, 'p' .. id)
-        pending = pending - 1
+        pending = pending - call('ZREM', index_key, 'p' .. id)
       end
     end
     local function gather_gone()
@@ -5420,8 +5627,9 @@ end
 local id = ARGV[4]
 begin({ 'r' .. id })
 local record, answers = cache['r' .. id], {}
-if record and record[STATE] == 'h' then
-  F.rest()
+F.rest()
+local deadline = record and record[STATE] == 'h' and F.deadline_of(id) or 0
+if deadline > now then
   record[CLIENT], record[TTL] = ARGV[1], tonumber(ARGV[5])
   answers[4], answers[5] = record[TOKEN], now + record[TTL] * 1000
   for i = 1, record[N] do
@@ -5429,6 +5637,9 @@ if record and record[STATE] == 'h' then
   end
   set('r' .. id, record)
   F.set_deadline('h' .. id, answers[5])
+  if answers[5] < deadline then
+    F.sooner(id)
+  end
 end
 save()
 return answer(answers)`

@@ -1,0 +1,22 @@
+import { assert } from "@effect/vitest"
+import { suite } from "@hilok/core/testing"
+import { RedisStore } from "@hilok/redis"
+import { Effect, Layer } from "effect"
+import { connections, fixture, TestServer, until } from "./support/fixture.ts"
+
+const store = Layer.unwrapScoped(
+  Effect.gen(function* () {
+    const made = fixture(yield* TestServer)
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function* () {
+        const left = yield* Effect.promise(() => made.admin.keys(`*${made.namespace}*`))
+        assert.deepStrictEqual(left, [], "no key is left in the server")
+        const gone = Effect.map(connections(made.admin), (names) => !names.includes(made.namespace))
+        yield* until(gone, "the end of the connections")
+      })
+    )
+    return RedisStore.layer(made.options)
+  })
+)
+
+suite("RedisStore", Layer.provide(store, TestServer.layer), { excludeTestServices: true, runs: 100 })

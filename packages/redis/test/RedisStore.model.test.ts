@@ -1,0 +1,216 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { LockPath, type LockStore } from "@hilok/core"
+import { Command, Reference, Session } from "@hilok/core/testing"
+import { Duration, Effect, Either, FastCheck, Option, Runtime } from "effect"
+import { type Fixture, leavesNothing, TestServer } from "./support/fixture.ts"
+import * as layout from "./support/layout.ts"
+
+/** What may happen: what the contract suite knows, and several leases or waiting requests that expire at once. */
+type Step =
+  | { readonly client: number; readonly command: Command.Command }
+  | { readonly client: number; readonly overdue: ReadonlyArray<number>; readonly waiting: boolean }
+
+const steps: FastCheck.Arbitrary<Array<Step>> = FastCheck.array(
+  FastCheck.record({
+    client: FastCheck.nat({ max: 1 }),
+    commands: Command.commands({ time: false, maxLength: 1 }),
+    overdue: FastCheck.option(FastCheck.uniqueArray(FastCheck.nat({ max: 20 }), { minLength: 1, maxLength: 6 }), {
+      freq: 5
+    }),
+    waiting: FastCheck.boolean()
+  }),
+  { maxLength: 60, size: "max" }
+).map((all) =>
+  all.flatMap(({ client, commands: [command], overdue, waiting }): ReadonlyArray<Step> => {
+    if (overdue !== null) return [{ client, overdue, waiting }]
+    return command === undefined ? [] : [{ client, command }]
+  })
+)
+
+const ttl = Duration.minutes(1)
+
+/** Two clients of one namespace, and the rules beside them. */
+const drive = ({ admin, client, keys }: Fixture, run: ReadonlyArray<Step>) =>
+  Effect.gen(function* () {
+    // A run that failed has left something.
+    yield* Effect.promise(() => admin.del(...keys))
+    const clients = [yield* client(), yield* client()] as const
+    const model = new Reference.Reference()
+    /** Which client asked for it, or took it over. */
+    const owner = new Map<string, number>()
+    /** Grants that the rules have given since the last comparison. */
+    const expected: Array<string> = []
+    const tickets = (store: LockStore.LockStore["Type"]) =>
+      Effect.map(store.inspect(LockPath.root), (entries) => new Map(entries.map(({ id, ticket }) => [id, ticket])))
+
+    const compare = Effect.gen(function* () {
+      const [first, second] = [yield* clients[0].session.observe, yield* clients[1].session.observe]
+      const { entries } = second
+      for (const { cycle } of [...first.deadlocks, ...second.deadlocks]) {
+        assert.isTrue(model.isCycle(cycle), `each in the reported cycle waits for the next: ${cycle.join(" -> ")}`)
+      }
+      for (const { cycle } of [...first.deadlocks, ...second.deadlocks]) model.remove(cycle[0]!)
+      const token = (id: string) => entries.find((entry) => entry.id === id)?.token ?? 0
+      const granted = [...first.granted, ...second.granted].sort((a, b) => token(a) - token(b))
+      assert.deepStrictEqual(granted, [...expected, ...model.grant()], "the requests that are granted, in order")
+      expected.length = 0
+      assert.deepStrictEqual(
+        entries.map(({ id, state, targets, within }) => ({ id, state, targets: targets.map(Session.region), within })),
+        model.entries.map(({ id, state, targets, within }) => ({ id, state, targets, within })),
+        "what the store shows"
+      )
+      for (const entry of entries) {
+        if (entry.state === "held") continue
+        const blockers = model.blockers(model.find(entry.id)!).map(({ id }) => id)
+        assert.include(blockers, entry.blockedBy, `${entry.id} is said to be blocked by what blocks it`)
+      }
+      yield* layout.check(admin, keys)
+    })
+
+    const told = (ids: ReadonlyArray<string>, reason: "expired" | "broken") =>
+      Effect.forEach(clients, ({ session }, at) =>
+        Effect.gen(function* () {
+          const its = ids.filter((id) => owner.get(id) === at)
+          const revoked = yield* Effect.forEach(its, () => session.revocation)
+          assert.sameDeepMembers(
+            [...revoked],
+            its.map((id) => ({ id, reason })),
+            "what a client is told of its leases"
+          )
+        })
+      )
+
+    const step = (step: Step): Effect.Effect<void, unknown> =>
+      Effect.gen(function* () {
+        const { session, store } = clients[step.client]!
+        if ("overdue" in step) {
+          // A nested request that queues anew may close a cycle at once; those are left alone.
+          const among = step.waiting ? model.waiting.filter(({ within }) => within.length === 0) : model.held
+          const ids = among.filter((_, at) => step.overdue.includes(at)).map(({ id }) => id)
+          if (ids.length === 0) return
+          const before = yield* tickets(store)
+          yield* (step.waiting ? layout.expireWaiting : layout.expire)(admin, keys, ids)
+          // Any script finds them.
+          yield* store.lookup("nobody")
+          const dropped = ids.flatMap((id) => model.find(id) ?? [])
+          for (const id of ids) model.remove(id)
+          if (!step.waiting) return void (yield* told(ids, "expired"))
+          // Their clients are there, so they queue anew, in whichever order, behind those who then wait.
+          expected.push(...model.grant())
+          const queuedAnew = Effect.map(tickets(store), (after) =>
+            ids.every((id) => (after.get(id) ?? before.get(id)) !== before.get(id))
+          )
+          yield* Session.eventually(queuedAnew, "a place in the queue for what was dropped")
+          const after = yield* tickets(store)
+          for (const request of dropped.sort((a, b) => after.get(a.id)! - after.get(b.id)!)) {
+            model.arrive(request)
+            expected.push(...model.grant())
+          }
+          return
+        }
+        const { command } = step
+        switch (command.op) {
+          case "acquire":
+          case "try": {
+            const within = Command.enclosing(model, command.inside)
+            const targets = command.targets.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
+            const request = session.request(targets, { within, ttl })
+            const modelled = { ...request, ttl: Duration.toMillis(ttl) }
+            owner.set(request.id, step.client)
+            if (command.op === "acquire") {
+              yield* session.ask(request)
+              return model.arrive(modelled)
+            }
+            const answer = yield* session.attempt(request)
+            const blockers = model.blockers(modelled)
+            assert.strictEqual(
+              Either.isRight(answer),
+              blockers.length === 0,
+              `${request.id} is granted when it is free`
+            )
+            if (Either.isLeft(answer))
+              return assert.include(
+                blockers.map(({ id }) => id),
+                answer.left.id
+              )
+            model.arrive(modelled)
+            return assert.deepStrictEqual(model.grant(), [request.id])
+          }
+          case "advance":
+          case "stranger":
+            return
+        }
+        const entry = Command.chosen(model, command)
+        if (entry === undefined) return
+        const { id } = entry
+        switch (command.op) {
+          case "again": {
+            const request: LockStore.LockRequest = {
+              id,
+              targets: [entry.targets[0]!, ...entry.targets.slice(1)],
+              ttl,
+              within: entry.within,
+              holder: {}
+            }
+            yield* Session.due(store.acquire(request), `the repeated answer to ${id}`)
+            return
+          }
+          case "cancel":
+            yield* clients[owner.get(id)!]!.session.cancel(id)
+            return model.remove(id)
+          case "release":
+            // Also by a client that did not ask for it, and twice in one command.
+            assert.deepStrictEqual(
+              (yield* Effect.all([store.release(id), store.release(id)], { concurrency: "unbounded" })).filter(Boolean),
+              [true],
+              `${id} is released once`
+            )
+            return model.remove(id)
+          case "downgrade":
+            assert.isTrue(yield* store.downgrade(id), `${id} can be downgraded`)
+            return model.downgrade(id)
+          case "break":
+            assert.isTrue(yield* store.breakLease(id), `${id} can be broken`)
+            model.remove(id)
+            return void (yield* told([id], "broken"))
+          case "expire":
+            yield* layout.expire(admin, keys, [id])
+            assert.isTrue(Option.isNone(yield* store.refresh(id, ttl)), `${id} has expired`)
+            model.remove(id)
+            return void (yield* told([id], "expired"))
+          case "refresh":
+            return assert.isTrue(Option.isSome(yield* store.refresh(id, ttl)), `${id} is live`)
+          case "restore": {
+            const lease = Option.getOrUndefined(yield* store.restore(id, ttl))
+            assert.deepStrictEqual(lease?.targets.slice(), entry.targets.slice(), `the targets of ${id}`)
+            owner.set(id, step.client)
+          }
+        }
+      })
+
+    for (const one of run) {
+      yield* step(one)
+      yield* compare
+    }
+    for (const { session } of clients) assert.strictEqual(yield* session.pendingRevocations, 0)
+    yield* Effect.forEach(model.waiting, ({ id }) => clients[owner.get(id)!]!.session.cancel(id))
+    yield* Effect.forEach(owner.keys(), (id) => clients[0].store.release(id))
+    yield* Effect.forEach(clients, ({ session }) => session.end)
+  })
+
+describe("RedisStore", () => {
+  layer(TestServer.layer, { excludeTestServices: true })("beside the rules", (it) => {
+    it.effect(
+      "two clients get what the rules say, whatever expires at once, and the keys hold nothing else",
+      () =>
+        leavesNothing((fixture) =>
+          Effect.gen(function* () {
+            const runPromise = Runtime.runPromise(yield* Effect.runtime())
+            const property = FastCheck.asyncProperty(steps, (run) => runPromise(Effect.scoped(drive(fixture, run))))
+            yield* Effect.promise(() => FastCheck.assert(property, { numRuns: 200, endOnFailure: false }))
+          })
+        ),
+      60_000
+    )
+  })
+})

@@ -1,0 +1,160 @@
+/**
+ * The three keys of a namespace, read as `lua/include/state.lua` describes them, and held to it: everything in them
+ * follows from the records.
+ */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Redis } from "ioredis"
+
+type Keys = readonly [table: string, index: string, deadlines: string]
+
+const read = `
+local fields, hash = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #fields, 2 do
+  hash[#hash + 1] = { fields[i], cmsgpack.unpack(fields[i + 1]) }
+end
+local ttls = {}
+for i = 1, 3 do
+  ttls[i] = redis.call('PTTL', KEYS[i])
+end
+return { hash, redis.call('ZRANGE', KEYS[2], 0, -1), redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'), ttls }`
+
+const head = ["token", "ticket", "shared", "exclusive", "waits", "nested", "pending", "due", "keep"] as const
+
+interface Record {
+  readonly id: string
+  readonly state: string
+  readonly ticket: string
+  readonly blocker: string
+  readonly targets: ReadonlyArray<string>
+  readonly within: ReadonlyArray<string>
+}
+
+const parseRecord = (id: string, values: ReadonlyArray<unknown>): Record => {
+  const count = Number(values[8])
+  const rest = values.slice(9).map(String)
+  return {
+    id,
+    state: String(values[0]),
+    ticket: String(values[1]),
+    blocker: String(values[7]),
+    targets: rest.slice(0, count),
+    within: rest.slice(count)
+  }
+}
+
+const above = (path: string): ReadonlyArray<string> =>
+  path
+    .split("/")
+    .slice(0, -1)
+    .map((_, depth, segments) =>
+      segments
+        .slice(0, depth)
+        .map((s) => `${s}/`)
+        .join("")
+    )
+
+/** What the index and the counts of the nodes must be. */
+const derive = (records: ReadonlyArray<Record>) => {
+  const index = new Set<string>()
+  const nodes = new Map<string, Array<number>>()
+  const totals = { shared: 0, exclusive: 0, waits: 0, nested: 0 }
+  const count = (path: string, slot: number) => {
+    const counts = nodes.get(path) ?? Array<number>(10).fill(0)
+    counts[slot]!++
+    nodes.set(path, counts)
+  }
+  for (const { blocker, id, state, targets, ticket, within } of records) {
+    for (const target of targets) {
+      const [mode, path] = [target.slice(0, 1), target.slice(1)]
+      const exclusive = mode === "W" || mode === "w"
+      const alone = mode === "r" || mode === "w" ? 1 : 0
+      const mark = alone === 1 ? "/n" : "/s"
+      if (state === "h") {
+        totals[exclusive ? "exclusive" : "shared"]++
+        index.add(`${exclusive ? "hw" : "hr"}${path}${mark}${ticket}${id}`)
+        count(path, (exclusive ? 2 : 0) + alone)
+        continue
+      }
+      const kind = exclusive ? "qw" : "qr"
+      index.add(`${kind}${path}${mark}${ticket}${id}`)
+      count(path, (exclusive ? 7 : 4) + alone)
+      for (const higher of above(path)) {
+        index.add(`${kind}${higher}/b${ticket}${id}`)
+        count(higher, exclusive ? 9 : 6)
+      }
+    }
+    if (state === "h") continue
+    totals.waits++
+    if (within.length > 0) totals.nested++
+    index.add(`w${blocker}/${ticket}${id}`)
+    for (const lease of within) index.add(`n${lease}/${id}`)
+  }
+  return { index: Array.from(index).sort(), nodes, totals }
+}
+
+/** Checks the keys. With `pending`, some requests may still have to be looked at. */
+export const check = (admin: Redis, keys: Keys): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    const [hash, index, scored, ttls] = (await admin.eval(read, 3, ...keys)) as [
+      ReadonlyArray<ReadonlyArray<unknown>>,
+      ReadonlyArray<string>,
+      ReadonlyArray<string>,
+      ReadonlyArray<number>
+    ]
+    const fields = new Map(hash.map(([field, ...values]) => [String(field), values]))
+    const m = fields.get("m") ?? []
+    const is = Object.fromEntries(head.map((name, i) => [name, Number(m[i] ?? 0)])) as {
+      [_ in (typeof head)[number]]: number
+    }
+    const records = Array.from(fields).flatMap(([field, values]) =>
+      field.startsWith("r") ? [parseRecord(field.slice(1), values)] : []
+    )
+    const must = derive(records)
+    const nodes = new Map(
+      Array.from(fields).flatMap(([field, values]) =>
+        field.startsWith("n") ? [[field.slice(1), values.map(Number)] as const] : []
+      )
+    )
+    const sorted = (map: ReadonlyMap<string, ReadonlyArray<number>>) => Object.fromEntries(Array.from(map).sort())
+    assert.strictEqual(is.pending, 0, "nothing is left to look at")
+    assert.deepStrictEqual(Array.from(index).sort(), must.index, "the index is what the records say")
+    assert.deepStrictEqual(sorted(nodes), sorted(must.nodes), "the counts of the nodes are what the records say")
+    const { exclusive, nested, shared, waits } = is
+    assert.deepStrictEqual({ shared, exclusive, waits, nested }, must.totals, "the totals are what the records say")
+    const deadlines = new Map<string, number>()
+    for (let i = 0; i < scored.length; i += 2) deadlines.set(scored[i]!, Number(scored[i + 1]))
+    assert.deepStrictEqual(
+      Array.from(deadlines.keys()).sort(),
+      records.map(({ id, state }) => state + id).sort(),
+      "each lease and waiting request has a deadline, and nothing else"
+    )
+    if (records.length === 0) return
+    const [first = 0] = Array.from(deadlines.values()).sort((a, b) => a - b)
+    assert.isAtMost(is.due, first, "the earliest deadline is not later than it is noted")
+    const last = Math.max(...deadlines.values())
+    const [seconds, micros] = (await admin.time()) as unknown as [string, string]
+    const now = Number(seconds) * 1e6 + Number(micros)
+    for (const [i, ttl] of ttls.entries()) {
+      assert.isAbove(ttl * 1000, last - now, `key ${i + 1} of 3 disappears, but not before the last deadline`)
+    }
+  })
+
+const overdue = `
+local head = { cmsgpack.unpack(redis.call('HGET', KEYS[1], 'm')) }
+head[8] = 1
+redis.call('HSET', KEYS[1], 'm', cmsgpack.pack(unpack(head)))
+for i = 1, #ARGV do
+  redis.call('ZADD', KEYS[2], 'XX', i, ARGV[i])
+end`
+
+/** Moves the deadlines of leases into the past, so that the next script finds them expired, in this order. */
+export const expire = (admin: Redis, [table, , deadlines]: Keys, ids: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.promise(() => admin.eval(overdue, 2, table, deadlines, ...ids.map((id) => `h${id}`)))
+
+/** The same for waiting requests. */
+export const expireWaiting = (
+  admin: Redis,
+  [table, , deadlines]: Keys,
+  ids: ReadonlyArray<string>
+): Effect.Effect<void> => Effect.promise(() => admin.eval(overdue, 2, table, deadlines, ...ids.map((id) => `q${id}`)))
