@@ -1,10 +1,10 @@
-// The entry of `npm test` and `npm run demo`. npm starts it before anything is installed, so it and what it imports
-// use Node's own modules only.
+// The entry of `npm test`, `npm run demo` and `npm run bench`. npm starts it before anything is installed, so it and
+// what it imports use Node's own modules only.
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { ensureDependencies } from "./dependencies.mjs"
-import { runInForeground, SetupError } from "./process.mjs"
+import { runInForeground, runWithProgress, SetupError } from "./process.mjs"
 import { ensureRedisServer } from "./redis.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -33,6 +33,14 @@ const commands = {
       ["--import", import.meta.resolve("tsx"), "--conditions", "@hilok/source", demo, ...args],
       wantsServer && !namesServer ? await redisEnvironment() : {}
     )
+  },
+  // What is measured is what would be published, so it is compiled first. The server is always one of its own.
+  bench: async (args) => {
+    const tsc = join(root, "node_modules/typescript/bin/tsc")
+    await runWithProgress("Compiling", process.execPath, [tsc, "-b", join(root, "packages/bench/tsconfig.build.json")])
+    const { REDIS_URL: _, ...env } = process.env
+    const { path } = await ensureRedisServer(env)
+    return node([join(root, "packages/bench/dist/main.js"), ...args], { HILOK_TEST_REDIS_SERVER: path })
   }
 }
 

@@ -1,0 +1,26 @@
+import { HierarchicalLock } from "@hilok/core"
+import { RedisStore } from "@hilok/redis"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import type { Contestant } from "./contestant.ts"
+import * as effects from "./effects.ts"
+
+/** HiLok as an application uses it, without spans. */
+export const hilok: Contestant = {
+  name: "hilok",
+  open: async (port) => {
+    const runtime = ManagedRuntime.make(
+      Layer.provide(HierarchicalLock.layer({ spans: false }), RedisStore.layer({ redis: { host: "127.0.0.1", port } }))
+    )
+    await runtime.runtime()
+    return {
+      loop: (hooks) =>
+        runtime.runPromise(
+          effects.loopOf(hooks, ({ mode, path }, use) =>
+            mode === "read" ? HierarchicalLock.withRead(use, path) : HierarchicalLock.withWrite(use, path)
+          )
+        ),
+      close: () => runtime.dispose()
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import type { Contestant } from "./contestant.ts"
+import { effectDistributedLock, effectDistributedLockPolling } from "./effectDistributedLock.ts"
+import { hilok } from "./hilok.ts"
+import { limit } from "./limit.ts"
+import { redisSemaphore } from "./redisSemaphore.ts"
+import { redlock, redlockUsing } from "./redlock.ts"
+import { setNx, setNxEffect, setNxPipelined } from "./setNx.ts"
+
+export const contestants: ReadonlyMap<string, Contestant> = new Map(
+  [
+    limit,
+    setNx,
+    setNxPipelined,
+    setNxEffect,
+    redlock,
+    redlockUsing,
+    redisSemaphore,
+    effectDistributedLock,
+    effectDistributedLockPolling,
+    hilok
+  ].map((contestant) => [contestant.name, contestant])
+)

@@ -1,0 +1,63 @@
+import { parseArgs } from "node:util"
+
+export interface Options {
+  readonly only: ReadonlyArray<string>
+  readonly contestants: ReadonlyArray<string>
+  /** Seconds of one measurement. */
+  readonly seconds: number
+  readonly json: string | undefined
+  readonly pin: boolean
+  readonly help: boolean
+}
+
+/** What is wrong with the command line, for the user. */
+export class UsageError extends Error {}
+
+const known = (option: string, given: ReadonlyArray<string>, names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const all = given.flatMap((value) => value.split(",")).map((name) => name.trim())
+  for (const name of all) {
+    if (!names.includes(name))
+      throw new UsageError(`--${option} ${JSON.stringify(name)}: known are ${names.join(", ")}`)
+  }
+  return all
+}
+
+const parse = (args: ReadonlyArray<string>) => {
+  try {
+    return parseArgs({
+      args: [...args],
+      strict: true,
+      options: {
+        only: { type: "string", multiple: true },
+        contestants: { type: "string", multiple: true },
+        seconds: { type: "string" },
+        json: { type: "string" },
+        "no-pin": { type: "boolean" },
+        help: { type: "boolean", short: "h" }
+      }
+    }).values
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+export const decode = (
+  args: ReadonlyArray<string>,
+  workloads: ReadonlyArray<string>,
+  contestants: ReadonlyArray<string>
+): Options => {
+  const values = parse(args)
+  const seconds = values.seconds === undefined ? 0.5 : Number(values.seconds)
+  if (!(seconds >= 0.05 && seconds <= 60)) {
+    throw new UsageError(`--seconds ${JSON.stringify(values.seconds)}: a number from 0.05 to 60 is needed`)
+  }
+  if (values.json === "") throw new UsageError("--json: the name of a file is needed")
+  return {
+    only: known("only", values.only ?? [], workloads),
+    contestants: known("contestants", values.contestants ?? [], contestants),
+    seconds,
+    json: values.json,
+    pin: values["no-pin"] !== true,
+    help: values.help === true
+  }
+}
