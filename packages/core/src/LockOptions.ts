@@ -108,16 +108,19 @@ const negative = (input: unknown): boolean =>
 
 const notANumber = (input: unknown): boolean => (Array.isArray(input) ? input.some(Number.isNaN) : Number.isNaN(input))
 
-type Checked<A> = Either.Either<A, InvalidOptions>
+/** A value, or what is wrong with it. Plain, as requests are checked by the hundred thousand. */
+type Checked<A> = A | InvalidOptions
 
-const refuse = (option: string, reason: string): Checked<never> => Either.left(new InvalidOptions({ option, reason }))
+const refuse = (option: string, reason: string): InvalidOptions => new InvalidOptions({ option, reason })
+
+const isWrong = (checked: unknown): checked is InvalidOptions => checked instanceof InvalidOptions
 
 const millis = (
   option: string,
   input: unknown,
   limits: { readonly zero: boolean; readonly infinite: boolean }
 ): Checked<number> => {
-  const wrong = (shown: string): Checked<never> =>
+  const wrong = (shown: string) =>
     refuse(
       option,
       `it is ${shown}, but must be a duration such as "10 seconds" or a number of milliseconds, ` +
@@ -128,7 +131,7 @@ const millis = (
   if (Option.isNone(duration)) return wrong(typeof input === "bigint" ? `${input}n` : String(JSON.stringify(input)))
   const value = Duration.toMillis(duration.value)
   if (value === 0 && !limits.zero) return wrong("zero")
-  return value === Number.POSITIVE_INFINITY && !limits.infinite ? wrong("infinite") : Either.right(value)
+  return value === Number.POSITIVE_INFINITY && !limits.infinite ? wrong("infinite") : value
 }
 
 /** A timer of JavaScript holds no more than this many milliseconds (about 24.8 days). */
@@ -139,45 +142,52 @@ interface Times {
   readonly refreshInterval: number
 }
 
-const times = (options: Pick<Options, "ttl" | "refreshInterval">, base: Times): Checked<Times> =>
-  Either.gen(function* () {
-    const ttl =
-      options.ttl === undefined ? base.ttl : yield* millis("ttl", options.ttl, { zero: false, infinite: false })
-    if (ttl > longestTimer) yield* refuse("ttl", `it is ${ttl} ms, but must be at most ${longestTimer} ms`)
-    const refreshInterval =
-      options.refreshInterval === undefined
-        ? (ttl * base.refreshInterval) / base.ttl
-        : yield* millis("refreshInterval", options.refreshInterval, { zero: false, infinite: false })
-    if (refreshInterval >= ttl) {
-      yield* refuse("refreshInterval", `it is ${refreshInterval} ms, but must be below the ttl (${ttl} ms)`)
-    }
-    return { ttl, refreshInterval }
-  })
+const times = (options: Pick<Options, "ttl" | "refreshInterval">, base: Times): Checked<Times> => {
+  const ttl = options.ttl === undefined ? base.ttl : millis("ttl", options.ttl, { zero: false, infinite: false })
+  if (isWrong(ttl)) return ttl
+  if (ttl > longestTimer) return refuse("ttl", `it is ${ttl} ms, but must be at most ${longestTimer} ms`)
+  const refreshInterval =
+    options.refreshInterval === undefined
+      ? (ttl * base.refreshInterval) / base.ttl
+      : millis("refreshInterval", options.refreshInterval, { zero: false, infinite: false })
+  if (isWrong(refreshInterval)) return refreshInterval
+  return refreshInterval < ttl
+    ? { ttl, refreshInterval }
+    : refuse("refreshInterval", `it is ${refreshInterval} ms, but must be below the ttl (${ttl} ms)`)
+}
 
 const flag = (option: string, value: unknown, otherwise: boolean): Checked<boolean> => {
-  if (value === undefined) return Either.right(otherwise)
-  return typeof value === "boolean" ? Either.right(value) : refuse(option, "it must be true or false")
+  if (value === undefined) return otherwise
+  return typeof value === "boolean" ? value : refuse(option, "it must be true or false")
 }
 
 const text = (option: string, value: unknown): Checked<string | undefined> =>
-  value === undefined || typeof value === "string" ? Either.right(value) : refuse(option, "it must be a string")
+  value === undefined || typeof value === "string" ? value : refuse(option, "it must be a string")
 
 const interrupts = (value: unknown, otherwise: boolean): Checked<boolean> => {
-  if (value === undefined) return Either.right(otherwise)
+  if (value === undefined) return otherwise
   return value === "interrupt" || value === "signal"
-    ? Either.right(value === "interrupt")
+    ? value === "interrupt"
     : refuse("onLost", `it must be "interrupt" or "signal"`)
 }
 
 const holdLimit = (value: unknown, otherwise: number): Checked<number> =>
-  value === undefined ? Either.right(otherwise) : millis("maxHold", value, { zero: false, infinite: true })
+  value === undefined ? otherwise : millis("maxHold", value, { zero: false, infinite: true })
+
+const waitLimit = (value: unknown, otherwise: number): Checked<number> =>
+  value === undefined ? otherwise : millis("timeout", value, { zero: true, infinite: true })
 
 const idPattern = /^[\w.:-]{1,64}$/
 
-const leaseIds = (option: string, ids: ReadonlyArray<unknown>): Checked<ReadonlyArray<string>> => {
+const leaseIds = (
+  option: string,
+  ids: ReadonlyArray<unknown> | undefined,
+  otherwise: ReadonlyArray<string>
+): Checked<ReadonlyArray<string>> => {
+  if (ids === undefined) return otherwise
   const wrong = ids.find((id) => typeof id !== "string" || !idPattern.test(id))
   return wrong === undefined
-    ? Either.right(ids as ReadonlyArray<string>)
+    ? (ids as ReadonlyArray<string>)
     : refuse(option, `${JSON.stringify(wrong)} is not a lease id (1 to 64 characters out of A-Z a-z 0-9 _ . : -)`)
 }
 
@@ -197,55 +207,71 @@ export interface Decoded {
  *
  * @internal
  */
-export const decode = (options: Options): Checked<Decoded> =>
-  Either.gen(function* () {
-    const ttl = Duration.toMillis(defaults.ttl)
-    const separator = options.separator ?? defaults.separator
-    const problem = LockPath.separatorProblem(separator)
-    if (problem !== undefined) yield* refuse("separator", `it ${problem}`)
-    return {
-      separator,
-      spans: yield* flag("spans", options.spans, defaults.spans),
-      settings: {
-        block: true,
-        timeout: Number.POSITIVE_INFINITY,
-        ...(yield* times(options, { ttl, refreshInterval: ttl / defaults.refreshesPerTtl })),
-        reentrant: yield* flag("reentrant", options.reentrant, defaults.reentrant),
-        interruptsOnLoss: yield* interrupts(options.onLost, defaults.onLost === "interrupt"),
-        maxHold: yield* holdLimit(options.maxHold, Number.POSITIVE_INFINITY),
-        reason: undefined,
-        label: yield* text("label", options.label),
-        within: []
-      }
-    }
-  })
+export const decode = (options: Options): Either.Either<Decoded, InvalidOptions> => {
+  const separator = options.separator ?? defaults.separator
+  const problem = LockPath.separatorProblem(separator)
+  if (problem !== undefined) return Either.left(refuse("separator", `it ${problem}`))
+  const spans = flag("spans", options.spans, defaults.spans)
+  if (isWrong(spans)) return Either.left(spans)
+  const ttl = Duration.toMillis(defaults.ttl)
+  const base: Settings = {
+    block: true,
+    timeout: Number.POSITIVE_INFINITY,
+    ttl,
+    refreshInterval: ttl / defaults.refreshesPerTtl,
+    reentrant: defaults.reentrant,
+    interruptsOnLoss: defaults.onLost === "interrupt",
+    maxHold: Number.POSITIVE_INFINITY,
+    reason: undefined,
+    label: undefined,
+    within: []
+  }
+  const { label, maxHold, onLost, reentrant, refreshInterval } = options
+  const asked = { ttl: options.ttl, refreshInterval, reentrant, onLost, maxHold, label }
+  return Either.map(decodeRequest(asked, base), (settings) => ({ separator, spans, settings }))
+}
 
 /**
  * Checks one request's options, and fills in the service's.
  *
  * @internal
  */
-export const decodeRequest = (options: AcquireOptions, base: Settings): Checked<Settings> =>
-  Either.gen(function* () {
-    const block = yield* flag("block", options.block, base.block)
-    if (!block && options.timeout !== undefined) {
-      yield* refuse("timeout", "it cannot be combined with `block: false`, which does not wait")
-    }
-    return {
-      block,
-      timeout:
-        options.timeout === undefined
-          ? base.timeout
-          : yield* millis("timeout", options.timeout, { zero: true, infinite: true }),
-      ...(yield* times(options, base)),
-      reentrant: yield* flag("reentrant", options.reentrant, base.reentrant),
-      interruptsOnLoss: yield* interrupts(options.onLost, base.interruptsOnLoss),
-      maxHold: yield* holdLimit(options.maxHold, base.maxHold),
-      reason: yield* text("reason", options.reason),
-      label: (yield* text("label", options.label)) ?? base.label,
-      within: options.within === undefined ? base.within : yield* leaseIds("within", options.within)
-    }
+export const decodeRequest = (options: AcquireOptions, base: Settings): Either.Either<Settings, InvalidOptions> => {
+  const block = flag("block", options.block, base.block)
+  if (isWrong(block)) return Either.left(block)
+  if (!block && options.timeout !== undefined) {
+    return Either.left(refuse("timeout", "it cannot be combined with `block: false`, which does not wait"))
+  }
+  const timeout = waitLimit(options.timeout, base.timeout)
+  if (isWrong(timeout)) return Either.left(timeout)
+  const timing = options.ttl === undefined && options.refreshInterval === undefined ? base : times(options, base)
+  if (isWrong(timing)) return Either.left(timing)
+  const reentrant = flag("reentrant", options.reentrant, base.reentrant)
+  if (isWrong(reentrant)) return Either.left(reentrant)
+  const interruptsOnLoss = interrupts(options.onLost, base.interruptsOnLoss)
+  if (isWrong(interruptsOnLoss)) return Either.left(interruptsOnLoss)
+  const maxHold = holdLimit(options.maxHold, base.maxHold)
+  if (isWrong(maxHold)) return Either.left(maxHold)
+  const reason = text("reason", options.reason)
+  if (isWrong(reason)) return Either.left(reason)
+  const label = text("label", options.label)
+  if (isWrong(label)) return Either.left(label)
+  const within = leaseIds("within", options.within, base.within)
+  if (isWrong(within)) return Either.left(within)
+  const { refreshInterval, ttl } = timing
+  return Either.right({
+    block,
+    timeout,
+    ttl,
+    refreshInterval,
+    reentrant,
+    interruptsOnLoss,
+    maxHold,
+    reason,
+    label: label ?? base.label,
+    within
   })
+}
 
 // -- From the environment
 
