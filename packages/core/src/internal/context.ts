@@ -19,7 +19,7 @@ import type { LockStore } from "../LockStore.ts"
 import type * as Target from "../Target.ts"
 import type { HeldLease, Keeper } from "./heldLease.ts"
 import { unsafeNow } from "./monotonic.ts"
-import { Refreshes } from "./refreshes.ts"
+import { Timers } from "./timers.ts"
 
 export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 /** Gives an effect in an uninterruptible region back the interruptibility that its caller had. */
@@ -33,7 +33,7 @@ export class Context implements Keeper {
   /** What a request without options goes by. */
   readonly settings: LockOptions.Settings
   readonly holder: Holder
-  readonly refreshes: Refreshes
+  readonly timers: Timers
   /** The leases of this service by their ids. */
   readonly held = new Map<string, HeldLease>()
   /** Starts a fiber that belongs to nobody. */
@@ -55,7 +55,7 @@ export class Context implements Keeper {
     this.epoch = unsafeNow(clock)
     this.scope = scope
     this.fork = fork
-    this.refreshes = new Refreshes(clock, fork)
+    this.timers = new Timers(clock, fork)
     this.separator = decoded.separator
     this.settings = decoded.settings
     this.spans = decoded.spans
@@ -147,7 +147,7 @@ export const make = (
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         context.isClosed = true
-        context.refreshes.close()
+        context.timers.close()
       })
     )
     return context

@@ -17,9 +17,9 @@ import type { AnyFiber, Context, Restore } from "./context.ts"
 import type { HeldLease } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
-import type { Kept } from "./refreshes.ts"
 import { type Invalid, type Pending, prepare } from "./request.ts"
 import { Stop } from "./stop.ts"
+import type { Timer, Timers } from "./timers.ts"
 
 /** Ends the hold, and then does what is left to do. */
 const close = <A, E>(context: Context, lease: HeldLease, next: Effect.Effect<A, E>): Effect.Effect<A, E> => {
@@ -103,6 +103,26 @@ export const around = <A, E, R>(
     )
   })
 
+/** Keeps a lease alive. Most holds end before the first refresh, and only those that do not get a fiber for it. */
+class Keeping {
+  private readonly timers: Timers
+  private readonly timer: Timer
+  private loop: AnyFiber | undefined = undefined
+
+  constructor(context: Context, lease: HeldLease) {
+    const due = lease.firstDue()
+    this.timers = context.timers
+    this.timer = this.timers.start(due, () => {
+      this.loop = context.fork(lease.keepAlive(due))
+    })
+  }
+
+  end(): void {
+    this.timers.stop(this.timer)
+    this.loop?.unsafeInterruptAsFork(this.loop.id())
+  }
+}
+
 const run = <A, E, R>(
   context: Context,
   restore: Restore,
@@ -110,27 +130,26 @@ const run = <A, E, R>(
   use: Use<A, E, R>
 ): Effect.Effect<A, E | LockLost, R> => {
   const stop = new Stop(fiber)
-  const kept = context.refreshes.begin(lease)
+  const keeping = new Keeping(context, lease)
   lease.isKept = true
   lease.stopOnLoss(() => stop.interrupt())
   const effect = typeof use === "function" ? Effect.suspend(() => use(context.toLease(lease))) : use
   const traced = traces ? Effect.withSpan(effect, "hilok.hold", { attributes: holdAttributes(context, lease) }) : effect
   return Effect.matchCauseEffect(restore(Effect.zipRight(nesting.enter(lease), traced)), {
-    onSuccess: (value) => finish(context, fiber, kept, stop, Effect.succeed(value), Cause.empty),
-    onFailure: (cause) => finish(context, fiber, kept, stop, Effect.failCause(cause), cause)
+    onSuccess: (value) => finish(context, lease, keeping, stop, Effect.succeed(value), Cause.empty),
+    onFailure: (cause) => finish(context, lease, keeping, stop, Effect.failCause(cause), cause)
   })
 }
 
 const finish = <A, E>(
   context: Context,
-  fiber: AnyFiber,
-  kept: Kept,
+  lease: HeldLease,
+  keeping: Keeping,
   stop: Stop,
   result: Effect.Effect<A, E>,
   cause: Cause.Cause<E>
 ): Effect.Effect<A, E | LockLost> => {
-  const { lease } = kept
-  context.refreshes.end(kept, fiber.id())
+  keeping.end()
   lease.workEnded()
   lease.isLiveNow()
   // Not live and not lost: it was released here by hand.

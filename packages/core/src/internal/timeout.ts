@@ -1,6 +1,5 @@
 /**
- * Limits the time that a fiber waits for its request, by stopping the wait. The fiber itself waits, so only the timer
- * is forked.
+ * Limits the time that a fiber waits for its request, by stopping the wait. The fiber itself waits.
  */
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -10,13 +9,16 @@ import * as Option from "effect/Option"
 import type { LockEntry } from "../LockEntry.ts"
 import type { AnyFiber, Context } from "./context.ts"
 import { Stop } from "./stop.ts"
+import type { Timer, Timers } from "./timers.ts"
 
 /** How long a request that timed out asks who was in its way. */
 const blockerPatience = Duration.millis(100)
 
 export class Timeout {
   private readonly stop: Stop
-  private readonly timer: AnyFiber
+  private readonly timers: Timers
+  private readonly timer: Timer
+  private looking: AnyFiber | undefined = undefined
   /** Has the time run out before the end of the wait? */
   ranOut = false
   /** Who was in the way then. */
@@ -25,13 +27,16 @@ export class Timeout {
   /** To be made by the fiber that is about to wait. */
   constructor(context: Context, fiber: AnyFiber, id: string, millis: number) {
     this.stop = new Stop(fiber)
-    this.timer = context.fork(
-      Effect.map(Effect.zipRight(context.clock.sleep(Duration.millis(millis)), blockerOf(context, id)), (blocker) => {
-        this.ranOut = true
-        this.blocker = blocker
-        this.stop.interrupt()
-      })
-    )
+    this.timers = context.timers
+    this.timer = this.timers.start(context.now() + millis, () => {
+      this.looking = context.fork(
+        Effect.map(blockerOf(context, id), (blocker) => {
+          this.ranOut = true
+          this.blocker = blocker
+          this.stop.interrupt()
+        })
+      )
+    })
   }
 
   /**
@@ -50,7 +55,8 @@ export class Timeout {
 
   /** The wait has ended, with `cause` unless it succeeded. Answers with what is left of that but for the time. */
   end<E>(cause: Cause.Cause<E>): Effect.Effect<Cause.Cause<E>> {
-    this.timer.unsafeInterruptAsFork(this.timer.id())
+    this.timers.stop(this.timer)
+    this.looking?.unsafeInterruptAsFork(this.looking.id())
     return this.ranOut ? this.stop.recover(cause) : Effect.succeed(cause)
   }
 }

@@ -1,0 +1,100 @@
+/**
+ * Timers that are mostly stopped before their time: the first refreshes of leases, and the timeouts of requests. One
+ * fiber sleeps for all of them, until the earliest of those that were started; so a timer that is stopped in time costs
+ * no fiber and no timer of the runtime.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { DeadlineHeap } from "./deadlineHeap.ts"
+import { unsafeNow } from "./monotonic.ts"
+
+/** A timer that was started. */
+export class Timer {
+  heapIndex = -1
+  readonly deadline: number
+  readonly run: () => void
+  /** Sleeps for this one alone. */
+  sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
+
+  constructor(deadline: number, run: () => void) {
+    this.deadline = deadline
+    this.run = run
+  }
+}
+
+export class Timers {
+  private readonly clock: Clock.Clock
+  private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+  private readonly heap = new DeadlineHeap<Timer>()
+  private sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
+  private wakeAt = Number.POSITIVE_INFINITY
+  private isClosed = false
+
+  constructor(clock: Clock.Clock, fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>) {
+    this.clock = clock
+    this.fork = fork
+  }
+
+  /** Runs something at a time of the monotonic clock, unless it is stopped before. */
+  start(at: number, run: () => void): Timer {
+    const timer = new Timer(at, run)
+    if (this.isClosed) {
+      this.startAlone(timer)
+      return timer
+    }
+    this.heap.set(timer)
+    if (at < this.wakeAt) this.sleepUntil(at)
+    return timer
+  }
+
+  stop(timer: Timer): void {
+    this.heap.delete(timer)
+    timer.sleeper?.unsafeInterruptAsFork(timer.sleeper.id())
+  }
+
+  /** Ends the one fiber. Timers that still run then get one of their own each. */
+  close(): void {
+    this.isClosed = true
+    this.sleeper?.unsafeInterruptAsFork(this.sleeper.id())
+    for (let timer = this.heap.peek(); timer !== undefined; timer = this.heap.peek()) {
+      this.heap.delete(timer)
+      this.startAlone(timer)
+    }
+  }
+
+  private startAlone(timer: Timer): void {
+    timer.sleeper = this.fork(
+      this.sleep(timer.deadline, () => {
+        timer.sleeper = undefined
+        timer.run()
+      })
+    )
+  }
+
+  private sleepUntil(time: number): void {
+    this.sleeper?.unsafeInterruptAsFork(this.sleeper.id())
+    this.wakeAt = time
+    this.sleeper = this.fork(this.sleep(time, () => this.wake()))
+  }
+
+  private sleep(until: number, then: () => void): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const left = until - unsafeNow(this.clock)
+      if (left <= 0) return Effect.sync(then)
+      return Effect.flatMap(this.clock.sleep(Duration.millis(Math.ceil(left))), () => this.sleep(until, then))
+    })
+  }
+
+  private wake(): void {
+    this.sleeper = undefined
+    this.wakeAt = Number.POSITIVE_INFINITY
+    const now = unsafeNow(this.clock)
+    for (let timer = this.heap.peek(); timer !== undefined; timer = this.heap.peek()) {
+      if (timer.deadline > now) return this.sleepUntil(timer.deadline)
+      this.heap.delete(timer)
+      timer.run()
+    }
+  }
+}
