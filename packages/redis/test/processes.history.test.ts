@@ -1,0 +1,132 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Target } from "@hilok/core"
+import * as History from "./support/history.ts"
+
+const hold = (
+  targets: Target.Target | ReadonlyArray<Target.Target>,
+  entered: number,
+  left: number,
+  token: number
+): History.Hold => ({
+  name: `process ${token}`,
+  targets: "mode" in targets ? [targets] : targets,
+  entered,
+  left,
+  token,
+  outcome: "done"
+})
+
+const { read, readNode, write, writeNode } = Target
+
+describe("the checker of histories", () => {
+  it("finds nothing in a history without a violation", () => {
+    const verdict = History.check([
+      hold(write("r"), 0, 10, 1),
+      hold(read("r/a"), 10, 30, 2),
+      hold(read("r"), 12, 20, 3),
+      hold(write("r/b"), 20, 30, 5),
+      hold(writeNode("r"), 21, 29, 4),
+      hold([write("r/a"), read("r/b")], 30, 40, 6)
+    ])
+    assert.deepStrictEqual(History.violations(verdict), [])
+    assert.deepStrictEqual({ conflicts: verdict.conflicts, together: verdict.together }, { conflicts: 10, together: 4 })
+  })
+
+  it("does not take the order in which the lines were collected for that of the holds", () => {
+    const holds = [hold(write("r"), 20, 30, 3), hold(write("r"), 0, 10, 1), hold(write("r"), 10, 20, 2)]
+    assert.deepStrictEqual(History.violations(History.check(holds)), [])
+  })
+
+  for (const [name, first, second] of [
+    ["two writers of a node", write("r/a"), write("r/a")],
+    ["a writer and a reader of a node", write("r/a"), readNode("r/a")],
+    ["a writer above a reader", write("r"), readNode("r/a/b")],
+    ["a writer below a reader", writeNode("r/a/b"), read("r")],
+    ["a writer of the root and a reader of a leaf", write(""), read("r/a/b")],
+    ["two writers of one node alone", writeNode("r"), writeNode("r")],
+    ["one of several targets", [read("r/b"), write("r/a")], [write("r/c"), read("r/a/x")]]
+  ] as const) {
+    it(`finds an overlap: ${name}`, () => {
+      for (const [a, b] of [
+        [first, second],
+        [second, first]
+      ] as const) {
+        const { equal, falling, overlaps } = History.check([hold(a, 0, 10, 1), hold(b, 9, 20, 2)])
+        assert.deepStrictEqual(
+          overlaps.map(({ first, second }) => [first.token, second.token]),
+          [[1, 2]]
+        )
+        assert.deepStrictEqual([...equal, ...falling], [])
+        assert.deepStrictEqual(History.check([hold(a, 0, 10, 1), hold(b, 10, 20, 2)]).overlaps, [])
+      }
+    })
+  }
+
+  for (const [name, first, second] of [
+    ["two readers", read("r"), readNode("r/a")],
+    ["siblings", write("r/a"), write("r/b")],
+    ["names that begin alike", write("r/a"), write("r/ab")],
+    ["a writer of the node alone, above", writeNode("r"), write("r/a")],
+    ["a reader of the node alone, above", readNode("r"), write("r/a")]
+  ] as const) {
+    it(`lets be what does not exclude each other: ${name}`, () => {
+      const verdict = History.check([hold(first, 0, 10, 2), hold(second, 5, 20, 1)])
+      assert.deepStrictEqual(History.violations(verdict), [])
+      assert.deepStrictEqual([verdict.conflicts, verdict.together], [0, 1])
+    })
+  }
+
+  it("finds a hold that lies within another, and one far behind it", () => {
+    const verdict = History.check([
+      hold(write("r"), 0, 100, 1),
+      hold(read("x"), 5, 6, 2),
+      hold(read("r/a"), 10, 20, 3),
+      hold(read("r/a"), 99, 120, 4)
+    ])
+    assert.deepStrictEqual(
+      verdict.overlaps.map(({ second }) => second.token),
+      [3, 4]
+    )
+  })
+
+  it("finds tokens that fall between two that exclude each other, also with others in between", () => {
+    const verdict = History.check([
+      hold(write("r"), 0, 10, 5),
+      hold(write("x"), 10, 20, 3),
+      hold(read("r/a"), 20, 30, 4)
+    ])
+    assert.deepStrictEqual([verdict.overlaps.length, verdict.falling.length, verdict.equal.length], [0, 1, 0])
+    assert.include(History.violations(verdict)[0], "falling tokens: process 5 (write r; 0 to 10, token 5), process 4")
+  })
+
+  it("finds equal tokens, also of two that do not exclude each other", () => {
+    const verdict = History.check([hold(read("x"), 0, 10, 7), hold(read("y"), 50, 60, 7)])
+    assert.deepStrictEqual([verdict.overlaps.length, verdict.falling.length, verdict.equal.length], [0, 0, 1])
+    assert.lengthOf(History.violations(verdict), 1)
+  })
+
+  it("reads what a process wrote, up to where it was killed", () => {
+    const targets = [write("r")]
+    const lines: ReadonlyArray<History.Line> = [
+      { what: "enter", hold: "1", at: 5, token: 1, targets },
+      { what: "leave", hold: "1", at: 9 },
+      { what: "end", hold: "1", outcome: "done" },
+      { what: "enter", hold: "2", at: 10, token: 2, targets },
+      { what: "leave", hold: "2", at: 90 },
+      { what: "end", hold: "2", outcome: "LockLost" },
+      { what: "enter", hold: "3", at: 20, token: 3, targets }
+    ]
+    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
+    assert.deepStrictEqual(History.read("p", `${text}{"what":"lea`), [
+      { name: "p 1", token: 1, targets, entered: 5, left: 9, outcome: "done" },
+      { name: "p 2", token: 2, targets, entered: 10, left: 10, outcome: "LockLost" },
+      { name: "p 3", token: 3, targets, entered: 20, left: 20, outcome: "unknown" }
+    ])
+    assert.throws(() => History.read("p", `{"what":"leave","hold":"9","at":1}\n`), "which it had not entered")
+  })
+
+  it("has a clock that rises", () => {
+    const first = History.now()
+    assert.isAtLeast(History.now(), first)
+  })
+})
