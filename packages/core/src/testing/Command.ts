@@ -64,19 +64,23 @@ export const enclosing = (model: Reference, inside: number | null): ReadonlyArra
   return lease === undefined ? [] : [...lease.within, lease.id]
 }
 
-const paths: ReadonlyArray<LockPath.LockPath> = [
-  [],
-  ["a"],
-  ["a", "b"],
-  ["a", "b", "c"],
-  ["a", "c"],
-  ["ab"],
-  ["a/b"]
-].map((segments) => Either.getOrThrow(LockPath.parse(segments)))
+const path = (weight: number, ...segments: ReadonlyArray<string>) => ({
+  weight,
+  arbitrary: FastCheck.constant(Either.getOrThrow(LockPath.parse(segments)))
+})
 
+// Few paths, so that most requests meet others.
 const region: FastCheck.Arbitrary<LockMode.Region> = FastCheck.record({
   mode: FastCheck.constantFrom(...LockMode.all),
-  path: FastCheck.constantFrom(...paths)
+  path: FastCheck.oneof(
+    path(1),
+    path(4, "a"),
+    path(4, "a", "b"),
+    path(2, "a", "b", "c"),
+    path(2, "a", "c"),
+    path(2, "ab"),
+    path(1, "a/b")
+  )
 })
 
 const pick = FastCheck.nat({ max: 50 })
@@ -114,18 +118,18 @@ export const commands = (options: {
 }): FastCheck.Arbitrary<Array<Command>> =>
   FastCheck.array(
     FastCheck.oneof(
-      { weight: 10, arbitrary: request("acquire") },
-      { weight: 3, arbitrary: request("try") },
-      { weight: 8, arbitrary: onOne("release") },
-      { weight: 2, arbitrary: onOne("cancel") },
-      { weight: 2, arbitrary: onOne("downgrade") },
+      { weight: 14, arbitrary: request("acquire") },
+      { weight: 2, arbitrary: request("try") },
+      { weight: 5, arbitrary: onOne("release") },
+      { weight: 1, arbitrary: onOne("cancel") },
+      { weight: 1, arbitrary: onOne("downgrade") },
       { weight: 1, arbitrary: onOne("break") },
       { weight: 1, arbitrary: onOne("expire") },
       { weight: 1, arbitrary: onOne("again") },
-      { weight: 2, arbitrary: upkeep },
+      { weight: 1, arbitrary: upkeep },
       { weight: 1, arbitrary: FastCheck.constant<Command>({ op: "stranger" }) },
       {
-        weight: options.time ? 2 : 0,
+        weight: options.time ? 1 : 0,
         arbitrary: FastCheck.record({
           op: FastCheck.constant("advance" as const),
           seconds: FastCheck.integer({ min: 1, max: 15 })

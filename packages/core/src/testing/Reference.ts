@@ -37,18 +37,18 @@ export interface Entry extends Request {
   readonly deadline: number
 }
 
-const conflict = (a: Region, b: Region): boolean => {
-  const exclusive = (mode: Region["mode"]) => mode === "write" || mode === "writeNode"
-  const covers = (region: Region, node: ReadonlyArray<string>) => {
-    const own = LockPath.segments(region.path)
-    const sameNode = own.length === node.length
-    const atOrBelow = own.length <= node.length && own.every((segment, i) => segment === node[i])
-    return atOrBelow && (sameNode || region.mode === "read" || region.mode === "write")
-  }
-  // Two regions overlap exactly when the upper node of one of them lies in the other.
-  const overlap = covers(a, LockPath.segments(b.path)) || covers(b, LockPath.segments(a.path))
-  return overlap && (exclusive(a.mode) || exclusive(b.mode))
+const isExclusive = ({ mode }: Region): boolean => mode === "write" || mode === "writeNode"
+
+const covers = (region: Region, node: ReadonlyArray<string>): boolean => {
+  const own = LockPath.segments(region.path)
+  if (own.length > node.length || own.some((segment, i) => segment !== node[i])) return false
+  return own.length === node.length || region.mode === "read" || region.mode === "write"
 }
+
+const conflict = (a: Region, b: Region): boolean =>
+  (isExclusive(a) || isExclusive(b)) &&
+  // Two regions overlap exactly when the upper node of one of them lies in the other.
+  (covers(a, LockPath.segments(b.path)) || covers(b, LockPath.segments(a.path)))
 
 /**
  * The rules, with the time `now` in milliseconds.

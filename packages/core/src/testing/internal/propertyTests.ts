@@ -26,6 +26,6 @@ export const propertyTests = (test: Test, { runs, seed }: PropertyOptions): void
       )
       // The message of a failure has the seed and the shortest list of commands that fails.
       yield* Effect.promise(() =>
-        FastCheck.assert(property, { numRuns: runs, ...(seed === undefined ? {} : { seed }), endOnFailure: false })
+        FastCheck.assert(property, { numRuns: runs, ...(seed === undefined ? {} : { seed }) })
       )
     }))
