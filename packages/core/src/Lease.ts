@@ -14,7 +14,7 @@ export interface Upkeep {
   readonly check: Effect.Effect<void, LockLost | StoreError>
 }
 
-const upkeeps = new WeakMap<Lease, Upkeep>()
+let setUpkeep: (lease: Lease, upkeep: Upkeep) => void
 
 const detached = Effect.dieMessage(
   "This lease was decoded, so no service keeps it here: take it over with `HierarchicalLock.restore(lease.id)` first"
@@ -37,14 +37,23 @@ export class Lease extends Schema.Class<Lease>("@hilok/core/Lease")({
   token: Schema.Number,
   targets: Schema.Array(Target.schema)
 }) {
+  // Not a field of the schema: it stays here when the lease is sent.
+  #upkeep: Upkeep | undefined
+
+  static {
+    setUpkeep = (lease, upkeep) => {
+      lease.#upkeep = upkeep
+    }
+  }
+
   /** Fails with `LockLost` when the lease is lost; never succeeds. A lease that is released is not lost. */
   get lost(): Effect.Effect<never, LockLost> {
-    return upkeeps.get(this)?.lost ?? detached
+    return this.#upkeep?.lost ?? detached
   }
 
   /** Asks the store whether the lease is live, without extending it. Fails with `LockLost` when it is not. */
   get check(): Effect.Effect<void, LockLost | StoreError> {
-    return upkeeps.get(this)?.check ?? detached
+    return this.#upkeep?.check ?? detached
   }
 }
 
@@ -58,6 +67,6 @@ export const unsafeMake = (
   upkeep: Upkeep
 ): Lease => {
   const lease = new Lease({ id: fields.id, token: fields.token, targets: fields.targets }, { disableValidation: true })
-  upkeeps.set(lease, upkeep)
+  setUpkeep(lease, upkeep)
   return lease
 }

@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Use } from "../HierarchicalLock.ts"
 import type { Lease } from "../Lease.ts"
 import type { LockLost } from "../LockError.ts"
@@ -48,10 +48,11 @@ export const holdScoped = <E>(
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       let isOpen = true
-      yield* Effect.addFinalizer(() => {
+      const end = Effect.suspend(() => {
         isOpen = false
         return close(context, lease, Effect.void)
       })
+      yield* Scope.addFinalizer(scope, end)
       if (!isOpen) return yield* Effect.interrupt
       yield* obtained(restore)
       // The scope may have been closed while the request waited.
