@@ -119,7 +119,8 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
     readonly refresh: (id: string, ttl: Duration.Duration) => Effect.Effect<Option.Option<number>, StoreError>
 
     /**
-     * Ends a lease, or takes a waiting request out of the queue. `false`, and nothing changed, when the id is not live.
+     * Ends a lease, or takes a waiting request out of the queue: if somebody still waits for it, his `acquire` fails with
+     * `StoreError`. `false`, and nothing changed, when the id is not live.
      */
     readonly release: (id: string) => Effect.Effect<boolean, StoreError>
 

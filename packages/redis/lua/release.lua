@@ -102,6 +102,10 @@ if #nodes > 0 then
   for at = 4, #ARGV do
     local record = cache['r' .. ARGV[at]]
     if record then
+      if record[STATE] == 'q' then
+        F.rest()
+        F.tell(record[CLIENT], 'k ' .. ARGV[at])
+      end
       drop(ARGV[at], record)
     end
   end

@@ -185,6 +185,7 @@ const makeWith = (
     yield* Connection.listen(
       connection,
       keys.channels + id,
+      connectTimeout,
       (message) => onEvents(message.slice(message.indexOf("\n") + 1)),
       () => requests.lookAtAll()
     )

@@ -83,13 +83,13 @@ if #ARGV < 2000 then
       local id, target = ARGV[at], ARGV[at + 1]
       local mode, path = byte(target), sub(target, 2)
       local ticket = string.format('%016d', last_ticket + i + 1)
-      local member, node = 'hr' .. path .. '/s' .. ticket .. id, '\1\0\0\0\0\0\0\0\0\0'
+      local member, node = 'hr' .. path .. '/s' .. ticket .. id, '\1\0\0\0\0\0\0\0'
       if mode == 87 then
-        member, node, held_w = 'hw' .. path .. '/s' .. ticket .. id, '\0\0\1\0\0\0\0\0\0\0', held_w + 1
+        member, node, held_w = 'hw' .. path .. '/s' .. ticket .. id, '\0\0\1\0\0\0\0\0', held_w + 1
       elseif mode == 119 then
-        member, node, held_w = 'hw' .. path .. '/n' .. ticket .. id, '\0\0\0\1\0\0\0\0\0\0', held_w + 1
+        member, node, held_w = 'hw' .. path .. '/n' .. ticket .. id, '\0\0\0\1\0\0\0\0', held_w + 1
       elseif mode == 114 then
-        member, node, held_r = 'hr' .. path .. '/n' .. ticket .. id, '\0\1\0\0\0\0\0\0\0\0', held_r + 1
+        member, node, held_r = 'hr' .. path .. '/n' .. ticket .. id, '\0\1\0\0\0\0\0\0', held_r + 1
       else
         held_r = held_r + 1
       end

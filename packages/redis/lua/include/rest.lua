@@ -166,34 +166,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -206,13 +215,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1

@@ -13,10 +13,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 

@@ -8,8 +8,8 @@ KEYS[1] table      hash
                    was held since the table was made
   r<id>            one lease or waiting request: state (h held, q waiting), ticket (16 digits), token, since, ttl,
                    client, holder, blocker, the number of targets, the targets, the enclosing leases
-  n<path>          what stands at one node, ten counts: held shared (subtree, the node alone), held exclusive (the same),
-                   waiting shared (subtree, the node alone, below), waiting exclusive (the same)
+  n<path>          what stands at one node, eight counts: held shared (subtree, the node alone), held exclusive, waiting
+                   shared, waiting exclusive (the same)
 KEYS[2] index      sorted set, all at score 0, read by lexicographic range
   h<a><path>/<m><ticket><id>    a region that is held. a: r shared, w exclusive. m: s subtree, n the node alone
   q<a><node>/<m><ticket><id>    a region that is waited for, and (m: b) the same under each node above its path

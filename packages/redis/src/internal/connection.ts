@@ -24,7 +24,7 @@ const operation = "connect"
 /** Reconnects soon at first, then every second, for ever: what waits meanwhile has time limits of its own. */
 const retryStrategy = (times: number): number => Math.min(times * 50, 1000)
 
-const urlPattern = /^(?:rediss?:\/\/|\/|unix:\/\/)/
+const urlPattern = /^(?:rediss?:\/\/|\/)/
 
 /** Says what is wrong with a URL, without showing it: it may hold a password. */
 export const urlProblem = (url: string): string | undefined => {
@@ -70,12 +70,26 @@ const ready = (client: Redis, patience: Duration.Duration): Effect.Effect<void, 
       Effect.timeoutFail({
         duration: patience,
         onTimeout: () =>
-          last === undefined
-            ? failure.timedOut(operation, Duration.toMillis(patience))
-            : failure.fromError(operation, last)
+          last !== undefined
+            ? failure.fromError(operation, last)
+            : client.status === "connect"
+              ? failure.notReady(operation, Duration.toMillis(patience))
+              : failure.timedOut(operation, Duration.toMillis(patience))
       })
     )
   })
+
+const ask = <A>(
+  command: () => Promise<A>,
+  operation: string,
+  patience: Duration.Duration
+): Effect.Effect<A, LockError.StoreError> =>
+  Effect.tryPromise({ try: command, catch: (error) => failure.fromError(operation, error) }).pipe(
+    Effect.timeoutFail({
+      duration: patience,
+      onTimeout: () => failure.timedOut(operation, Duration.toMillis(patience))
+    })
+  )
 
 const field = (info: string, name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1]
 
@@ -84,15 +98,15 @@ const oldest = [6, 2] as const
 
 const checkServer = (client: Redis, patience: Duration.Duration): Effect.Effect<void, LockError.StoreError> =>
   Effect.gen(function* () {
-    const info = yield* Effect.tryPromise({
-      try: () => client.info(),
-      catch: (error) => failure.fromError(operation, error)
-    }).pipe(
-      Effect.timeoutFail({
-        duration: patience,
-        onTimeout: () => failure.timedOut(operation, Duration.toMillis(patience))
-      })
+    const info = yield* ask(() => client.info(), operation, patience).pipe(
+      // A user that may do all that the scripts do, but not this.
+      Effect.catchIf(
+        ({ reason }) => reason.includes("NOPERM"),
+        (error) =>
+          Effect.as(Effect.logWarning(`The server's version and settings were not checked: ${error.reason}`), "")
+      )
     )
+    if (info === "") return
     const fail = (reason: string) => new LockError.StoreError({ operation, reason })
     const version = field(info, "redis_version") ?? "unknown"
     const [major = 0, minor = 0] = version.split(".").map(Number)
@@ -159,6 +173,7 @@ const create = ({ options, url }: Source & { readonly _tag: "Own" }): Redis => {
 export const listen = (
   { client, subscriber }: Connection,
   channel: string,
+  patience: Duration.Duration,
   onMessage: (message: string) => void,
   onConnect: () => void
 ): Effect.Effect<void, LockError.StoreError, Scope.Scope> =>
@@ -169,10 +184,7 @@ export const listen = (
     const subscribed = () => {
       subscriber.subscribe(channel).then(onConnect, () => undefined)
     }
-    yield* Effect.tryPromise({
-      try: () => subscriber.subscribe(channel),
-      catch: (error) => failure.fromError("subscribe", error)
-    })
+    yield* ask(() => subscriber.subscribe(channel), "subscribe", patience)
     yield* Effect.acquireRelease(
       Effect.sync(() => {
         subscriber.on("message", receive)

@@ -6,7 +6,7 @@ import { LockError } from "@hilok/core"
 
 const advice: ReadonlyArray<readonly [RegExp, string]> = [
   [/^WRONGPASS|^NOAUTH|^ERR invalid password/, "the server refuses the user or the password"],
-  [/^NOPERM/, "the user may not run the store's commands (it needs EVAL, EVALSHA, PUBLISH and SUBSCRIBE on its keys)"],
+  [/^NOPERM/, "the user may not run the store's commands (those of its scripts, on its keys and channels)"],
   [/^WRONGTYPE/, "a key of the lock table holds something else: choose another key prefix or namespace"],
   [/^(?:OOM|-?OOM)|OOM command not allowed/, "the server is out of memory"],
   [/^LOADING/, "the server is loading its data"],
@@ -44,6 +44,12 @@ export const fromError = (operation: string, error: unknown): LockError.StoreErr
 
 export const timedOut = (operation: string, millis: number): LockError.StoreError =>
   new LockError.StoreError({ operation, reason: `the server did not answer within ${millis} ms` })
+
+export const notReady = (operation: string, millis: number): LockError.StoreError =>
+  new LockError.StoreError({
+    operation,
+    reason: `the server was not ready within ${millis} ms: it does not answer, or is still loading its data`
+  })
 
 export const closed = (operation: string): LockError.StoreError =>
   new LockError.StoreError({ operation, reason: "it is closed" })

@@ -88,7 +88,12 @@ export class Requests {
   }
 
   ask(request: Request): void {
-    this.live.set(request.request.id, request)
+    const { id } = request.request
+    if (this.live.has(id)) {
+      const reason = "a request with the same id is under way already"
+      return request.resume(Exit.fail(new LockError.StoreError({ operation: Script.acquire.verb, reason })))
+    }
+    this.live.set(id, request)
     request.state = "queued"
     this.acquires.add(request)
   }
@@ -232,6 +237,11 @@ export class Requests {
         return this.askAgain(request)
       case "l":
         return this.look([request])
+      case "k": {
+        const reason = "the request was taken out of the queue, by a release with its id"
+        const error = new LockError.StoreError({ operation: Script.acquire.verb, reason })
+        return this.settle(request, Exit.fail(error))
+      }
     }
   }
 

@@ -73,13 +73,13 @@ export const acquire: string = `if #ARGV < 2000 then
       local id, target = ARGV[at], ARGV[at + 1]
       local mode, path = byte(target), sub(target, 2)
       local ticket = string.format('%016d', last_ticket + i + 1)
-      local member, node = 'hr' .. path .. '/s' .. ticket .. id, '\\1\\0\\0\\0\\0\\0\\0\\0\\0\\0'
+      local member, node = 'hr' .. path .. '/s' .. ticket .. id, '\\1\\0\\0\\0\\0\\0\\0\\0'
       if mode == 87 then
-        member, node, held_w = 'hw' .. path .. '/s' .. ticket .. id, '\\0\\0\\1\\0\\0\\0\\0\\0\\0\\0', held_w + 1
+        member, node, held_w = 'hw' .. path .. '/s' .. ticket .. id, '\\0\\0\\1\\0\\0\\0\\0\\0', held_w + 1
       elseif mode == 119 then
-        member, node, held_w = 'hw' .. path .. '/n' .. ticket .. id, '\\0\\0\\0\\1\\0\\0\\0\\0\\0\\0', held_w + 1
+        member, node, held_w = 'hw' .. path .. '/n' .. ticket .. id, '\\0\\0\\0\\1\\0\\0\\0\\0', held_w + 1
       elseif mode == 114 then
-        member, node, held_r = 'hr' .. path .. '/n' .. ticket .. id, '\\0\\1\\0\\0\\0\\0\\0\\0\\0\\0', held_r + 1
+        member, node, held_r = 'hr' .. path .. '/n' .. ticket .. id, '\\0\\1\\0\\0\\0\\0\\0\\0', held_r + 1
       else
         held_r = held_r + 1
       end
@@ -265,10 +265,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -516,34 +516,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -554,13 +563,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
@@ -904,10 +912,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -1155,34 +1163,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -1193,13 +1210,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
@@ -1497,10 +1513,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -1748,34 +1764,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -1786,13 +1811,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
@@ -2097,10 +2121,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -2348,34 +2372,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -2386,13 +2419,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
@@ -2706,10 +2738,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -2957,34 +2989,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -2995,13 +3036,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
@@ -3311,10 +3351,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -3562,34 +3602,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -3600,13 +3649,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
@@ -3903,10 +3951,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -4154,34 +4202,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -4192,13 +4249,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
@@ -4581,10 +4637,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -4832,34 +4888,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -4870,13 +4935,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1
@@ -5032,6 +5096,10 @@ if #nodes > 0 then
   for at = 4, #ARGV do
     local record = cache['r' .. ARGV[at]]
     if record then
+      if record[STATE] == 'q' then
+        F.rest()
+        F.tell(record[CLIENT], 'k ' .. ARGV[at])
+      end
       drop(ARGV[at], record)
     end
   end
@@ -5194,10 +5262,10 @@ local function count(path, slot, change)
     load({ field })
     node = cache[field]
   end
-  node = node or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
   node[slot] = node[slot] + change
   local left = node[slot] > 0
-    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] + node[9] + node[10] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
   set(field, left and node)
 end
 local function place_held(id, record, change)
@@ -5445,34 +5513,43 @@ function F.rest()
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
     F.flush_index()
-    local function consider(waiting, list)
-      if waiting > 0 then
-        local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
-        local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
-        if member and its_ticket > latest_ticket then
-          latest_ticket, latest = its_ticket, sub(member, #list + 17)
-        end
+    local function consider(list)
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
       end
     end
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
-      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      for _, higher in ipairs(nodes_above(path)) do
-        local node = cache['n' .. higher]
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
         if node then
-          consider(node[8], 'qw' .. higher .. '/s')
-          consider(exclusive and node[5] or 0, 'qr' .. higher .. '/s')
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
         end
       end
       local node = cache['n' .. path]
       if node then
-        consider(node[8], 'qw' .. path .. '/s')
-        consider(node[9], 'qw' .. path .. '/n')
-        consider(subtree and node[10] or 0, 'qw' .. path .. '/b')
+        consider_node('qw', path, node[7], node[8])
         if exclusive then
-          consider(node[5], 'qr' .. path .. '/s')
-          consider(node[6], 'qr' .. path .. '/n')
-          consider(subtree and node[7] or 0, 'qr' .. path .. '/b')
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
         end
       end
     end
@@ -5483,13 +5560,12 @@ function F.rest()
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
-      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 8 or 5
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
       local list = nodes_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
         members[#members + 1] = kind .. higher .. '/b' .. tail
-        count(higher, slot + 2, change)
       end
     end
     local from = N + record[N] + 1

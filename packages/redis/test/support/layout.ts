@@ -60,7 +60,7 @@ const derive = (records: ReadonlyArray<Record>) => {
   const nodes = new Map<string, Array<number>>()
   const totals = { shared: 0, exclusive: 0, waits: 0, nested: 0 }
   const count = (path: string, slot: number) => {
-    const counts = nodes.get(path) ?? Array<number>(10).fill(0)
+    const counts = nodes.get(path) ?? Array<number>(8).fill(0)
     counts[slot]!++
     nodes.set(path, counts)
   }
@@ -78,11 +78,8 @@ const derive = (records: ReadonlyArray<Record>) => {
       }
       const kind = exclusive ? "qw" : "qr"
       index.add(`${kind}${path}${mark}${ticket}${id}`)
-      count(path, (exclusive ? 7 : 4) + alone)
-      for (const higher of above(path)) {
-        index.add(`${kind}${higher}/b${ticket}${id}`)
-        count(higher, exclusive ? 9 : 6)
-      }
+      count(path, (exclusive ? 6 : 4) + alone)
+      for (const higher of above(path)) index.add(`${kind}${higher}/b${ticket}${id}`)
     }
     if (state === "h") continue
     totals.waits++
