@@ -186,7 +186,8 @@ describe("RedisStore, what its scripts do", () => {
           const asked = yield* many(readers, () => session.ask(session.request([read("a")])))
           const last = yield* session.ask(session.request([write("a")]))
           yield* start(fixture)
-          yield* Effect.all([store.downgrade(held.id), store.release(held.id)], { concurrency: 2 })
+          const both = yield* Effect.all([store.downgrade(held.id), store.release(held.id)], { concurrency: 2 })
+          assert.deepStrictEqual(both, [true, true])
           yield* Session.due(
             Effect.forEach(asked, ({ fiber }) => Fiber.join(fiber)),
             "the grants"

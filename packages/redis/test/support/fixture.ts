@@ -4,7 +4,7 @@
  * `TestServer` is the server that `REDIS_URL` names, else one of the tests' own. Tests that stop, fill or configure a
  * server need their own (`server.start`).
  */
-import { assert } from "@effect/vitest"
+import { assert, describe, layer, test, type Vitest } from "@effect/vitest"
 import type { LockStore } from "@hilok/core"
 import { Session } from "@hilok/core/testing"
 import { RedisStore } from "@hilok/redis"
@@ -20,6 +20,21 @@ export class TestServer extends Context.Tag("@hilok/redis/test/TestServer")<Test
   /** One of the tests' own in any case. */
   static readonly own = (options?: Parameters<typeof Server.start>[0]): Layer.Layer<TestServer> =>
     Layer.scoped(TestServer, Server.start(options))
+}
+
+/**
+ * Tests that need a server of their own, to stop, fill or configure it. With `REDIS_URL` and no binary they cannot run:
+ * that is said loudly. Without either they fail.
+ */
+export const withOwnServer = (
+  name: string,
+  options: Parameters<typeof Server.start>[0],
+  tests: (it: Vitest.MethodsNonLive<TestServer, true>) => void
+): void => {
+  if (Server.binary === undefined && process.env.REDIS_URL) {
+    console.error(`NOT RUN, for want of a redis-server or valkey-server on the PATH: the tests "${name}"`)
+    describe.skip(name, () => test("needs a server of its own", () => undefined))
+  } else layer(TestServer.own(options), { excludeTestServices: true })(name, tests)
 }
 
 const given = (url: string): Effect.Effect<Server.Server, never, Scope.Scope> =>
