@@ -132,6 +132,11 @@ const makeWith = (
     const commandTimeout = yield* patience("commandTimeout", options.commandTimeout ?? defaults.commandTimeout)
     const connection = yield* Connection.open(source, connectTimeout)
 
+    yield* Effect.timeoutOption(
+      Effect.promise(() => Script.load(connection.client)),
+      commandTimeout
+    )
+
     const clock = yield* Effect.clock
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const host: Host = {

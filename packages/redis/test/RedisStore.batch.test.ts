@@ -6,7 +6,16 @@ import { LockMode, type LockPath, LockTable } from "@hilok/core"
 import { Chunk, Duration, Effect, Random } from "effect"
 import { leavesNothing, TestServer, until } from "./support/fixture.ts"
 
-const paths = ["", "a/", "a/b/", "a/b/c/", "a/bb/", "b/", "b/x/", "c/"] as ReadonlyArray<LockPath.LockPath>
+const paths = [
+  "",
+  "a/",
+  "a/b/",
+  "a/b/c/",
+  "a/bb/",
+  "b/",
+  "b/x/",
+  "c/"
+] as ReadonlyArray<unknown> as ReadonlyArray<LockPath.LockPath>
 
 const pick = <A>(items: ReadonlyArray<A>): Effect.Effect<A> =>
   Effect.map(Random.nextIntBetween(0, items.length), (at) => items[at]!)

@@ -28,6 +28,8 @@ export const breakLease = make("break a lease", lua.breakLease)
 export const lookup = make("look up a lease", lua.lookup)
 export const inspect = make("inspect", lua.inspect)
 
+const all = [acquire, release, refresh, look, restore, downgrade, breakLease, lookup, inspect]
+
 export type Argument = string | number
 
 /** What a script needs of a client of ioredis. */
@@ -35,6 +37,14 @@ export interface Evaluator {
   readonly evalsha: (sha: string, numberOfKeys: number, ...args: Array<Argument>) => Promise<unknown>
   readonly eval: (script: string, numberOfKeys: number, ...args: Array<Argument>) => Promise<unknown>
 }
+
+/**
+ * Makes the scripts known to the server, as far as it lets us: one that it does not know costs a second command, which
+ * what was sent in between overtakes.
+ */
+export const load = (client: {
+  readonly script: (command: "LOAD", lua: string) => Promise<unknown>
+}): Promise<unknown> => Promise.allSettled(all.map(({ lua }) => client.script("LOAD", lua)))
 
 /** Runs a script that the server may have forgotten. */
 export const run = (
