@@ -194,6 +194,8 @@ const makeWith = (
       (message) => onEvents(message.slice(message.indexOf("\n") + 1)),
       () => requests.lookAtAll()
     )
+    // From its answer the difference of the clocks is known, without which no command can be told that it is late.
+    yield* Effect.ignore(commands.run(Script.look, [], () => undefined))
 
     const here = { host: hostname(), pid: process.pid }
     let lastHolder: LockStore.LockRequest["holder"] = {}

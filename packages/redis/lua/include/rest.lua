@@ -216,7 +216,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -291,7 +291,7 @@ function F.rest()
   -- Looks again at those who watched what is gone or has changed, in the order of their tickets, and grants what can be
   -- granted: no more than so many in one script; for the rest a mark is left.
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, left + 1)
@@ -304,6 +304,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -337,11 +338,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id

@@ -101,13 +101,13 @@ local function held_blocker(target, waived)
 end
 
 -- What keeps a request from being granted: (b) the latest waiting request before it that conflicts with it, unless it is
--- nested; else (a) a lease that conflicts and does not enclose it.
-local function blocker_of(record)
+-- nested; else (a) a lease that conflicts and does not enclose it. `first` says that there is none such as in (b).
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -127,6 +127,13 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    -- Who watched an exclusive lease and wants just what it held has no waiting request before him that conflicts: it
+    -- would conflict with this lease, too. Those before this lease would have kept it from being granted; and of those
+    -- behind it, the watcher would watch the latest.
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)

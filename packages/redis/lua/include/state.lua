@@ -39,8 +39,9 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 -- What is put off: the fields that were changed, members to remove and add.
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
--- Those whose watchers must look again; what the caller, and what others must be told.
-local gone, own_events, outbox = {}, nil, nil
+-- Those whose watchers must look again, and for some of them the target that nobody else waits for before these
+-- watchers (see drop); what the caller, and what others must be told.
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 -- Whether something was changed; whether a sorted set may have lost all its members on the way, and its expiry with them.
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
@@ -67,21 +68,26 @@ local function set(field, value)
   end
 end
 
--- Brings the nodes of a path into the cache, its own and those above it. Answers with the latter, the root first.
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+-- The paths of the nodes above one, the root first.
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+
+-- Brings the nodes of a path into the cache, its own and those above it. Answers with the paths of the latter.
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end

@@ -314,10 +314,15 @@ export class Requests {
     if (next !== Number.POSITIVE_INFINITY) this.arm(next)
   }
 
+  /** Fails what is under way, and sends what takes it out of the server. */
   close(): void {
     this.disarm()
     for (const request of Array.from(this.live.values())) {
+      const { abandoned, state } = request
       this.settle(request, Exit.fail(failure.closed(Script.acquire.verb)))
+      if (state === "queued") this.acquires.remove(request)
+      else this.release(request.request.id, () => abandoned?.())
     }
+    this.releases.flush()
   }
 }

@@ -118,7 +118,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -139,20 +139,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -343,12 +346,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -366,6 +369,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -564,7 +571,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -630,7 +637,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -643,6 +650,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -675,11 +683,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
@@ -768,7 +776,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -789,20 +797,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -990,12 +1001,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -1013,6 +1024,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -1211,7 +1226,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -1277,7 +1292,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -1290,6 +1305,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -1322,11 +1338,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
@@ -1369,7 +1385,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -1390,20 +1406,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -1591,12 +1610,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -1614,6 +1633,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -1812,7 +1835,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -1878,7 +1901,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -1891,6 +1914,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -1923,11 +1947,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
@@ -1977,7 +2001,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -1998,20 +2022,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -2199,12 +2226,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -2222,6 +2249,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -2420,7 +2451,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -2486,7 +2517,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -2499,6 +2530,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -2531,11 +2563,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
@@ -2591,7 +2623,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -2612,20 +2644,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -2816,12 +2851,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -2839,6 +2874,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -3037,7 +3076,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -3103,7 +3142,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -3116,6 +3155,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -3148,11 +3188,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
@@ -3207,7 +3247,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -3228,20 +3268,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -3429,12 +3472,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -3452,6 +3495,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -3650,7 +3697,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -3716,7 +3763,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -3729,6 +3776,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -3761,11 +3809,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
@@ -3804,7 +3852,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -3825,20 +3873,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -4029,12 +4080,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -4052,6 +4103,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -4250,7 +4305,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -4316,7 +4371,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -4329,6 +4384,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -4361,11 +4417,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
@@ -4493,7 +4549,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -4514,20 +4570,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -4715,12 +4774,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -4738,6 +4797,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -4936,7 +4999,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -5002,7 +5065,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -5015,6 +5078,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -5047,11 +5111,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
@@ -5115,7 +5179,7 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
-local gone, own_events, outbox = {}, nil, nil
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999
@@ -5136,20 +5200,23 @@ local function set(field, value)
     dirty[#dirty + 1] = field
   end
 end
-local function nodes_above(path)
-  local list = above[path]
-  if list then
-    return list
-  end
-  local at, n, missing = 0, 0, {}
-  list = {}
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
   while at and at < #path do
     n = n + 1
     list[n] = sub(path, 1, at)
     at = string.find(path, '/', at + 1, true)
   end
+  return list
+end
+local function nodes_above(path)
+  local list, missing = above[path], {}
+  if list then
+    return list
+  end
+  list = paths_above(path)
   above[path] = list
-  for i = 1, n do
+  for i = 1, #list do
     if cache['n' .. list[i]] == nil then
       missing[#missing + 1] = 'n' .. list[i]
     end
@@ -5340,12 +5407,12 @@ local function held_blocker(target, waived)
   end
   return nil
 end
-local function blocker_of(record)
+local function blocker_of(record, first)
   local waived = nil
   if #record > N + record[N] then
     F.rest()
     waived = F.enclosing(record)
-  elseif waits > 0 then
+  elseif waits > 0 and not first then
     F.rest()
     local id = F.earlier_waiting(record)
     if id then
@@ -5363,6 +5430,10 @@ end
 local function drop(id, record)
   if record[STATE] == 'h' then
     place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
   else
     F.rest()
     F.place_waiting(id, record, -1)
@@ -5561,7 +5632,7 @@ function F.rest()
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = nodes_above(path)
+      local list = paths_above(path)
       members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
       count(path, subtree and slot or slot + 1, change)
       for _, higher in ipairs(list) do
@@ -5627,7 +5698,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at = 64, {}, 1
+    local left, queue, at, target_of = 64, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -5640,6 +5711,7 @@ function F.rest()
       end
       for i = 1, #watchers do
         queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
       end
       left = left - #watchers
       if more and not marked then
@@ -5672,11 +5744,11 @@ function F.rest()
     end
     gather_gone()
     while at <= #queue do
-      local id = sub(queue[at], 17)
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
       local record = F.record(id)
       at = at + 1
       if record and record[STATE] == 'q' then
-        local blocker = blocker_of(record)
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
         if not blocker then
           F.place_waiting(id, record, -1)
           deadline_removals[#deadline_removals + 1] = 'q' .. id
