@@ -115,7 +115,7 @@ describe("RedisStore, its layers", () => {
           )
 
           const slow = yield* open(from({ REDIS_URL, HILOK_COMMAND_TIMEOUT: "50 millis" }))
-          yield* Effect.promise(() => admin.client("PAUSE", 1000, "ALL"))
+          yield* Effect.promise(() => admin.client("PAUSE", 1000, "WRITE"))
           yield* refusedBecause(slow.lookup("x"), /did not answer within 50 ms/)
           yield* Effect.promise(() => admin.client("UNPAUSE"))
 
