@@ -149,17 +149,18 @@ const makeWith = (
     const id = crypto.randomUUID()
     const revocations = yield* PubSub.unbounded<LockStore.Revocation>()
 
-    const onEvents = (events: string): void => {
+    const onEvents = (events: string, time: number): void => {
       for (const line of events.split("\n")) {
         const words = line.split(" ")
         if (words[0] === "b" || words[0] === "e") {
           revocations.unsafeOffer({ id: words[1]!, reason: words[0] === "b" ? "broken" : "expired" })
-        } else requests.onMessage(words)
+        } else requests.onMessage(words, time)
       }
     }
     const commands: Commands = new Commands(connection.client, keys, id, Duration.toMillis(commandTimeout), host, {
       onEvents,
-      onMore: () => commands.send(Script.look, [], () => undefined)
+      onMore: () => commands.send(Script.look, [], () => undefined),
+      onSilence: connection.renew
     })
     const requests = new Requests(commands, host)
 
@@ -191,7 +192,10 @@ const makeWith = (
       connection,
       keys.channels + id,
       connectTimeout,
-      (message) => onEvents(message.slice(message.indexOf("\n") + 1)),
+      (message) => {
+        const head = message.indexOf("\n")
+        onEvents(message.slice(head + 1), Number(message.slice(0, head)))
+      },
       () => requests.lookAtAll()
     )
     // From its answer the difference of the clocks is known, without which no command can be told that it is late.

@@ -46,9 +46,11 @@ interface Flight {
 
 export interface Listener {
   /** What happened to this client's requests in the course of a script of its own. */
-  readonly onEvents: (events: string) => void
+  readonly onEvents: (events: string, time: number) => void
   /** The server has more to look at than one script may. */
   readonly onMore: () => void
+  /** A command was given up, and the server has said nothing at all since it was sent. */
+  readonly onSilence: () => void
 }
 
 /** How often a command is sent again when the server's clock was set, so that it took it for late. */
@@ -60,6 +62,7 @@ export class Commands {
   private closed = false
   /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
   private ahead: number | undefined = undefined
+  private heardAt = Number.NEGATIVE_INFINITY
   private readonly client: Script.Evaluator
   private readonly keys: Keys.Keys
   private readonly id: string
@@ -99,6 +102,7 @@ export class Commands {
       [this.id, this.keys.channels, late, ...args],
       (reply) => {
         const receivedAt = this.host.now()
+        this.heardAt = receivedAt
         try {
           const all = codec.list(reply)
           const [time, more, events] = all
@@ -110,7 +114,7 @@ export class Commands {
             if (retries > 0) return this.send(script, args, done, retries - 1)
             return done(failure.timedOut(script.verb, this.timeout))
           }
-          if (events !== "") this.listener.onEvents(codec.text(events))
+          if (events !== "") this.listener.onEvents(codec.text(events), serverTime)
           flight.settle({ sentAt, receivedAt, serverTime, values: all.slice(3) })
           if (more === 1) this.listener.onMore()
         } catch (error) {
@@ -118,7 +122,10 @@ export class Commands {
           flight.settle(failure.fromError(script.verb, error))
         }
       },
-      (error) => flight.settle(failure.fromError(script.verb, error))
+      (error) => {
+        this.heardAt = this.host.now()
+        flight.settle(failure.fromError(script.verb, error))
+      }
     )
   }
 
@@ -153,16 +160,33 @@ export class Commands {
   }
 
   private readonly expire: Effect.Effect<void> = Effect.suspend(() => {
-    const limit = this.host.now() - this.timeout
-    for (const flight of this.flights) {
-      if (flight.sentAt > limit) break
-      flight.settle(failure.timedOut(flight.script.verb, this.timeout))
-    }
     const oldest = this.flights.values().next().value
     if (oldest === undefined) {
       this.stopWatching = undefined
       return Effect.void
     }
-    return Effect.zipRight(sleep(oldest.sentAt - limit + 1), this.expire)
+    const left = oldest.sentAt + this.timeout - this.host.now()
+    if (left > 0) return Effect.zipRight(sleep(left + 1), this.expire)
+    return Effect.flatMap(afterReading, () => {
+      this.giveUp()
+      return this.expire
+    })
   })
+
+  private giveUp(): void {
+    const limit = this.host.now() - this.timeout
+    let silent = false
+    for (const flight of this.flights) {
+      if (flight.sentAt > limit) break
+      silent ||= flight.sentAt > this.heardAt
+      flight.settle(failure.timedOut(flight.script.verb, this.timeout))
+    }
+    if (silent) this.listener.onSilence()
+  }
 }
+
+/** A process that was stopped has timers that are due, but first reads the answers that have come meanwhile. */
+const afterReading = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})

@@ -17,6 +17,11 @@ export type Source =
 export interface Connection {
   readonly client: Redis
   readonly subscriber: Redis
+  /**
+   * Gives the connection for commands up and makes a new one, as it is silent: the other end may be gone without a
+   * word. The client of an application is left alone.
+   */
+  readonly renew: () => void
 }
 
 const operation = "connect"
@@ -155,7 +160,10 @@ export const open = (
       true
     )
     yield* ready(subscriber, patience)
-    return { client, subscriber }
+    const renew = () => {
+      if (own && (client.status === "ready" || client.status === "connect")) client.disconnect(true)
+    }
+    return { client, subscriber, renew }
   })
 
 const create = ({ options, url }: Source & { readonly _tag: "Own" }): Redis => {
@@ -163,6 +171,8 @@ const create = ({ options, url }: Source & { readonly _tag: "Own" }): Redis => {
     connectionName: "hilok",
     retryStrategy,
     maxRetriesPerRequest: null,
+    // Asks an idle connection whether the other end is still there.
+    keepAlive: 10_000,
     ...options,
     lazyConnect: true
   }

@@ -32,7 +32,7 @@ export class Request {
   /** Called when the request is gone from the server, after its caller gave it up. */
   abandoned: (() => void) | undefined = undefined
   /** What a message said before the answer to the command came. */
-  early: ReadonlyArray<string> | undefined = undefined
+  early: { readonly words: ReadonlyArray<string>; readonly time: number } | undefined = undefined
   /** The last answer about it. */
   seen: Pick<Reply, "sentAt" | "serverTime"> = { sentAt: 0, serverTime: 0 }
   lookAt = Number.POSITIVE_INFINITY
@@ -95,6 +95,7 @@ export class Requests {
     }
     this.live.set(id, request)
     request.state = "queued"
+    request.early = undefined
     this.acquires.add(request)
   }
 
@@ -170,7 +171,7 @@ export class Requests {
           return this.granted(request, codec.number(first), codec.number(second))
         case 2:
           this.wait(request, reply, codec.number(second))
-          if (request.early !== undefined) this.onMessage(request.early)
+          if (request.early !== undefined) this.onMessage(request.early.words, request.early.time)
           return
         case 3:
           return this.settle(request, Exit.succeed(Either.left(codec.decodeEntry(first, reply.serverTime))))
@@ -186,7 +187,10 @@ export class Requests {
   }
 
   private granted(request: Request, token: number, deadline: number): void {
-    this.settle(request, Exit.succeed(Either.right({ token, deadline: localDeadline(request.seen, deadline) })))
+    const local = localDeadline(request.seen, deadline)
+    // A process that was stopped may hear of a grant when the lease is over.
+    if (request.state === "waiting" && local <= this.host.now()) return this.askAgain(request)
+    this.settle(request, Exit.succeed(Either.right({ token, deadline: local })))
   }
 
   private deadlocked(request: Request, cycle: ReadonlyArray<string>): void {
@@ -218,19 +222,23 @@ export class Requests {
     this.arm(request.lookAt)
   }
 
-  /** Messages, one a line: a letter for what happened, the id of the request or lease, and more. */
-  onMessage(words: ReadonlyArray<string>): void {
+  /**
+   * What happened at a time of the server: a letter for it, the id of the request or lease, and more. What happened
+   * before the last answer is out of date: the request may have been asked for again since.
+   */
+  onMessage(words: ReadonlyArray<string>, time: number): void {
     const request = this.live.get(words[1] ?? "")
     if (request === undefined || request.abandoned !== undefined) return
     if (request.state === "sent") {
-      request.early = words
+      request.early = { words, time }
       return
     }
-    if (request.state !== "waiting") return
-    request.early = undefined
+    if (request.state !== "waiting" || !(time >= request.seen.serverTime)) return
     switch (words[0]) {
-      case "g":
-        return this.granted(request, Number(words[2]), Number(words[3]))
+      case "g": {
+        const [token, deadline] = [Number(words[2]), Number(words[3])]
+        return Number.isSafeInteger(token + deadline) ? this.granted(request, token, deadline) : undefined
+      }
       case "d":
         return this.deadlocked(request, words.slice(1))
       case "x":
