@@ -1,0 +1,183 @@
+/**
+ * A TCP proxy between a store and a server that can be told to disturb: to cut connections, before a reply for
+ * instance, to refuse new ones, and to lose, double or keep back what the server sends.
+ */
+import { createConnection, createServer, type Socket } from "node:net"
+import { Deferred, Effect, type Scope } from "effect"
+import type { Script } from "../../src/internal/script.ts"
+
+/** What becomes of the data that the server sends. */
+export type Passage = "pass" | "drop" | "twice" | "hold"
+
+export interface Proxy {
+  /** For the store. */
+  readonly url: string
+  /** The unix socket of the server to connect to from now on. */
+  target: string
+  /** What the server sends to the connections for commands, and to those that listen. */
+  readonly setReplies: (passage: Passage) => void
+  readonly setMessages: (passage: Passage) => void
+  /** Closes all connections, as a network failure does. */
+  readonly cut: () => void
+  /** The connections that there are stay open, but nothing comes through any more; with `newOnes`, the next are as mute. */
+  readonly silence: (newOnes: boolean) => void
+  /** Closes new connections at once, or does so no more. */
+  readonly refuse: (refuses: boolean) => void
+  /** The number of connections that were refused. */
+  readonly refused: () => number
+  /** Cuts the connection when the next command with this script has been carried out, and its reply is on its way. */
+  readonly cutBeforeReply: (script: Script) => Effect.Effect<Cut>
+  /** Cuts the connection instead of sending the next command with this script to the server. */
+  readonly cutBeforeCommand: (script: Script) => Effect.Effect<Cut>
+  /** How many commands with this script have passed, and how many answers to any have been sent on. */
+  readonly sent: (script: Script) => number
+  readonly answers: () => number
+  /** How many messages (or other data for those that listen) the server has sent, whatever became of them. */
+  readonly messages: () => number
+}
+
+/** `happened` waits until it did. */
+export interface Cut {
+  readonly happened: Effect.Effect<void>
+}
+
+interface Link {
+  readonly client: Socket
+  readonly server: Socket
+  listens: boolean
+  silent: boolean
+  /** Called instead of sending the next data of the server on. */
+  beforeReply: (() => void) | undefined
+  held: Array<Buffer>
+}
+
+interface Trap {
+  readonly script: Script
+  readonly when: "command" | "reply"
+  readonly done: () => void
+}
+
+export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const links = new Set<Link>()
+    const traps = new Set<Trap>()
+    const sent = new Map<string, number>()
+    let replies: Passage = "pass"
+    let messages: Passage = "pass"
+    let refuses = false
+    let mute = false
+    let refused = 0
+    let answers = 0
+    let received = 0
+
+    const close = (link: Link): void => {
+      links.delete(link)
+      link.client.destroy()
+      link.server.destroy()
+    }
+
+    const up = (link: Link, data: Buffer): void => {
+      if (link.silent) return
+      const text = data.toString("latin1")
+      if (/\r\nsubscribe\r\n/i.test(text)) link.listens = true
+      for (const [, sha] of text.matchAll(/\r\nevalsha\r\n\$40\r\n([0-9a-f]{40})\r\n/g)) {
+        sent.set(sha!, (sent.get(sha!) ?? 0) + 1)
+      }
+      for (const trap of traps) {
+        if (!text.includes(trap.script.sha)) continue
+        traps.delete(trap)
+        const spring = () => {
+          close(link)
+          trap.done()
+        }
+        if (trap.when === "command") return spring()
+        link.beforeReply = spring
+      }
+      link.server.write(data)
+    }
+
+    const down = (link: Link, data: Buffer): void => {
+      if (link.silent) return
+      if (link.beforeReply !== undefined) return link.beforeReply()
+      if (link.listens) received++
+      const passage = link.listens ? messages : replies
+      if (passage === "drop") return
+      if (passage === "hold") return void link.held.push(data)
+      if (!link.listens) answers++
+      link.client.write(data)
+      if (passage === "twice") link.client.write(data)
+    }
+
+    const flush = (listens: boolean): void => {
+      for (const link of links) {
+        if (link.listens !== listens) continue
+        const held = link.held
+        link.held = []
+        for (const data of held) down(link, data)
+      }
+    }
+
+    const proxy: Proxy = {
+      url: "",
+      target,
+      setReplies: (passage) => {
+        replies = passage
+        if (passage !== "hold") flush(false)
+      },
+      setMessages: (passage) => {
+        messages = passage
+        if (passage !== "hold") flush(true)
+      },
+      cut: () => {
+        for (const link of Array.from(links)) close(link)
+      },
+      silence: (newOnes) => {
+        mute = newOnes
+        for (const link of links) link.silent = true
+      },
+      refuse: (value) => {
+        refuses = value
+      },
+      refused: () => refused,
+      cutBeforeReply: (script) => trap(script, "reply"),
+      cutBeforeCommand: (script) => trap(script, "command"),
+      sent: ({ sha }) => sent.get(sha) ?? 0,
+      answers: () => answers,
+      messages: () => received
+    }
+
+    const trap = (script: Script, when: Trap["when"]): Effect.Effect<Cut> =>
+      Effect.map(Deferred.make<void>(), (happened) => {
+        traps.add({ script, when, done: () => Deferred.unsafeDone(happened, Effect.void) })
+        return { happened: Deferred.await(happened) }
+      })
+
+    const listener = createServer({ noDelay: true }, (client) => {
+      client.on("error", () => undefined)
+      if (refuses) {
+        refused++
+        client.resetAndDestroy()
+        return
+      }
+      const server = createConnection(proxy.target)
+      const link: Link = { client, server, listens: false, silent: mute, beforeReply: undefined, held: [] }
+      links.add(link)
+      server.on("error", () => undefined)
+      client.on("data", (data: Buffer) => up(link, data))
+      server.on("data", (data: Buffer) => down(link, data))
+      client.on("close", () => close(link))
+      server.on("close", () => close(link))
+    })
+
+    yield* Effect.acquireRelease(
+      Effect.async<void>((resume) => void listener.listen(0, "127.0.0.1", () => resume(Effect.void))),
+      () =>
+        Effect.async<void>((resume) => {
+          listener.close(() => resume(Effect.void))
+          proxy.cut()
+        })
+    )
+    const address = listener.address()
+    const port = typeof address === "object" && address !== null ? address.port : 0
+    return Object.assign(proxy, { url: `redis://127.0.0.1:${port}` })
+  })
