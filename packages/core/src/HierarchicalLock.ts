@@ -88,7 +88,8 @@ export interface With<What, R0> {
 export interface Operations<R> {
   /**
    * Holds the node and everything below it, shared, until the scope closes. The lease is refreshed by a fiber of the
-   * scope. When it is lost, the fiber that acquired it is interrupted (`onLost`).
+   * scope. When it is lost, the fiber that acquired it is interrupted (`onLost`). That one is over when the lock was
+   * acquired in parallel, by `Effect.all`: take several by `locks` then, or watch `lease.lost`.
    *
    * The wait can be interrupted, and then leaves nothing behind, as does any failure.
    */
@@ -119,7 +120,8 @@ export interface Operations<R> {
 
   /**
    * A lease outside any scope, which nobody refreshes: the caller refreshes and releases it, by id, here or in another
-   * process. It does not enclose what its fiber asks for later.
+   * process. It does not enclose what its fiber asks for later. An interruption right after the call loses it (the ttl
+   * ends it then): acquire it in `Effect.acquireRelease`, where a `timeout` is kept as well.
    */
   readonly acquire: AcquireAll<R>
 
@@ -133,8 +135,8 @@ export interface Operations<R> {
   ) => Effect.Effect<Lease, LockLost | InvalidOptions | StoreError, Scope.Scope | R>
 
   /**
-   * Moves the deadline of a lease to `ttl` from now (default: the service's). Fails with `LockLost` when it is not
-   * live.
+   * Moves the deadline of a lease to `ttl` from now (default: the service's; for a lease that a scope or `withX` of
+   * this service keeps, no less than its own). Fails with `LockLost` when it is not live.
    */
   readonly refresh: (
     lease: Lease | string,

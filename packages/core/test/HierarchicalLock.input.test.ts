@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HierarchicalLock, type LockError, type LockMode, LockOptions, MemoryStore, Target } from "@hilok/core"
+import { HierarchicalLock, LockError, type LockMode, LockOptions, MemoryStore, Target } from "@hilok/core"
 import { ConfigProvider, Effect, Layer, Metric } from "effect"
 import { Faults } from "./support/doubles.ts"
 import { assertEmpty, open } from "./support/locks.ts"
+import { narrow } from "./support/narrow.ts"
 
 const asking = { ttl: "10 seconds" } as const
 
@@ -112,7 +113,7 @@ describe("options that cannot be are refused before anything is sent", () => {
       Effect.gen(function* () {
         const error = yield* refusal([Target.write("a")], options)
         assert.strictEqual(error._tag, "InvalidOptions")
-        assert.strictEqual((error as LockError.InvalidOptions).option, option)
+        assert.strictEqual(narrow(error, LockError.InvalidOptions).option, option)
         assert.include(error.message, `The option \`${option}\` is not valid: `)
         assert.include(error.message, part)
       })

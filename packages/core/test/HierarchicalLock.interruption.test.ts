@@ -24,7 +24,7 @@ const check = (
 ) =>
   Effect.gen(function* () {
     const { locks, store } = yield* open({ ttl: "10 seconds" }, double)
-    const free = heldFor > 0 ? yield* stranger(store, "a") : Effect.void
+    const { free } = heldFor > 0 ? yield* stranger(store, "a") : { free: Effect.void }
     const finished = yield* run(locks, free)
     yield* free
     yield* settle

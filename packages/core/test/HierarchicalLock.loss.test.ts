@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { HierarchicalLock, Lease, LockError } from "@hilok/core"
+import { type HierarchicalLock, type Lease, LockError } from "@hilok/core"
 import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Option, TestClock } from "effect"
 import { Faults, remote } from "./support/doubles.ts"
 import { assertEmpty, client, entries, open, settle } from "./support/locks.ts"
 import * as metrics from "./support/metrics.ts"
+import { narrow } from "./support/narrow.ts"
 import { skewedClock } from "./support/skewedClock.ts"
 
 type Locks = HierarchicalLock.Operations<never>
@@ -38,7 +39,7 @@ const reasonOf = (exit: Exit.Exit<unknown, unknown>) =>
     ? Option.match(Cause.failureOption(exit.cause), {
         onNone: () => Cause.pretty(exit.cause),
         onSome: (error) =>
-          (error as LockError.LockLost)._tag === "LockLost" ? (error as LockError.LockLost).reason : error
+          narrow(error, LockError.LockLost)._tag === "LockLost" ? narrow(error, LockError.LockLost).reason : error
       })
     : exit.value
 
@@ -64,7 +65,7 @@ describe("a lease that is lost interrupts the effect, which fails with `LockLost
       assert.isTrue(goesOn)
       yield* TestClock.adjust("9 seconds")
       yield* assertEmpty(store)
-      return error as LockError.LockLost
+      return narrow(error, LockError.LockLost)
     }).pipe(Effect.scoped)
 
   it.effect("broken by an operator, at once", () =>
@@ -84,7 +85,7 @@ describe("a lease that is lost interrupts the effect, which fails with `LockLost
       const [entry] = yield* entries(store)
       assert.isTrue(yield* other.release(entry!.id))
       yield* TestClock.adjust("3 seconds")
-      assert.strictEqual(((yield* Fiber.join(fiber)) as LockError.LockLost).reason, "expired")
+      assert.strictEqual(narrow(yield* Fiber.join(fiber), LockError.LockLost).reason, "expired")
     }).pipe(Effect.scoped)
   )
 
@@ -130,7 +131,7 @@ describe("a lease that is lost interrupts the effect, which fails with `LockLost
       yield* TestClock.adjust("19999 millis")
       assert.isNull(fiber.unsafePoll())
       yield* TestClock.adjust("1 millis")
-      assert.strictEqual(((yield* Fiber.join(fiber)) as LockError.LockLost).reason, "expired")
+      assert.strictEqual(narrow(yield* Fiber.join(fiber), LockError.LockLost).reason, "expired")
       yield* assertEmpty(store)
       const short = yield* Effect.fork(Effect.flip(locks.withWrite(Effect.never, "a", { maxHold: "10 millis" })))
       yield* TestClock.adjust("10 millis")
@@ -162,7 +163,7 @@ describe("a lease that is lost interrupts the effect, which fails with `LockLost
       const error = yield* Effect.flip(
         locks.withWrite((lease) => Effect.zipRight(Effect.orDie(store.release(lease.id)), lease.check), "a")
       )
-      assert.strictEqual((error as LockError.LockLost).reason, "expired")
+      assert.strictEqual(narrow(error, LockError.LockLost).reason, "expired")
       yield* assertGoesOn(locks)
     }).pipe(Effect.scoped)
   )
@@ -390,7 +391,7 @@ describe("a loss", () => {
       yield* breakAll(locks, "a")
       assert.strictEqual((yield* Fiber.join(watch)).reason, "broken")
       assert.strictEqual((yield* Effect.flip(lease.lost)).reason, "broken")
-      assert.strictEqual(((yield* Effect.flip(lease.check)) as LockError.LockLost).reason, "broken")
+      assert.strictEqual(narrow(yield* Effect.flip(lease.check), LockError.LockLost).reason, "broken")
       // With "signal" nothing is interrupted.
       yield* assertGoesOn(locks)
     }).pipe(Effect.scoped)

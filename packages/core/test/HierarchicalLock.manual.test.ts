@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HierarchicalLock, Lease, type LockError, LockPath, MemoryStore, Target } from "@hilok/core"
+import { HierarchicalLock, Lease, LockError, LockPath, Target } from "@hilok/core"
 import { Cause, Effect, Exit, Fiber, Schema, TestClock } from "effect"
 import { Faults } from "./support/doubles.ts"
-import { assertEmpty, client, entries, open, settle, stranger } from "./support/locks.ts"
+import { assertEmpty, client, entries, open, overMemory, settle, stranger } from "./support/locks.ts"
 import * as metrics from "./support/metrics.ts"
+import { narrow } from "./support/narrow.ts"
 
 describe("a lease by hand", () => {
   it.effect("is not refreshed, and lasts for its ttl", () =>
@@ -73,7 +74,7 @@ describe("a lease by hand", () => {
   it.effect("waits, is refused and times out as the others", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()
-      const free = yield* stranger(store, "a")
+      const { free } = yield* stranger(store, "a")
       assert.strictEqual((yield* Effect.flip(locks.acquire([Target.read("a")], { block: false })))._tag, "WouldBlock")
       const late = yield* Effect.fork(Effect.flip(locks.acquire([Target.read("a")], { timeout: "1 second" })))
       yield* TestClock.adjust("1 second")
@@ -106,7 +107,7 @@ describe("a lease by hand", () => {
       yield* TestClock.adjust("1 second")
       const error = yield* Fiber.join(late)
       assert.strictEqual(error._tag, "LockTimeout")
-      assert.strictEqual((error as LockError.LockTimeout).blocker?.id, "stranger")
+      assert.strictEqual(narrow(error, LockError.LockTimeout).blocker?.id, "stranger")
     }).pipe(Effect.scoped)
   )
 
@@ -152,7 +153,7 @@ describe("a lease by hand", () => {
       assert.deepStrictEqual(down.targets, [Target.read("a")])
       assert.isTrue(yield* HierarchicalLock.breakLease(second.id))
       assert.deepStrictEqual(yield* HierarchicalLock.inspect(), [])
-    }).pipe(Effect.provide(HierarchicalLock.layer()), Effect.provide(MemoryStore.layer))
+    }).pipe(Effect.provide(overMemory))
   )
 
   it.effect("that was abandoned is forgotten, however many others are held", () =>
@@ -209,7 +210,7 @@ describe("restore", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Effect.flip(Effect.scoped(locks.restore(lease.id))))._tag, "LockLost")
       // A request that waits is not a lease.
-      const free = yield* stranger(store, "b")
+      const { free } = yield* stranger(store, "b")
       const waiting = yield* Effect.fork(locks.withWrite(Effect.void, "b"))
       yield* settle
       const queued = (yield* entries(store)).find(({ state }) => state === "waiting")
@@ -271,7 +272,7 @@ describe("restore", () => {
           "a"
         )
       )
-      assert.strictEqual((error as LockError.LockLost).reason, "broken")
+      assert.strictEqual(narrow(error, LockError.LockLost).reason, "broken")
       yield* assertEmpty(store)
     }).pipe(Effect.scoped)
   )
@@ -298,7 +299,7 @@ describe("restore", () => {
     Effect.gen(function* () {
       const { locks } = yield* open()
       const ttl = yield* Effect.flip(Effect.scoped(locks.restore("x", { ttl: -1 })))
-      assert.strictEqual((ttl as LockError.InvalidOptions).option, "ttl")
+      assert.strictEqual(narrow(ttl, LockError.InvalidOptions).option, "ttl")
       assert.strictEqual((yield* Effect.flip(Effect.scoped(locks.restore("no such\nid"))))._tag, "LockLost")
     }).pipe(Effect.scoped)
   )
@@ -437,7 +438,7 @@ describe("breakLease", () => {
       assert.strictEqual(yield* Fiber.join(next), "in")
       const error = yield* Effect.flip(Fiber.join(victim))
       assert.strictEqual(error._tag, "LockLost")
-      assert.strictEqual((error as LockError.LockLost).reason, "broken")
+      assert.strictEqual(narrow(error, LockError.LockLost).reason, "broken")
       assert.isFalse(yield* other.breakLease(entry!.id))
       yield* assertEmpty(store)
     }).pipe(Effect.scoped)

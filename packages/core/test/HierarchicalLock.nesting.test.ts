@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type HierarchicalLock, LockError, Target } from "@hilok/core"
 import { Effect, Exit, Fiber, type FiberRef, FiberRefs, HashSet, Scope, TestClock } from "effect"
 import { assertEmpty, client, entries, gate, open, settle, stranger } from "./support/locks.ts"
+import { narrow } from "./support/narrow.ts"
 
 type Locks = HierarchicalLock.Operations<never>
 
@@ -40,7 +41,7 @@ describe("the examples of RedisHiLok, in one fiber", () => {
         if (answer._tag === "Right") return assert.isTrue(reentrant)
         assert.isFalse(reentrant)
         assert.strictEqual(answer.left._tag, "WouldBlock")
-        assert.strictEqual((answer.left as LockError.WouldBlock).blocker?.id, own.id)
+        assert.strictEqual(narrow(answer.left, LockError.WouldBlock).blocker?.id, own.id)
       }).pipe(Effect.scoped)
     )
 
@@ -53,7 +54,7 @@ describe("the examples of RedisHiLok, in one fiber", () => {
         if (answer._tag === "Right") return assert.isTrue(reentrant)
         assert.isFalse(reentrant)
         assert.strictEqual(answer.left._tag, "LockTimeout")
-        assert.strictEqual((answer.left as LockError.LockTimeout).blocker?.id, own.id)
+        assert.strictEqual(narrow(answer.left, LockError.LockTimeout).blocker?.id, own.id)
       }).pipe(Effect.scoped)
     )
 
@@ -107,7 +108,7 @@ describe("strict", () => {
         const own = yield* locks.write("a", { reason: "the outer work" })
         const error = yield* Effect.flip(locks.withRead(Effect.void, "a/b"))
         assert.strictEqual(error._tag, "Deadlock")
-        const { cycle, enclosing } = error as LockError.Deadlock
+        const { cycle, enclosing } = narrow(error, LockError.Deadlock)
         assert.deepStrictEqual(cycle, [own.id])
         assert.strictEqual(enclosing?.id, own.id)
         assert.include(error.message, `the caller itself holds write "a", held for "the outer work"`)
@@ -254,7 +255,7 @@ describe("re-entrant", () => {
       const failed = exits.flatMap((exit) => (exit._tag === "Left" ? [exit.left] : []))
       assert.strictEqual(granted.length, 1)
       assert.isTrue(failed[0] instanceof LockError.Deadlock)
-      assert.isAbove((failed[0] as LockError.Deadlock).cycle.length, 1)
+      assert.isAbove(narrow(failed[0], LockError.Deadlock).cycle.length, 1)
       assert.include(failed[0]?.message, "it closes the cycle")
       yield* assertEmpty(store)
     }).pipe(Effect.scoped)
@@ -367,7 +368,7 @@ describe("enclosing leases", () => {
       const outer = yield* locks.read("a")
       const refused = yield* Effect.flip(locks.detached(locks.write("a/b", { block: false })))
       assert.strictEqual(refused._tag, "WouldBlock")
-      const free = yield* stranger(store, "b")
+      const { free } = yield* stranger(store, "b")
       const queued = yield* Effect.fork(locks.detached(locks.withWrite(Effect.succeed("later"), "b")))
       yield* settle
       const waiting = (yield* entries(store)).find(({ state }) => state === "waiting")

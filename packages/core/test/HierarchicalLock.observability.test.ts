@@ -53,7 +53,7 @@ describe("spans", () => {
     Effect.gen(function* () {
       const { spans, tracer } = recording()
       const { locks, store } = yield* open({ separator: ":" })
-      const free = yield* stranger(store, "a/b")
+      const { free } = yield* stranger(store, "a/b")
       const work = locks.withLocks(
         ({ token }) => Effect.withSpan(Effect.as(Effect.sleep("1 second"), token), "inside"),
         [Target.write("a:b"), Target.read("c")]
@@ -163,7 +163,7 @@ describe("metrics", () => {
     Effect.gen(function* () {
       const before = yield* read
       const { locks, store } = yield* open()
-      const free = yield* stranger(store, "a")
+      const { free } = yield* stranger(store, "a")
       const fiber = yield* Effect.fork(locks.withWrite(Effect.sleep("1 second"), "a"))
       yield* settle
       assert.deepStrictEqual(moved(before, yield* read), { hilok_waiting: 1 })
@@ -212,7 +212,7 @@ describe("the log", () => {
     return Effect.gen(function* () {
       const faults = new Faults()
       const { locks, store } = yield* open({}, faults.around)
-      const free = yield* stranger(store, "a")
+      const { free } = yield* stranger(store, "a")
       const waiting = yield* Effect.fork(locks.withWrite(Effect.void, "a"))
       const late = yield* Effect.fork(Effect.flip(locks.withWrite(Effect.void, "a", { timeout: "1 second" })))
       yield* Effect.flip(locks.withWrite(Effect.void, "a", { block: false }))

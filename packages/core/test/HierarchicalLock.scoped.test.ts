@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HierarchicalLock, type LockError, MemoryStore, Target } from "@hilok/core"
+import { HierarchicalLock, LockError, MemoryStore, Target } from "@hilok/core"
 import { Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
-import { assertEmpty, client, entries, open, settle, stranger } from "./support/locks.ts"
+import { assertEmpty, client, entries, open, overMemory, settle, stranger } from "./support/locks.ts"
+import { narrow } from "./support/narrow.ts"
 
 const modes = ["read", "write", "readNode", "writeNode"] as const
 
@@ -33,14 +34,14 @@ describe("a scoped lock", () => {
         assert.strictEqual(entry?.id, lease.id)
         assert.strictEqual(entry?.reason, "a reason")
         assert.strictEqual(entry?.label, "me")
-      }).pipe(Effect.scoped, Effect.provide(HierarchicalLock.layer()), Effect.provide(MemoryStore.layer))
+      }).pipe(Effect.scoped, Effect.provide(overMemory))
     )
   }
 
   it.effect("several targets are granted all or none", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()
-      const free = yield* stranger(store, "b")
+      const { free } = yield* stranger(store, "b")
       const targets = [Target.write("a"), Target.read("b"), Target.readNode("c")]
       const waiting = yield* Effect.fork(Effect.scoped(Effect.zipRight(locks.locks(targets), Effect.never)))
       yield* settle
@@ -64,7 +65,7 @@ describe("a scoped lock", () => {
       const lease = yield* HierarchicalLock.locks([Target.write("a"), Target.write("a"), Target.read("a")])
       assert.strictEqual(lease.targets.length, 3)
       assert.strictEqual((yield* HierarchicalLock.inspect()).length, 1)
-    }).pipe(Effect.scoped, Effect.provide(HierarchicalLock.layer()), Effect.provide(MemoryStore.layer))
+    }).pipe(Effect.scoped, Effect.provide(overMemory))
   )
 
   it.effect("is kept alive by refresh far longer than its ttl", () =>
@@ -98,7 +99,7 @@ describe("a scoped lock", () => {
       yield* stranger(store, "a")
       const error = yield* Effect.flip(locks.read("a/b", { block: false }))
       assert.strictEqual(error._tag, "WouldBlock")
-      const { blocker } = error as LockError.WouldBlock
+      const { blocker } = narrow(error, LockError.WouldBlock)
       assert.strictEqual(blocker?.id, "stranger")
       assert.include(error.message, `read "a/b" is not free: blocked by write "a", held by "stranger"`)
       assert.strictEqual((yield* entries(store)).length, 1)
@@ -116,7 +117,7 @@ describe("a scoped lock", () => {
       yield* TestClock.adjust("1 millis")
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error._tag, "LockTimeout")
-      assert.strictEqual((error as LockError.LockTimeout).blocker?.id, "stranger")
+      assert.strictEqual(narrow(error, LockError.LockTimeout).blocker?.id, "stranger")
       assert.include(error.message, `read "a/b" was not granted within 100 ms: blocked by write "a"`)
       assert.strictEqual((yield* entries(store)).length, 1)
     }).pipe(Effect.scoped)
@@ -125,7 +126,7 @@ describe("a scoped lock", () => {
   it.effect("with a `timeout` is granted within it", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()
-      const free = yield* stranger(store, "a")
+      const { free } = yield* stranger(store, "a")
       const fiber = yield* Effect.fork(Effect.scoped(locks.read("a/b", { timeout: "100 millis" })))
       yield* TestClock.adjust("99 millis")
       yield* free
@@ -138,7 +139,7 @@ describe("a scoped lock", () => {
   it.effect("with a `timeout` of zero does not wait", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()
-      const free = yield* stranger(store, "a")
+      const { free } = yield* stranger(store, "a")
       const error = yield* Effect.flip(locks.write("a", { timeout: 0 }))
       assert.strictEqual(error._tag, "LockTimeout")
       yield* free
@@ -150,7 +151,7 @@ describe("a scoped lock", () => {
   it.effect("with a `timeout` that is infinite waits as without", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()
-      const free = yield* stranger(store, "a")
+      const { free } = yield* stranger(store, "a")
       const fiber = yield* Effect.fork(Effect.scoped(locks.read("a", { timeout: Number.POSITIVE_INFINITY })))
       yield* TestClock.adjust("2 hours")
       assert.isNull(fiber.unsafePoll())
@@ -174,7 +175,7 @@ describe("a scoped lock", () => {
   it.effect("is given back at once when its scope was closed while it waited", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()
-      const free = yield* stranger(store, "a")
+      const { free } = yield* stranger(store, "a")
       const scope = yield* Scope.make()
       const fiber = yield* Effect.fork(Scope.extend(locks.write("a"), scope))
       yield* settle
@@ -216,7 +217,7 @@ describe("a scoped lock", () => {
       const lease = yield* locks.write("::a::b/c::")
       assert.deepStrictEqual(lease.targets, [{ mode: "write", path: "a::b/c" }])
       const error = yield* Effect.flip(other.write("a:b/c:d", { block: false }))
-      assert.deepStrictEqual((error as LockError.WouldBlock).blocker?.targets, [{ mode: "write", path: "a:b/c" }])
+      assert.deepStrictEqual(narrow(error, LockError.WouldBlock).blocker?.targets, [{ mode: "write", path: "a:b/c" }])
       const [entry] = yield* locks.inspect("a")
       assert.deepStrictEqual(entry?.targets, lease.targets)
       yield* other.write("a:b", { block: false, within: [lease.id] })

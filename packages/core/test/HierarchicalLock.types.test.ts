@@ -3,8 +3,9 @@
  */
 
 import { assert, describe, it } from "@effect/vitest"
-import { HierarchicalLock, type LockError, type LockOptions, MemoryStore, Target } from "@hilok/core"
+import { HierarchicalLock, type LockError, type LockOptions, Target } from "@hilok/core"
 import { Effect, type Scope } from "effect"
+import { overMemory } from "./support/locks.ts"
 
 type Equals<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 type ErrorOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
@@ -86,5 +87,5 @@ it.effect("what the types say compiles to what runs", () =>
   Effect.gen(function* () {
     const caught = yield* Effect.catchTag(aroundTrying, "WouldBlock", () => Effect.succeed("blocked")).pipe(Effect.flip)
     assert.strictEqual(caught, "body")
-  }).pipe(Effect.provide(HierarchicalLock.layer()), Effect.provide(MemoryStore.layer))
+  }).pipe(Effect.provide(overMemory))
 )

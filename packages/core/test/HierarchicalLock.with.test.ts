@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HierarchicalLock, type LockError, MemoryStore, Target } from "@hilok/core"
+import { HierarchicalLock, type LockError, Target } from "@hilok/core"
 import { Cause, Context, Effect, Exit, Fiber, FiberRef, TestClock } from "effect"
 import { Faults } from "./support/doubles.ts"
-import { assertEmpty, entries, open, settle, stranger } from "./support/locks.ts"
+import { assertEmpty, entries, open, overMemory, settle, stranger } from "./support/locks.ts"
 
 const cases = [
   ["withRead", "read"],
@@ -38,7 +38,7 @@ describe("an effect under a lock", () => {
         const ofLease = (lease: { readonly id: string }) => Effect.succeed(lease.id)
         assert.isString(yield* HierarchicalLock[name]("a", { block: false })(ofLease))
         assert.deepStrictEqual(yield* HierarchicalLock.inspect(), [])
-      }).pipe(Effect.provide(HierarchicalLock.layer()), Effect.provide(MemoryStore.layer))
+      }).pipe(Effect.provide(overMemory))
     )
   }
 
@@ -49,7 +49,7 @@ describe("an effect under a lock", () => {
       assert.deepStrictEqual(yield* HierarchicalLock.withLocks(held, targets), [targets])
       assert.deepStrictEqual(yield* held.pipe(HierarchicalLock.withLocks(targets, { reason: "both" })), [targets])
       assert.deepStrictEqual(yield* HierarchicalLock.inspect(), [])
-    }).pipe(Effect.provide(HierarchicalLock.layer()), Effect.provide(MemoryStore.layer))
+    }).pipe(Effect.provide(overMemory))
   )
 
   it.effect("a function of the lease gets it", () =>
@@ -103,7 +103,7 @@ describe("an effect under a lock", () => {
   it.effect("is not started before the lock is granted", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()
-      const free = yield* stranger(store, "a")
+      const { free } = yield* stranger(store, "a")
       let started = 0
       const fiber = yield* Effect.fork(
         locks.withWrite(

@@ -30,6 +30,8 @@ export const make = (
     const one = (mode: LockMode.LockMode) => (path: LockPath.Input, options?: Options) =>
       hold.scoped(context, [Target.make(mode, path)], options)
 
+    const locks = (targets: ReadonlyArray<Target.Target>, options?: Options) => hold.scoped(context, targets, options)
+
     const around =
       <What>(targetsOf: (what: What) => ReadonlyArray<Target.Target>) =>
       (first: What | AnyUse, second?: unknown, third?: unknown) =>
@@ -46,7 +48,7 @@ export const make = (
       write: one("write"),
       readNode: one("readNode"),
       writeNode: one("writeNode"),
-      locks: (targets: ReadonlyArray<Target.Target>, options?: Options) => hold.scoped(context, targets, options),
+      locks,
       withRead: aroundOne("read"),
       withWrite: aroundOne("write"),
       withReadNode: aroundOne("readNode"),

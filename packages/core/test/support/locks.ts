@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import { HierarchicalLock, type LockEntry, type LockOptions, LockPath, LockStore, MemoryStore } from "@hilok/core"
-import { Deferred, Duration, Effect, Either, type Scope } from "effect"
+import { Deferred, Duration, Effect, Either, Layer, type Scope } from "effect"
 import { type Around, around } from "./doubles.ts"
 
 export interface Opened {
@@ -28,6 +28,9 @@ export const client = (
     Effect.orDie
   )
 
+/** The service and its store, new for every test that it is provided to. */
+export const overMemory = Layer.provideMerge(HierarchicalLock.layer(), MemoryStore.layer)
+
 /** Lets the other fibers run until none of them can go on without time passing. */
 export const settle: Effect.Effect<void> = Effect.yieldNow().pipe(Effect.repeatN(100), Effect.asVoid)
 
@@ -43,7 +46,7 @@ export const stranger = (
   path: string,
   mode: "read" | "write" = "write",
   id = "stranger"
-): Effect.Effect<Effect.Effect<void>> =>
+): Effect.Effect<{ readonly free: Effect.Effect<void> }> =>
   Effect.gen(function* () {
     const region = { mode, path: Either.getOrThrow(LockPath.parse(path)) } as const
     const answer = yield* store.tryAcquire({
@@ -54,7 +57,7 @@ export const stranger = (
       holder: { label: id }
     })
     assert.isTrue(Either.isRight(answer), `the stranger gets ${mode} ${path}`)
-    return Effect.asVoid(Effect.orDie(store.release(id)))
+    return { free: Effect.asVoid(Effect.orDie(store.release(id))) }
   }).pipe(Effect.orDie)
 
 /** A gate that fibers wait at until it is opened, and that says when the first one is there. */
