@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type HierarchicalLock, type Lease, LockError } from "@hilok/core"
 import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Option, TestClock } from "effect"
-import { Faults, remote } from "./support/doubles.ts"
+import { type Around, Faults, remote } from "./support/doubles.ts"
 import { assertEmpty, client, entries, open, settle } from "./support/locks.ts"
 import * as metrics from "./support/metrics.ts"
 import { narrow } from "./support/narrow.ts"
@@ -404,6 +404,27 @@ describe("a loss", () => {
       yield* Effect.exit(locks.withWrite(Effect.zipRight(breakAll(locks, "a"), Effect.never), "a"))
       const after = [yield* metrics.value("hilok_held"), yield* metrics.value("hilok_lost_total")]
       assert.deepStrictEqual(after, [before[0], before[1]! + 1])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a grant that comes when its deadline has passed", () => {
+  const slow: Around = (method, call) =>
+    method === "acquire" ? Effect.zipLeft(call, Effect.sleep("10 seconds")) : call
+
+  it.effect("starts no work", () =>
+    Effect.gen(function* () {
+      const { locks, store } = yield* open({ ttl: "9 seconds" }, slow)
+      let worked = false
+      const work = Effect.sync(() => (worked = true))
+      const around = yield* Effect.fork(Effect.exit(locks.withWrite(work, "a")))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(reasonOf(yield* Fiber.join(around)), "expired")
+      const scoped = yield* Effect.fork(Effect.scoped(Effect.zipRight(locks.write("a"), work)))
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(scoped)))
+      assert.isFalse(worked)
+      yield* assertEmpty(store)
     }).pipe(Effect.scoped)
   )
 })

@@ -76,6 +76,8 @@ export class HeldLease {
     this.grantedAt = this.now
     this.mustEnd = this.grantedAt + this.maxHold
     this.deadline = Math.min(grant.deadline, this.mustEnd)
+    // A process may have been stopped while the grant was under way.
+    if (this.grantedAt >= this.deadline) this.lose("expired")
   }
 
   /** Ends it without a loss. `false` when it was not held any more. */
