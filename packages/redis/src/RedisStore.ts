@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
 import { LockError, LockStore } from "@hilok/core"
 import * as Config from "effect/Config"
@@ -146,7 +147,8 @@ const makeWith = (
         return () => fiber.unsafeInterruptAsFork(fiber.id())
       }
     }
-    const id = crypto.randomUUID()
+    // Short, as each of its leases holds it.
+    const id = randomBytes(9).toString("base64url")
     const revocations = yield* PubSub.unbounded<LockStore.Revocation>()
 
     const onEvents = (events: string, time: number): void => {
