@@ -35,10 +35,9 @@ const overlap = (a: Region, b: Region): boolean =>
   (startsWith(b.keys, a.keys) && (a.subtree || a.keys.length === b.keys.length))
 
 const isEmpty = (index: object): boolean => {
-  const { children, ...lists } = Reflect.get(index, "root") as { children: Map<string, unknown> } & Record<
-    string,
-    unknown
-  >
+  const root = Reflect.get(index, "root") as object
+  if ("isEmpty" in root && typeof root.isEmpty === "function") return root.isEmpty()
+  const { children, ...lists } = root as { children: Map<string, unknown> } & Record<string, unknown>
   return children.size === 0 && Object.values(lists).every((list) => !(list instanceof Set) || list.size === 0)
 }
 
@@ -160,5 +159,31 @@ describe("the index of what waits", () => {
       ),
       { numRuns: 100 }
     )
+  })
+})
+
+describe("the cost of the index of what is held", () => {
+  it("does not grow with the number of siblings of a path that is taken and left again and again", () => {
+    const index = new HeldIndex<Owner>()
+    const place = (key: string, ticket: number) => ({ keys: [key], owner: { ticket }, subtree: true })
+    for (let i = 0; i < 1000; i++) index.add(place(`other-${i}`, i))
+    const children = () => (Reflect.get(Reflect.get(index, "root") as object, "children") as Map<string, unknown>).size
+    // What became empty stays for the next time, but not without bound.
+    for (let i = 0; i < 10_000; i++) {
+      const own = place(`own-${i}`, 1000 + i)
+      index.add(own)
+      index.remove(own)
+    }
+    assert.isAtMost(children(), 2 * 1000 + 8)
+    const hot = place("hot", 0)
+    index.add(hot)
+    const before = children()
+    for (let i = 0; i < 100; i++) {
+      index.remove(hot)
+      assert.strictEqual(children(), before)
+      assert.isUndefined(index.find(["hot"], true, new Set()))
+      index.add(hot)
+      assert.strictEqual(index.find(["hot"], true, new Set()), hot.owner)
+    }
   })
 })

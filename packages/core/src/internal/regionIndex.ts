@@ -14,22 +14,92 @@ export interface Place<A> {
   readonly subtree: boolean
 }
 
+/**
+ * A node of the held trie. Its children are also in a list, from which the empty ones are taken out at once, while they
+ * stay in the map for a while: a `Map` from which one key is deleted and into which it is put again, over and over, gets
+ * slow in proportion to its size (V8 keeps the deleted entry in the chain of its bucket until the whole map is rebuilt).
+ */
 class HeldNode<A> {
-  readonly children = new Map<string, HeldNode<A>>()
-  readonly subtree = new Set<A>()
-  readonly alone = new Set<A>()
+  // Most nodes have one child or one owner: what is empty is not made.
+  private children: Map<string, HeldNode<A>> | undefined = undefined
+  /** How many children hold something: those in the list. The others in the map are empty. */
+  private filled = 0
+  firstChild: HeldNode<A> | undefined = undefined
+  next: HeldNode<A> | undefined = undefined
+  private previous: HeldNode<A> | undefined = undefined
+  private isFilled = false
+  subtree: Set<A> | undefined = undefined
+  alone: Set<A> | undefined = undefined
   readonly parent: HeldNode<A> | undefined
   readonly key: string
+
   constructor(parent: HeldNode<A> | undefined, key: string) {
     this.parent = parent
     this.key = key
   }
+
+  /** The child, when it holds something. */
+  child(key: string): HeldNode<A> | undefined {
+    const child = this.children?.get(key)
+    return child?.isFilled ? child : undefined
+  }
+
+  /** The child, which is about to hold something. */
+  fill(key: string): HeldNode<A> {
+    this.children ??= new Map()
+    let child = this.children.get(key)
+    if (child === undefined) {
+      child = new HeldNode(this, key)
+      this.children.set(key, child)
+    }
+    if (!child.isFilled) {
+      child.isFilled = true
+      child.next = this.firstChild
+      if (this.firstChild !== undefined) this.firstChild.previous = child
+      this.firstChild = child
+      this.filled++
+    }
+    return child
+  }
+
+  /** The child holds nothing any more. */
+  private empty(child: HeldNode<A>): void {
+    child.isFilled = false
+    if (child.previous === undefined) this.firstChild = child.next
+    else child.previous.next = child.next
+    if (child.next !== undefined) child.next.previous = child.previous
+    child.next = undefined
+    child.previous = undefined
+    child.children = undefined
+    this.filled--
+    if (this.children === undefined || this.children.size <= 2 * this.filled + spareChildren) return
+    const children = new Map<string, HeldNode<A>>()
+    for (let kept = this.firstChild; kept !== undefined; kept = kept.next) children.set(kept.key, kept)
+    this.children = children
+  }
+
   isEmpty(): boolean {
-    return this.children.size === 0 && this.subtree.size === 0 && this.alone.size === 0
+    return this.firstChild === undefined && !this.subtree?.size && !this.alone?.size
+  }
+
+  add(owner: A, subtree: boolean): void {
+    if (subtree) (this.subtree ??= new Set()).add(owner)
+    else (this.alone ??= new Set()).add(owner)
+  }
+
+  /** Takes this node, and those above it, out of the lists they are in as far as they hold nothing. */
+  prune(): void {
+    if (this.parent === undefined || !this.isEmpty()) return
+    this.parent.empty(this)
+    this.parent.prune()
   }
 }
 
-const firstNotIn = <A>(owners: Set<A>, waived: ReadonlySet<A>): A | undefined => {
+/** How many empty children a node keeps for the next time, besides one for each that is not empty. */
+const spareChildren = 8
+
+const firstNotIn = <A>(owners: Set<A> | undefined, waived: ReadonlySet<A>): A | undefined => {
+  if (owners === undefined) return undefined
   for (const owner of owners) if (!waived.has(owner)) return owner
   return undefined
 }
@@ -39,29 +109,19 @@ export class HeldIndex<A> {
 
   add({ keys, owner, subtree }: Place<A>): void {
     let node = this.root
-    for (const key of keys) {
-      let child = node.children.get(key)
-      if (child === undefined) {
-        child = new HeldNode(node, key)
-        node.children.set(key, child)
-      }
-      node = child
-    }
-    ;(subtree ? node.subtree : node.alone).add(owner)
+    for (const key of keys) node = node.fill(key)
+    node.add(owner, subtree)
   }
 
   remove({ keys, owner, subtree }: Place<A>): void {
     let node = this.root
     for (const key of keys) {
-      const child = node.children.get(key)
+      const child = node.child(key)
       if (child === undefined) return
       node = child
     }
-    ;(subtree ? node.subtree : node.alone).delete(owner)
-    while (node.parent !== undefined && node.isEmpty()) {
-      node.parent.children.delete(node.key)
-      node = node.parent
-    }
+    ;(subtree ? node.subtree : node.alone)?.delete(owner)
+    node.prune()
   }
 
   /** An owner whose region overlaps, other than the waived ones. */
@@ -70,7 +130,7 @@ export class HeldIndex<A> {
     for (const key of keys) {
       const covering = firstNotIn(node.subtree, waived)
       if (covering !== undefined) return covering
-      const child = node.children.get(key)
+      const child = node.child(key)
       if (child === undefined) return undefined
       node = child
     }
@@ -81,9 +141,9 @@ export class HeldIndex<A> {
     )
   }
 
-  // Every node leads to an owner, so this visits no more than the waived ones and the depth of the tree.
+  // Every node in a list leads to an owner, so this visits no more than the waived ones and the depth of the tree.
   private findBelow(node: HeldNode<A>, waived: ReadonlySet<A>): A | undefined {
-    for (const child of node.children.values()) {
+    for (let child = node.firstChild; child !== undefined; child = child.next) {
       const found =
         firstNotIn(child.subtree, waived) ?? firstNotIn(child.alone, waived) ?? this.findBelow(child, waived)
       if (found !== undefined) return found
