@@ -1,0 +1,111 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert } from "@effect/vitest"
+import { Target } from "@hilok/core"
+import { Effect } from "effect"
+import { hold, open, timeLimit, until, watch } from "./support/faults.ts"
+import { type Fixture, leavesNothing, withOwnServer } from "./support/fixture.ts"
+import * as History from "./support/history.ts"
+import { type Worker, Workers } from "./support/workers.ts"
+
+const processes = 6
+const fibers = 4
+const millis = 1500
+
+/** Lets processes work at random, begins with all of them at once, and checks what they wrote down. */
+const run = (
+  fixture: Fixture,
+  options: { readonly ttl: number; readonly seed: number },
+  disturb: (workers: ReadonlyArray<Worker>) => Effect.Effect<void>
+) =>
+  Effect.gen(function* () {
+    const folder = yield* Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "hilok-history-"))),
+      (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+    )
+    const service = yield* Workers
+    const workers = yield* Effect.all(
+      Array.from({ length: processes }, () => service.open(fixture, options)),
+      { concurrency: "unbounded" }
+    )
+    const gate = yield* hold(yield* open(fixture, { ttl: 60_000 }), [Target.write("")])
+    yield* gate.entered
+    const files = workers.map((_, i) => join(folder, `${i + 1}.jsonl`))
+    for (const [i, worker] of workers.entries()) {
+      yield* worker.tell({ what: "work", seed: options.seed * 100 + i, millis, fibers, file: files[i]! })
+    }
+    // Those who ask at random whether they would have to wait do not queue.
+    const { entries } = yield* watch(fixture)
+    yield* until(
+      Effect.map(entries, (all) => new Set(all.map(({ pid }) => pid)).size === processes + 1),
+      "a queue of all processes"
+    )
+    yield* gate.leave
+    yield* disturb(workers)
+    const holds = files.flatMap((file, i) => History.read(`process ${i + 1}`, readFileSync(file, "utf8")))
+    const verdict = History.check(holds)
+    assert.deepStrictEqual(History.violations(verdict).slice(0, 3), [])
+    // The proof is worth something: there was much to keep apart, and much that went on side by side.
+    assert.isAbove(verdict.conflicts, 1000)
+    assert.isAbove(verdict.together, 100)
+    return { holds, entries }
+  })
+
+const count = (holds: ReadonlyArray<History.Hold>, outcome: string): number =>
+  holds.filter((hold) => hold.outcome === outcome).length
+
+withOwnServer("readers and writers in six processes", undefined, (it) => {
+  it.layer(Workers.layer(processes), { timeout: timeLimit })((it) => {
+    it.effect(
+      "never hold at the same time what excludes each other, and their tokens rise",
+      () =>
+        leavesNothing((fixture) =>
+          Effect.gen(function* () {
+            const { entries, holds } = yield* run(fixture, { ttl: 10_000, seed: 1 }, (workers) =>
+              Effect.forEach(workers, (worker) => worker.next("worked"), { discard: true })
+            )
+            assert.isAbove(count(holds, "done"), 200)
+            // Interrupted, refused in the middle, or closed into a cycle: but nothing else, above all no loss.
+            const outcomes = new Set(holds.map(({ outcome }) => outcome))
+            assert.deepStrictEqual(
+              Array.from(outcomes).filter((outcome) => !["done", "TimeoutException"].includes(outcome)),
+              []
+            )
+            assert.deepStrictEqual(yield* entries, [])
+          })
+        ),
+      timeLimit
+    )
+
+    it.effect(
+      "nor when one of them is stopped past its ttl, and two are killed",
+      () =>
+        leavesNothing((fixture) =>
+          Effect.gen(function* () {
+            const { entries, holds } = yield* run(fixture, { ttl: 500, seed: 2 }, ([stopped, ...others]) =>
+              Effect.gen(function* () {
+                yield* Effect.sleep("200 millis")
+                yield* stopped!.stop
+                yield* others[0]!.kill
+                yield* Effect.sleep("400 millis")
+                yield* others[1]!.kill
+                yield* Effect.sleep("400 millis")
+                yield* stopped!.goOn
+                yield* Effect.forEach([stopped!, ...others.slice(2)], (worker) => worker.next("worked"), {
+                  discard: true
+                })
+              })
+            )
+            assert.isAbove(count(holds, "done"), 100)
+            // Looking drops what the killed ones have left.
+            yield* until(
+              Effect.map(entries, (all) => all.length === 0),
+              "the end of what was left"
+            )
+          })
+        ),
+      timeLimit
+    )
+  })
+})
