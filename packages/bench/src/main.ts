@@ -1,6 +1,7 @@
 /** `npm run bench`: HiLok, other locks and the limit, side by side. */
 import { writeFileSync } from "node:fs"
 import { cpus } from "node:os"
+import * as bounds from "./bounds.ts"
 import { contestants } from "./contestants/index.ts"
 import { Metrics } from "./metrics.ts"
 import { decode, type Options, UsageError } from "./options.ts"
@@ -16,7 +17,7 @@ const help = `Usage: npm run bench -- [options]
 
   --only NAME          run some workloads only; may be given several times
   --contestants NAME   let some contestants take part only; may be given several times
-  --seconds N          how long one measurement takes (default 0.5)
+  --seconds N          how long one measurement takes (default 0.3)
   --json FILE          write every measured value to a file
   --no-pin             leave it to the system which core runs what
   --help               show this
@@ -63,9 +64,14 @@ const run = async (options: Options): Promise<void> => {
     progress.clear()
     server.stop()
   }
+  const checked = bounds.check(metrics)
+  if (checked !== undefined) console.log(`${render(checked)}\n`)
   console.log(`The run took ${Math.round((performance.now() - started) / 1_000)} s.`)
   if (options.json !== undefined) {
-    writeFileSync(options.json, `${JSON.stringify({ machine, seconds: options.seconds, metrics, tables }, null, 2)}\n`)
+    writeFileSync(
+      options.json,
+      `${JSON.stringify({ machine, seconds: options.seconds, metrics, tables, bounds: checked }, null, 2)}\n`
+    )
   }
 }
 

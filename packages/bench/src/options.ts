@@ -47,7 +47,7 @@ export const decode = (
   contestants: ReadonlyArray<string>
 ): Options => {
   const values = parse(args)
-  const seconds = values.seconds === undefined ? 0.5 : Number(values.seconds)
+  const seconds = values.seconds === undefined ? 0.3 : Number(values.seconds)
   if (!(seconds >= 0.05 && seconds <= 60)) {
     throw new UsageError(`--seconds ${JSON.stringify(values.seconds)}: a number from 0.05 to 60 is needed`)
   }

@@ -98,6 +98,17 @@ export class Pool {
     return opened
   }
 
+  /** Ends the processes of a contestant; it gets new ones when it is asked for again. */
+  drop(contestant: string): void {
+    for (const key of Array.from(this.workers.keys()).filter((key) => key.startsWith(`${contestant} `))) {
+      void this.workers.get(key)?.then(
+        (worker) => worker.end(),
+        () => undefined
+      )
+      this.workers.delete(key)
+    }
+  }
+
   end(): void {
     for (const worker of this.all) worker.end()
     this.all.clear()

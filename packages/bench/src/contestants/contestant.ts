@@ -16,6 +16,8 @@ export interface Hooks {
 }
 
 export interface Session {
+  /** What has to be there before so many loops contend for a path. It is not measured. */
+  readonly prepare?: (path: string, loops: number) => Promise<void>
   /** Locks, runs the section and releases, one after the other, until there is no more to ask for. */
   readonly loop: (hooks: Hooks) => Promise<void>
   readonly close: () => Promise<void>

@@ -2,9 +2,11 @@ import type { Contestant } from "./contestant.ts"
 import { effectDistributedLock, effectDistributedLockPolling } from "./effectDistributedLock.ts"
 import { hilok } from "./hilok.ts"
 import { limit } from "./limit.ts"
+import { memoryAsyncMutex, memoryHilok, memoryReentrantLock, memorySemaphore } from "./memory.ts"
 import { redisSemaphore } from "./redisSemaphore.ts"
 import { redlock, redlockUsing } from "./redlock.ts"
 import { setNx, setNxEffect, setNxPipelined } from "./setNx.ts"
+import { tokenQueue } from "./tokenQueue.ts"
 
 export const contestants: ReadonlyMap<string, Contestant> = new Map(
   [
@@ -17,6 +19,11 @@ export const contestants: ReadonlyMap<string, Contestant> = new Map(
     redisSemaphore,
     effectDistributedLock,
     effectDistributedLockPolling,
-    hilok
+    tokenQueue,
+    hilok,
+    memorySemaphore,
+    memoryReentrantLock,
+    memoryAsyncMutex,
+    memoryHilok
   ].map((contestant) => [contestant.name, contestant])
 )

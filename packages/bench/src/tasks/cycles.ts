@@ -3,10 +3,14 @@ import type { Session } from "../contestants/contestant.ts"
 import { quantile } from "../stats.ts"
 
 export interface Cycles {
+  /** The first segment of all paths. */
+  readonly root: string
   /** How many loops run at once, each on a path of its own. */
   readonly loops: number
   readonly depth: number
   readonly millis: number
+  /** For locks so quick that it costs too much to look at the clock in each cycle. There are no quantiles then. */
+  readonly unsampled?: boolean
 }
 
 export interface CyclesResult {
@@ -20,19 +24,26 @@ export interface CyclesResult {
   readonly commands: number
 }
 
-const pathOf = (depth: number, i: number) =>
-  [...Array.from({ length: depth - 1 }, (_, level) => String.fromCharCode(97 + level)), `k${i}`].join("/")
+/** A path of so many segments that is the `i`th of its kind. */
+export const pathOf = (root: string, depth: number, i: number): string =>
+  depth === 1 ? `${root}${i}` : [root, ...Array.from({ length: depth - 2 }, (_, at) => `s${at}`), `k${i}`].join("/")
 
 const mostSamples = 200_000
+/** How many cycles go by between two looks at the clock when they are not sampled. */
+const stride = 64
 
-export const runCycles = async (session: Session, { depth, loops, millis }: Cycles): Promise<CyclesResult> => {
-  const samples = new Float64Array(mostSamples)
+export const runCycles = async (
+  session: Session,
+  { depth, loops, millis, root, unsampled }: Cycles
+): Promise<CyclesResult> => {
+  for (let i = 0; i < loops; i++) await session.prepare?.(pathOf(root, depth, i), loops)
+  const samples = new Float64Array(unsampled ? 0 : mostSamples)
   let cycles = 0
   const before = { cpu: process.cpuUsage(), commands: commandsSent() }
   const start = performance.now()
   const end = start + millis
-  const loop = (i: number) => {
-    const ask = { path: pathOf(depth, i), mode: "write" } as const
+  const sampledLoop = (i: number) => {
+    const ask = { path: pathOf(root, depth, i), mode: "write" } as const
     let asked = start
     return session.loop({
       next: () => (asked < end ? ask : undefined),
@@ -44,10 +55,20 @@ export const runCycles = async (session: Session, { depth, loops, millis }: Cycl
       }
     })
   }
-  await Promise.all(Array.from({ length: loops }, (_, i) => loop(i)))
+  const unsampledLoop = (i: number) => {
+    const ask = { path: pathOf(root, depth, i), mode: "write" } as const
+    return session.loop({
+      next: () => (cycles % stride !== 0 || performance.now() < end ? ask : undefined),
+      held: () => undefined,
+      left: () => {
+        cycles++
+      }
+    })
+  }
+  await Promise.all(Array.from({ length: loops }, (_, i) => (unsampled ? unsampledLoop(i) : sampledLoop(i))))
   const elapsed = performance.now() - start
   const cpu = process.cpuUsage(before.cpu)
-  const taken = samples.subarray(0, Math.min(cycles, mostSamples))
+  const taken = samples.subarray(0, Math.min(cycles, samples.length))
   return {
     cycles,
     millis: elapsed,

@@ -1,12 +1,26 @@
 import type { Session } from "../contestants/contestant.ts"
 import { runCycles } from "./cycles.ts"
+import { hold, keep, letGo } from "./hold.ts"
+import { runLoop, runOnce, take } from "./hot.ts"
+import { finishQueue, queueUp, releaseHolder } from "./queue.ts"
+import { runTree } from "./tree.ts"
 
-/** What a process of a contestant can be asked to do. */
 const tasks = {
-  cycles: runCycles
+  cycles: runCycles,
+  take,
+  once: runOnce,
+  loop: runLoop,
+  tree: runTree,
+  hold,
+  keep,
+  letGo,
+  queueUp,
+  releaseHolder,
+  finishQueue
 } as const
 
 type Tasks = typeof tasks
+
 export type TaskName = keyof Tasks
 export type TaskSpec<K extends TaskName> = Parameters<Tasks[K]>[1]
 export type TaskResult<K extends TaskName> = Awaited<ReturnType<Tasks[K]>>

@@ -1,4 +1,9 @@
+import { held, size } from "./held.ts"
+import { hot } from "./hotLock.ts"
+import { memory } from "./memory.ts"
+import { queue } from "./queue.ts"
+import { tree } from "./tree.ts"
 import { many, one } from "./uncontended.ts"
 import type { Workload } from "./workload.ts"
 
-export const workloads: ReadonlyArray<Workload> = [one, many]
+export const workloads: ReadonlyArray<Workload> = [one, many, hot, tree, held, size, queue, memory]

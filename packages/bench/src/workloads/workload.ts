@@ -21,31 +21,58 @@ export interface Workload {
 
 /** One thing that is measured once in every round. */
 export interface Entry {
+  /** In how many of the rounds, if not in all. */
+  readonly rounds?: number
   /** Names it among the measured values. */
   readonly key: string
   readonly contestant: string
-  readonly measure: (worker: (index?: number) => Promise<Worker>, round: number) => Promise<Record<string, number>>
+  readonly measure: (
+    worker: (index?: number) => Promise<Worker>,
+    warmUp: boolean
+  ) => Promise<Readonly<Record<string, number>>>
 }
+
+/** What was to be measured did not come about, because something else kept the machine busy. It is tried again. */
+export class Disturbed extends Error {}
+
+const tries = 3
+
+const patiently = async <A>(measure: () => Promise<A>, left = tries): Promise<A> => {
+  try {
+    return await measure()
+  } catch (error) {
+    if (!(error instanceof Disturbed) || left === 1) throw error
+    return patiently(measure, left - 1)
+  }
+}
+
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /**
  * Measures each entry once in every round, so that what disturbs the machine for a while disturbs all of them. The
- * first round warms up and does not count. An entry that fails is left out of the rounds that follow.
+ * entries of `warmUp` run once before that, which does not count. One that fails is left out from there on.
  */
-export const roundRobin = async (bench: Bench, rounds: number, entries: ReadonlyArray<Entry>): Promise<void> => {
+export const roundRobin = async (
+  bench: Bench,
+  rounds: number,
+  entries: ReadonlyArray<Entry>,
+  warmUp: ReadonlyArray<Entry> = entries
+): Promise<void> => {
   const { metrics, server } = bench
   await server.admin.flushall()
-  const playing = entries.filter(({ contestant }) => bench.plays(contestant))
   const pool = new Pool(server.port)
   try {
     for (let round = 0; round <= rounds; round++) {
-      for (const { contestant, key, measure } of playing) {
-        if (metrics.failure(key) !== undefined) continue
-        bench.progress(`${round === 0 ? "warm-up" : `round ${round} of ${rounds}`}, ${key}`)
+      for (const { contestant, key, measure, rounds: own = rounds } of round === 0 ? warmUp : entries) {
+        if (!bench.plays(contestant) || metrics.failure(key) !== undefined || round > own) continue
+        bench.progress(`${round === 0 ? "warm-up" : `round ${round} of ${rounds}`}: ${key}`)
         try {
-          const values = await measure((index) => pool.get(contestant, index), round)
+          const values = await patiently(() => measure((index) => pool.get(contestant, index), round === 0))
           if (round > 0) metrics.addAll(key, values)
         } catch (error) {
-          metrics.fail(key, error instanceof Error ? error.message : String(error))
+          metrics.fail(key, reasonOf(error))
+          pool.drop(contestant)
+          await server.admin.flushall()
         }
       }
     }
@@ -54,23 +81,31 @@ export const roundRobin = async (bench: Bench, rounds: number, entries: Readonly
   }
 }
 
-/** A row for each entry that took part; one that failed says so. */
+type Shown = Pick<Entry, "key" | "contestant">
+
+/** A row for each entry that took part. */
 export const rowsOf = (
   bench: Bench,
-  entries: ReadonlyArray<Pick<Entry, "key" | "contestant">>,
-  label: (entry: Pick<Entry, "key" | "contestant">) => string,
+  entries: ReadonlyArray<Shown>,
   cells: (value: (name: string) => number | undefined) => ReadonlyArray<string>
 ): ReadonlyArray<ReadonlyArray<string>> =>
   entries
     .filter(({ contestant }) => bench.plays(contestant))
-    .map((entry) => {
-      const value = (name: string) => bench.metrics.median(`${entry.key}/${name}`)
-      return [label(entry), ...cells(value)]
-    })
+    .map(({ contestant, key }) =>
+      bench.metrics.failure(key) === undefined
+        ? [contestant, ...cells((name) => bench.metrics.median(`${key}/${name}`))]
+        : [contestant, "failed"]
+    )
 
 /** A sentence for each entry that failed. */
-export const failuresOf = (bench: Bench, entries: ReadonlyArray<Pick<Entry, "key">>): ReadonlyArray<string> =>
-  entries.flatMap(({ key }) => {
+export const failuresOf = (bench: Bench, entries: ReadonlyArray<Shown>): ReadonlyArray<string> =>
+  entries.flatMap(({ contestant, key }) => {
     const reason = bench.metrics.failure(key)
-    return reason === undefined ? [] : [`${key} failed: ${reason}`]
+    return reason === undefined ? [] : [`${contestant} failed: ${reason}`]
   })
+
+/** A sentence for contestants that cannot take part. */
+export const leftOut = (bench: Bench, names: ReadonlyArray<string>, reason: string): ReadonlyArray<string> => {
+  const missed = names.filter(bench.plays)
+  return missed.length === 0 ? [] : [`Left out: ${missed.join(", ")}: ${reason}.`]
+}
