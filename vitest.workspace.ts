@@ -13,9 +13,22 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    projects: roots.map((root) => ({
-      extends: true as const,
-      test: { name: root.slice(root.indexOf("/") + 1), root, include: ["test/**/*.test.{ts,mjs}"] }
-    }))
+    projects: [
+      ...roots.map((root) => ({
+        extends: true as const,
+        test: { name: root.slice(root.indexOf("/") + 1), root, include: ["test/**/*.test.{ts,mjs}"] }
+      })),
+      {
+        // The store takes two majors of ioredis.
+        extends: true as const,
+        resolve: { alias: { ioredis: "ioredis6" } },
+        test: {
+          name: "ioredis6",
+          root: "packages/redis",
+          env: { HILOK_TEST_IOREDIS: "6" },
+          include: ["contract", "layers", "scripts", "trouble"].map((part) => `test/RedisStore.${part}.test.ts`)
+        }
+      }
+    ]
   }
 })

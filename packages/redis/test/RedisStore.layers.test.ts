@@ -261,6 +261,20 @@ describe("RedisStore, its layers", () => {
       )
     )
 
+    it.effect("and connects by the ioredis that is installed", () =>
+      leavesNothing(() =>
+        Effect.gen(function* () {
+          const versions = new Set<string>()
+          const url = yield* FakeServer.start((command, [, what, version]) => {
+            if (command === "client" && what === "LIB-VER") versions.add(String(version))
+            return command === "info" ? FakeServer.info({ role: "slave" }) : "+OK\r\n"
+          })
+          yield* refusedBecause(attempt({ url }), /replica/)
+          assert.match(Array.from(versions).join(), new RegExp(`^${process.env.HILOK_TEST_IOREDIS ?? "5"}\\.`))
+        })
+      )
+    )
+
     it.effect("or that cannot be heard: a subscription that is refused", () =>
       leavesNothing(() =>
         Effect.gen(function* () {

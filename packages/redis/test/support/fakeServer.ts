@@ -7,7 +7,7 @@ import { Effect, type Scope } from "effect"
 /** Answers a command with a reply in the protocol, or with nothing. */
 export type Answers = (command: string, args: ReadonlyArray<string>) => string | undefined
 
-export const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`
+const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`
 
 /** What an ordinary server says when a client connects. */
 export const info = (lines: Record<string, string>): string =>

@@ -68,10 +68,8 @@ export interface Fixture {
   >
 }
 
-let lastNamespace = 0
-
 export const fixture = (server: Server.Server): Fixture => {
-  const namespace = `test-${process.pid}-${++lastNamespace}`
+  const namespace = `test-${crypto.randomUUID()}`
   const options = { url: server.url, namespace, redis: { connectionName: namespace } }
   const open = (more?: RedisStore.Options) => Effect.orDie(RedisStore.make({ ...options, ...more }))
   return {
@@ -145,7 +143,7 @@ export const leavesNothing = <A, E, R>(
   })
 
 /** How often each command has run in the server since the last `CONFIG RESETSTAT`, scripts' own commands included. */
-export const commandCounts = (admin: Redis): Effect.Effect<ReadonlyMap<string, number>> =>
+const commandCounts = (admin: Redis): Effect.Effect<ReadonlyMap<string, number>> =>
   Effect.promise(async () => {
     const info = await admin.info("commandstats")
     return new Map(

@@ -125,21 +125,3 @@ export const startSentinel = (name: string, { port: watched }: Server): Effect.E
     client.disconnect()
     return port
   })
-
-/** What is left in the server: its keys, and the connections other than `admin`. */
-export const leftovers = ({
-  admin
-}: Server): Effect.Effect<{
-  readonly keys: ReadonlyArray<string>
-  readonly connections: ReadonlyArray<string>
-}> =>
-  Effect.promise(async () => {
-    const keys = await admin.keys("*")
-    const clients = String(await admin.client("LIST"))
-    const connections = clients
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => /name=(\S*)/.exec(line)?.[1] ?? "")
-      .filter((name) => name !== "admin")
-    return { keys, connections }
-  })
