@@ -24,8 +24,8 @@ export const soon = <A, E, R>(effect: Effect.Effect<A, E, R>, what: string): Eff
   Effect.raceFirst(
     effect,
     Effect.zipRight(
-      Effect.interruptible(Effect.sleep("15 seconds")),
-      Effect.die(new Error(`${what} is due, but did not come within 15 seconds`))
+      Effect.interruptible(Effect.sleep("30 seconds")),
+      Effect.die(new Error(`${what} is due, but did not come within 30 seconds`))
     )
   )
 

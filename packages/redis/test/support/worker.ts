@@ -26,12 +26,14 @@ export type Command =
     }
   | { readonly what: "leave"; readonly name: string }
   | { readonly what: "break"; readonly id: string }
-  /** Takes locks at random for some milliseconds, in so many fibers, and writes down what it held. */
+  /** Takes locks at random, for some milliseconds and so many times at least, in each of so many fibers. */
   | {
       readonly what: "work"
       readonly seed: number
       readonly millis: number
+      readonly rounds: number
       readonly fibers: number
+      /** Where it writes down what it held. */
       readonly file: string
     }
   | { readonly what: "close" }
@@ -111,7 +113,7 @@ const random = (seed: number) => {
   }
 }
 
-const work = ({ fibers, file, millis, seed }: Command & { readonly what: "work" }) =>
+const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what: "work" }) =>
   Effect.gen(function* () {
     const journal = openSync(file, "a")
     const write = (line: History.Line) => {
@@ -166,11 +168,16 @@ const work = ({ fibers, file, millis, seed }: Command & { readonly what: "work" 
         })
       })
 
-    const loop = (below: (n: number) => number): Effect.Effect<void, never, HierarchicalLock.HierarchicalLock> =>
-      Effect.suspend(() => (History.now() < end ? Effect.zipRight(once(below, 0), loop(below)) : Effect.void))
+    const loop = (
+      below: (n: number) => number,
+      left: number
+    ): Effect.Effect<void, never, HierarchicalLock.HierarchicalLock> =>
+      Effect.suspend(() =>
+        left > 0 || History.now() < end ? Effect.zipRight(once(below, 0), loop(below, left - 1)) : Effect.void
+      )
 
     yield* Effect.all(
-      Array.from({ length: fibers }, (_, i) => loop(random(seed * 100 + i))),
+      Array.from({ length: fibers }, (_, i) => loop(random(seed * 100 + i), rounds)),
       { concurrency: "unbounded", discard: true }
     )
     closeSync(journal)
