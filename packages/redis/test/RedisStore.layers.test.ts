@@ -184,6 +184,35 @@ describe("RedisStore, its layers", () => {
       )
     )
 
+    it.effect("and leaves no error behind when it is closed while it connects anew", () =>
+      leavesNothing(({ admin, store }) =>
+        Effect.gen(function* () {
+          const rejected: Array<unknown> = []
+          const note = (error: unknown) => void rejected.push(error)
+          yield* Effect.acquireRelease(
+            Effect.sync(() => process.on("unhandledRejection", note)),
+            () => Effect.sync(() => process.off("unhandledRejection", note))
+          )
+          for (let step = 0; step < 30; step++) {
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                yield* store()
+                const connected = Effect.map(
+                  Effect.promise(() => admin.pubsub("CHANNELS", "*")),
+                  (channels) => channels.length === 1
+                )
+                yield* until(connected, "the subscription")
+                yield* Effect.promise(() => admin.client("KILL", "TYPE", "pubsub"))
+                // It comes back after 50 ms.
+                yield* Effect.sleep(Duration.millis(48 + step / 4))
+              })
+            )
+          }
+          assert.deepStrictEqual(rejected, [])
+        })
+      )
+    )
+
     it.effect("and warns when the server may evict locks", () =>
       leavesNothing(({ admin, store }) =>
         Effect.gen(function* () {
@@ -216,7 +245,7 @@ describe("RedisStore, its layers", () => {
             ["redis://127.0.0.1:1", /nothing listens/],
             ["/nowhere/redis.sock", /ENOENT/],
             [silent, /not ready within 150 ms/],
-            ["redis://no-such-host.invalid", /host name is not known|did not answer/]
+            ["redis://no-such-host.invalid", /host name is not known|within 150 ms/]
           ] as const) {
             const [took, error] = yield* failure(attempt({ url }))
             assert.instanceOf(error, LockError.StoreError)

@@ -156,7 +156,14 @@ export const open = (
     yield* ready(client, patience)
     yield* checkServer(client, patience)
     const subscriber = yield* keep(
-      client.duplicate({ lazyConnect: true, retryStrategy, maxRetriesPerRequest: null, enableOfflineQueue: true }),
+      client.duplicate({
+        lazyConnect: true,
+        retryStrategy,
+        maxRetriesPerRequest: null,
+        enableOfflineQueue: true,
+        // `listen` does it: nobody would handle the error of a subscription that the client makes by itself.
+        autoResubscribe: false
+      }),
       true
     )
     yield* ready(subscriber, patience)
