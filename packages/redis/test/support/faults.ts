@@ -48,8 +48,6 @@ export const open = (
     Effect.orDie(Effect.provideService(HierarchicalLock.make({ spans: false, ...options }), LockStore.LockStore, store))
   )
 
-export type Outcome = Exit.Exit<void, { readonly _tag: string }>
-
 /** A hold, or the wait for one. */
 export interface Held {
   /** The lease, once it is granted. */

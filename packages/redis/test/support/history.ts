@@ -38,7 +38,7 @@ export interface Hold {
 }
 
 /** Two holds that exclude each other, the one that was entered first in front. */
-export interface Pair {
+interface Pair {
   readonly first: Hold
   readonly second: Hold
 }

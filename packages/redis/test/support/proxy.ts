@@ -7,7 +7,7 @@ import { Deferred, Effect, type Scope } from "effect"
 import type { Script } from "../../src/internal/script.ts"
 
 /** What becomes of the data that the server sends. */
-export type Passage = "pass" | "drop" | "twice" | "hold"
+type Passage = "pass" | "drop" | "twice" | "hold"
 
 export interface Proxy {
   /** For the store. */
@@ -37,7 +37,7 @@ export interface Proxy {
 }
 
 /** `happened` waits until it did. */
-export interface Cut {
+interface Cut {
   readonly happened: Effect.Effect<void>
 }
 
