@@ -1,5 +1,5 @@
 /** `npm run bench`: HiLok, other locks and the limit, side by side. */
-import { writeFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import * as bounds from "./bounds.ts"
 import { contestants } from "./contestants/index.ts"
@@ -19,6 +19,7 @@ const help = `Usage: npm run bench -- [options]
   --contestants NAME   let some contestants take part only; may be given several times
   --seconds N          how long one measurement takes (default 0.3)
   --json FILE          write every measured value to a file
+  --markdown FILE      write the tables to a file, or between two lines "<!-- tables -->" of one that has them
   --no-pin             leave it to the system which core runs what
   --help               show this
 
@@ -28,6 +29,13 @@ ${workloads.map(({ about, name }) => `  ${name.padEnd(18)} ${about}`).join("\n")
 Contestants:
   ${Array.from(contestants.keys()).join(", ")}
 `
+
+const mark = "<!-- tables -->"
+
+const writeMarkdown = (file: string, text: string): void => {
+  const [head, old, tail] = existsSync(file) ? readFileSync(file, "utf8").split(mark) : []
+  writeFileSync(file, old === undefined || tail === undefined ? text : `${head}${mark}\n\n${text}\n${mark}${tail}`)
+}
 
 const run = async (options: Options): Promise<void> => {
   const pins = options.pin ? pinning.arrange() : pinning.none
@@ -39,10 +47,10 @@ const run = async (options: Options): Promise<void> => {
     redis: server.version,
     pinned: pins.about
   }
-  console.log(
+  const where =
     `${machine.cores} × ${machine.cpu}, Node ${machine.node}, Redis ${machine.redis}; ${machine.pinned}; ` +
-      `${options.seconds} s a measurement, medians of the rounds.\n`
-  )
+    `${options.seconds} s a measurement, medians of the rounds.`
+  console.log(`${where}\n`)
   const metrics = new Metrics()
   const tables: Array<Table> = []
   const started = performance.now()
@@ -67,6 +75,10 @@ const run = async (options: Options): Promise<void> => {
   const checked = bounds.check(metrics)
   if (checked !== undefined) console.log(`${render(checked)}\n`)
   console.log(`The run took ${Math.round((performance.now() - started) / 1_000)} s.`)
+  if (options.markdown !== undefined) {
+    const shown = [...tables, ...(checked === undefined ? [] : [checked])]
+    writeMarkdown(options.markdown, `${[where, ...shown.map(render)].join("\n\n")}\n`)
+  }
   if (options.json !== undefined) {
     writeFileSync(
       options.json,

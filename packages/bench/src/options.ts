@@ -6,6 +6,7 @@ export interface Options {
   /** Seconds of one measurement. */
   readonly seconds: number
   readonly json: string | undefined
+  readonly markdown: string | undefined
   readonly pin: boolean
   readonly help: boolean
 }
@@ -32,6 +33,7 @@ const parse = (args: ReadonlyArray<string>) => {
         contestants: { type: "string", multiple: true },
         seconds: { type: "string" },
         json: { type: "string" },
+        markdown: { type: "string" },
         "no-pin": { type: "boolean" },
         help: { type: "boolean", short: "h" }
       }
@@ -51,12 +53,15 @@ export const decode = (
   if (!(seconds >= 0.05 && seconds <= 60)) {
     throw new UsageError(`--seconds ${JSON.stringify(values.seconds)}: a number from 0.05 to 60 is needed`)
   }
-  if (values.json === "") throw new UsageError("--json: the name of a file is needed")
+  for (const option of ["json", "markdown"] as const) {
+    if (values[option] === "") throw new UsageError(`--${option}: the name of a file is needed`)
+  }
   return {
     only: known("only", values.only ?? [], workloads),
     contestants: known("contestants", values.contestants ?? [], contestants),
     seconds,
     json: values.json,
+    markdown: values.markdown,
     pin: values["no-pin"] !== true,
     help: values.help === true
   }

@@ -13,6 +13,8 @@ const patience = 20_000
 type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
 type Unnumbered<M> = M extends unknown ? Omit<M, "id"> : never
 
+const about = (message: Unnumbered<Message>) => (message.op === "open" ? "open" : message.name)
+
 export class Worker {
   private readonly child: ChildProcess
   private readonly waiting = new Map<number, Waiting>()
@@ -51,7 +53,7 @@ export class Worker {
     const patient = new AbortController()
     const tooLate = delay(millis + patience, undefined, { signal: patient.signal }).then(
       () => {
-        this.fail(`no answer after ${Math.round((millis + patience) / 1_000)} s`)
+        this.fail(`no answer to ${about(message)} after ${Math.round((millis + patience) / 1_000)} s`)
         this.end()
       },
       () => undefined

@@ -1,6 +1,6 @@
 /** The Redis server of the benchmark: its own process, a port on the loopback interface, no persistence. */
 import { spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -9,6 +9,8 @@ import { Redis } from "ioredis"
 interface Probe {
   /** Microseconds of the server's process, in user and system mode. */
   readonly cpu: number
+  /** Milliseconds that the server had work to do while something else had its core; 0 where that is not known. */
+  readonly waited: number
   /** How often the server has read from a client: a round trip each when one command is sent at a time. */
   readonly reads: number
   /** Calls of scripts, and the microseconds they took. */
@@ -38,6 +40,15 @@ const freePort = () =>
   })
 
 const field = (info: string, name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, "m").exec(info)?.[1] ?? 0)
+
+// Linux: the time on a core, the time spent waiting for one, in nanoseconds, and the number of turns.
+const waitedFor = (pid: number | undefined): number => {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6
+  } catch {
+    return 0
+  }
+}
 
 /** Starts a server; `pin` is put in front of its command. */
 export const start = async (pin: ReadonlyArray<string>): Promise<Server> => {
@@ -72,6 +83,7 @@ export const start = async (pin: ReadonlyArray<string>): Promise<Server> => {
           .reduce((a, b) => a + b)
       return {
         cpu: (field(info, "used_cpu_user") + field(info, "used_cpu_sys")) * 1e6,
+        waited: waitedFor(child.pid),
         reads: field(info, "total_reads_processed"),
         scripts: { calls: total("calls"), micros: total("usec") }
       }

@@ -29,6 +29,7 @@ const entry = (bench: Bench, key: string, spread: boolean): Entry => ({
     const one = await worker()
     const waiters = warmUp ? 500 : count
     await server.watchScripts(200)
+    const start = await server.probe()
     await one.run("queueUp", { holder: spread ? "/" : "hilok", path: "hilok", spread, count: waiters }, 20_000)
     await quiet(bench)
     const queueing = await longest(bench)
@@ -56,6 +57,7 @@ const entry = (bench: Bench, key: string, spread: boolean): Entry => ({
       waiting,
       releasing,
       finishing,
+      waited: end.waited - start.waited,
       longest: Math.max(queueing, waiting, releasing, finishing)
     }
   }
@@ -75,7 +77,8 @@ export const queue: Workload = {
       time(value("queueing")),
       time(value("waiting")),
       time(value("releasing")),
-      time(value("finishing"))
+      time(value("finishing")),
+      time(value("waited"))
     ])
     return [
       {
@@ -89,11 +92,13 @@ export const queue: Workload = {
           "longest: queueing",
           "waiting",
           "releasing",
-          "all others"
+          "all others",
+          "server kept waiting"
         ],
         rows: rows.map(([, ...cells], i) => [i === 0 ? "on one lock" : "under one root", ...cells]),
         notes: [
           "The longest script of each part, in the server; 0 means none above 200 µs.",
+          "Server kept waiting: how long in all it had work to do while something else had its core. Scripts seem longer by that.",
           ...leftOut(
             bench,
             ["setnx", "redlock", "redis-semaphore", "effect-distributed-lock"],

@@ -40,6 +40,7 @@ const entry = (
       reads: (after.reads - before.reads - 3) / cycles,
       serverCpu: (after.cpu - before.cpu) / cycles,
       clientCpu: cpu / cycles,
+      serverWaited: after.waited - before.waited,
       longestScript: Math.max(0, ...(await server.scripts())) / 1_000
     }
   }
