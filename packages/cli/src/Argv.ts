@@ -80,7 +80,7 @@ class Normalizer {
   readonly targets: Array<Target> = []
   private readonly used = new Map<string, string>()
   command: string | undefined
-  unknown: string | undefined
+  private problem: string | undefined
   private mode: Mode | undefined
   private bareMode: string | undefined
   private readonly words: Array<string>
@@ -91,7 +91,7 @@ class Normalizer {
 
   run(): string | undefined {
     for (let word = this.words.shift(); word !== undefined; word = this.words.shift()) this.take(word)
-    if (this.unknown !== undefined) return `the option ${this.unknown} is not known`
+    if (this.problem !== undefined) return this.problem
     const command = this.command
     const taken = allowed.get(command ?? "")
     const wrong = Array.from(this.used).find(([name]) => taken?.has(name) === false)
@@ -105,7 +105,7 @@ class Normalizer {
     const [, name, value] = long.exec(word) ?? [undefined, word, undefined]
     const kind = kinds.get(name!)
     if (kind !== undefined) this.option(kind, name!, value)
-    else if (word.startsWith("--")) this.unknown ??= name
+    else if (word.startsWith("--")) this.problem ??= `the option ${name} is not known`
     else if (cluster.test(word)) this.short(word)
     else this.operand(word)
   }
@@ -116,7 +116,7 @@ class Normalizer {
       const name = `-${word[i]}`
       const kind = kinds.get(name)
       if (kind === undefined) {
-        this.unknown ??= name
+        this.problem ??= `the option ${name} is not known`
         return
       }
       if (kind.is === "value") {
@@ -151,7 +151,7 @@ class Normalizer {
       case "builtInValue": {
         const value = given ?? this.words.shift()
         const into = kind.is === "value" ? this.options : this.builtIns
-        if (value === undefined) into.push(name)
+        if (value === undefined) this.problem ??= `no value follows ${written}`
         // Joined, since a value that looks like an option might be taken for one.
         else if (/^--?[^\n]+$/.test(value)) into.push(`${name}=${value}`)
         else into.push(name, value)

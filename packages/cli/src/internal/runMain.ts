@@ -21,6 +21,7 @@ export const runMain = (program: (signals: Signals["Type"]) => Effect.Effect<num
   })
   const run = makeRunMain(({ fiber, teardown }) => {
     // What waits without a connection or a timer does not keep Node running.
+    // @effect-diagnostics-next-line globalTimers:off
     const keepAlive = setInterval(() => undefined, 2 ** 31 - 1)
     interrupt = () => fiber.unsafeInterruptAsFork(fiber.id())
     if (ending !== undefined) interrupt()
