@@ -154,11 +154,4 @@ export class StoreError extends Schema.TaggedError<StoreError>("@hilok/core/Stor
  * @since 0.1.0
  * @category errors
  */
-export type LockError =
-  | WouldBlock
-  | LockTimeout
-  | LockLost
-  | Deadlock
-  | InvalidPath
-  | InvalidOptions
-  | StoreError
+export type LockError = WouldBlock | LockTimeout | LockLost | Deadlock | InvalidPath | InvalidOptions | StoreError

@@ -9,6 +9,7 @@
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
 import { LockError, LockStore } from "@hilok/core"
+import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
@@ -234,8 +235,14 @@ const makeWith = (
       tryAcquire: (wanted) =>
         Effect.async((resume) => {
           const request = new Request(wanted, holderOf(wanted), false, (result) =>
-            // It never waits, so nothing can close a cycle.
-            resume(Exit.mapError(result, (error) => error as LockError.StoreError))
+            resume(
+              Exit.mapErrorCause(result, (cause) =>
+                Cause.flatMap(cause, (error) =>
+                  // It never waits, so nothing can close a cycle.
+                  error._tag === "Deadlock" ? Cause.die(error) : Cause.fail(error)
+                )
+              )
+            )
           )
           requests.ask(request)
           return giveUp(request)

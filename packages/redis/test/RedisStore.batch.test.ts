@@ -35,7 +35,7 @@ const requests = (deep: number) =>
             path: (apart ? `${path}own-${n}/leaf/` : path) as LockPath.LockPath
           }))
         )
-        return { id: `request-${n}-${Math.random().toString(36).slice(2)}`, targets }
+        return { id: crypto.randomUUID(), targets }
       })
     )
   })

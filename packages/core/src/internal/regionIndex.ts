@@ -83,8 +83,10 @@ class HeldNode<A> {
   }
 
   add(owner: A, subtree: boolean): void {
-    if (subtree) (this.subtree ??= new Set()).add(owner)
-    else (this.alone ??= new Set()).add(owner)
+    const owners = (subtree ? this.subtree : this.alone) ?? new Set()
+    owners.add(owner)
+    if (subtree) this.subtree = owners
+    else this.alone = owners
   }
 
   /** Takes this node, and those above it, out of the lists they are in as far as they hold nothing. */

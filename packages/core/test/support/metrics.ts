@@ -1,7 +1,7 @@
 import { Effect, Metric, type MetricPair } from "effect"
 
 /** Every metric of this library, as a monitoring system would read it. */
-export const all: Effect.Effect<ReadonlyArray<MetricPair.MetricPair.Untyped>> = Effect.map(Metric.snapshot, (pairs) =>
+const all: Effect.Effect<ReadonlyArray<MetricPair.MetricPair.Untyped>> = Effect.map(Metric.snapshot, (pairs) =>
   pairs.filter(({ metricKey }) => metricKey.name.startsWith("hilok_"))
 )
 

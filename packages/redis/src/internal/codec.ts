@@ -21,7 +21,7 @@ export class UnknownReply extends Error {
   }
 }
 
-export const decodeTarget = (text: unknown): LockMode.Region => {
+const decodeTarget = (text: unknown): LockMode.Region => {
   const mode = typeof text === "string" ? modes.get(text.slice(0, 1)) : undefined
   if (mode === undefined) throw new UnknownReply("a target without a mode")
   return { mode, path: (text as string).slice(1) as LockPath.LockPath }

@@ -152,16 +152,16 @@ export class Workers extends Context.Tag("@hilok/redis/test/Workers")<
                 if (!child.isAlive()) return void (idle.length < spare && idle.push(add()))
                 yield* child.goOn
                 yield* child.tell({ what: "close" })
-                yield* child.next("closed")
+                yield* Effect.asVoid(child.next("closed"))
                 idle.push(child)
               })
           ).pipe(
             Effect.tap((child) =>
               Effect.gen(function* () {
-                if (!isReady.has(child)) yield* child.next("ready")
+                if (!isReady.has(child)) yield* Effect.asVoid(child.next("ready"))
                 isReady.add(child)
                 yield* child.tell({ what: "open", url: fixture.server.url, namespace: fixture.namespace, ttl })
-                yield* child.next("opened")
+                yield* Effect.asVoid(child.next("opened"))
               })
             )
           )
