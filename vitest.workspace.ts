@@ -15,7 +15,12 @@ export default defineConfig({
   test: {
     projects: roots.map((root) => ({
       extends: true as const,
-      test: { name: root.slice(root.indexOf("/") + 1), root, include: ["test/**/*.test.{ts,mjs}"] }
+      test: {
+        name: root.slice(root.indexOf("/") + 1),
+        root,
+        include: ["test/**/*.test.{ts,mjs}"],
+        globalSetup: existsSync(new URL(`${root}/test/globalSetup.ts`, import.meta.url)) ? ["test/globalSetup.ts"] : []
+      }
     }))
   }
 })

@@ -2,12 +2,15 @@
  * The program: from the command line to an exit code.
  */
 import { readFileSync } from "node:fs"
+import { stripVTControlCharacters } from "node:util"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Cause from "effect/Cause"
+import * as ConfigError from "effect/ConfigError"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -15,6 +18,7 @@ import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import * as argv from "./internal/argv.ts"
 import * as cli from "./internal/cli.ts"
+import { isColored } from "./internal/color.ts"
 import { exitCode, Failure, say } from "./internal/failure.ts"
 import { onSignal, signalCode } from "./internal/signals.ts"
 
@@ -22,7 +26,6 @@ const version = (): string =>
   JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version as string
 
 const codes: Readonly<Record<string, number>> = {
-  ConfigError: exitCode.usage,
   InvalidOptions: exitCode.usage,
   InvalidPath: exitCode.usage,
   LockLost: exitCode.lost,
@@ -31,7 +34,7 @@ const codes: Readonly<Record<string, number>> = {
 
 const codeOf = (error: unknown): number => {
   if (error instanceof Failure) return error.code
-  if (Predicate.hasProperty(error, "_op")) return exitCode.usage
+  if (ConfigError.isConfigError(error)) return exitCode.usage
   return Predicate.hasProperty(error, "_tag") ? (codes[String(error._tag)] ?? exitCode.internal) : exitCode.internal
 }
 
@@ -53,10 +56,29 @@ const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
   say(`${logLevel.label.toLowerCase()}: ${Array.isArray(message) ? message.join(" ") : String(message)}`)
 })
 
+const plainly = (stream: NodeJS.WriteStream, text: unknown): void => {
+  const shown = String(text ?? "").trimEnd()
+  stream.write(`${isColored(stream) ? shown : stripVTControlCharacters(shown)}\n`)
+}
+
+/** What `@effect/cli` prints (help, version, a wrong use) is coloured in terminals only. */
+const printer = Layer.unwrapEffect(
+  Console.consoleWith((standard) =>
+    Effect.succeed(
+      Console.setConsole({
+        ...standard,
+        log: (text) => Effect.sync(() => plainly(process.stdout, text)),
+        error: (text) => Effect.sync(() => plainly(process.stderr, text))
+      })
+    )
+  )
+)
+
 const services = Layer.mergeAll(
   NodeFileSystem.layer,
   NodePath.layer,
   NodeTerminal.layer,
+  printer,
   CliConfig.layer({ isCaseSensitive: true }),
   Logger.replace(Logger.defaultLogger, logger)
 )

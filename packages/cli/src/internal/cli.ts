@@ -111,13 +111,21 @@ const request = {
   )
 }
 
-const path = Args.text({ name: "path" })
+/** What looks like an option, and is none that the command has, would be taken for an argument. */
+const text = (name: string): Args.Args<string> =>
+  Args.mapEffect(Args.text({ name }), (word) =>
+    word.startsWith("-") && word !== "-"
+      ? Effect.fail(HelpDoc.p(Span.error(`There is no option ${word} here; see --help`)))
+      : Effect.succeed(word)
+  )
+
+const path = text("path")
 const targets = path.pipe(
   Args.withDescription("What to lock, such as db/users/42."),
   Args.map(decodeTarget),
   Args.atLeast(1)
 )
-const id = Args.text({ name: "id" })
+const id = text("id")
 
 /** A request that was refused as the lock is not free has an exit code of the user's choice. */
 const conflict = (code: number) =>
@@ -224,7 +232,7 @@ export const make = (
       )
   ).pipe(Command.withDescription("Shows who holds what, and who waits for it, in the order of their turns."))
 
-  const show = Command.make("show", { server, json, what: Args.text({ name: "id|path" }) }, (options) =>
+  const show = Command.make("show", { server, json, what: text("id|path") }, (options) =>
     Effect.promise(() => import("./show.ts")).pipe(
       Effect.flatMap(({ show }) => show(options)),
       finish
