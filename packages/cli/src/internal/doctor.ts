@@ -127,18 +127,25 @@ const checks = (client: Redis, options: server.ServerOptions): Effect.Effect<Rea
     ]
   })
 
-const connect = (url: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() =>
-      new Redis(url, {
-        connectionName: "hilok-doctor",
-        lazyConnect: true,
-        retryStrategy: () => null,
-        connectTimeout: patience
-      }).on("error", () => undefined)
-    ),
-    (client) => Effect.sync(() => client.disconnect())
-  )
+/** Answers with what was wrong, if anything. */
+const connect = (client: Redis): Effect.Effect<string | undefined> =>
+  Effect.suspend(() => {
+    // The client's own error says no more than that it is closed.
+    let cause: unknown
+    client.on("error", (error) => {
+      cause = error
+    })
+    return Effect.match(
+      Effect.zipRight(
+        ask(() => client.connect()),
+        ask(() => client.ping())
+      ),
+      {
+        onFailure: (problem) => (cause === undefined ? problem : reasonOf(cause)),
+        onSuccess: () => undefined
+      }
+    )
+  })
 
 const show = (findings: ReadonlyArray<Finding>): Effect.Effect<void> =>
   print(
@@ -157,11 +164,13 @@ export const doctor = (
     Effect.gen(function* () {
       const { url } = yield* server.settings(options)
       const where = server.address(url)
-      const client = yield* connect(url)
-      const problem = yield* ask(() => client.connect()).pipe(
-        Effect.zipRight(ask(() => client.ping())),
-        Effect.match({ onFailure: (text) => text, onSuccess: () => undefined })
+      const client = yield* Effect.acquireRelease(
+        Effect.sync(
+          () => new Redis(url, { connectionName: "hilok-doctor", lazyConnect: true, retryStrategy: () => null })
+        ),
+        (opened) => Effect.sync(() => opened.disconnect())
       )
+      const problem = yield* connect(client)
       if (problem !== undefined) {
         yield* show([
           {

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto"
 import { fileURLToPath } from "node:url"
 import { HierarchicalLock } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
-import { Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
 import { afterAll, beforeAll } from "vitest"
 import { type Server, start } from "../../../redis/test/support/server.ts"
 
@@ -51,10 +51,16 @@ export interface Site {
   readonly hilok: (...args: ReadonlyArray<string>) => Effect.Effect<Result>
 }
 
+/** Looks again and again until it holds. */
 export const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (value: A) => boolean): Effect.Effect<A, E, R> =>
-  Effect.repeat(effect, { until: holds, schedule: Schedule.spaced("20 millis") }) as Effect.Effect<A, E, R>
+  Effect.flatMap(effect, (value) =>
+    holds(value) ? Effect.succeed(value) : Effect.delay(until(effect, holds), "20 millis")
+  )
 
-const launch = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Effect.Effect<Running, never, Scope.Scope> =>
+export const launch = (
+  args: ReadonlyArray<string>,
+  env: NodeJS.ProcessEnv
+): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => spawn(bin, args, { env, detached: true, stdio: ["ignore", "pipe", "pipe"] })),
     (child) => Effect.sync(() => child.kill("SIGKILL"))
@@ -103,5 +109,3 @@ export const site = (server: Server): Effect.Effect<Site, never, Scope.Scope> =>
       hilok: (...args) => Effect.scoped(Effect.flatMap(spawn(...args), ({ exit }) => exit))
     }
   })
-
-export { launch }
