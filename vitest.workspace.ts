@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 // Tests resolve the packages to their sources, so that none has to be built first.
@@ -19,7 +20,9 @@ export default defineConfig({
         name: root.slice(root.indexOf("/") + 1),
         root,
         include: ["test/**/*.test.{ts,mjs}"],
-        globalSetup: existsSync(new URL(`${root}/test/globalSetup.ts`, import.meta.url)) ? ["test/globalSetup.ts"] : []
+        globalSetup: [`${root}/test/globalSetup.ts`]
+          .map((file) => fileURLToPath(new URL(file, import.meta.url)))
+          .filter(existsSync)
       }
     }))
   }

@@ -4,7 +4,8 @@ import { Effect } from "effect"
 import stringWidth from "string-width"
 import { start } from "../../redis/test/support/server.ts"
 import * as render from "../src/internal/render.ts"
-import { launch, sharedServer, site, until } from "./support/hilok.ts"
+import { launch, site, until } from "./support/hilok.ts"
+import { sharedServer } from "./support/sharedServer.ts"
 
 const server = sharedServer()
 const limit = 30_000

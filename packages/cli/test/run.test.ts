@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { start } from "../../redis/test/support/server.ts"
-import { bin, launch, sharedServer, site, until } from "./support/hilok.ts"
+import { bin, launch, site, until } from "./support/hilok.ts"
+import { sharedServer } from "./support/sharedServer.ts"
 
 const server = sharedServer()
 const limit = 30_000

@@ -6,25 +6,10 @@ import { randomUUID } from "node:crypto"
 import { fileURLToPath } from "node:url"
 import { HierarchicalLock } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
-import { Effect, Exit, Layer, Scope } from "effect"
-import { afterAll, beforeAll } from "vitest"
-import { type Server, start } from "../../../redis/test/support/server.ts"
+import { Effect, Layer, type Scope } from "effect"
+import type { Server } from "../../../redis/test/support/server.ts"
 
 export const bin = fileURLToPath(new URL("../../dist/bin.js", import.meta.url))
-
-/** A server for the tests of a file. */
-export const sharedServer = (): (() => Server) => {
-  let server: Server | undefined
-  let scope: Scope.CloseableScope | undefined
-  beforeAll(async () => {
-    scope = await Effect.runPromise(Scope.make())
-    server = await Effect.runPromise(Scope.extend(start(), scope))
-  })
-  afterAll(async () => {
-    if (scope !== undefined) await Effect.runPromise(Scope.close(scope, Exit.void))
-  })
-  return () => server!
-}
 
 export interface Result {
   readonly code: number | null
@@ -63,7 +48,13 @@ export const launch = (
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => spawn(bin, args, { env, detached: true, stdio: ["ignore", "pipe", "pipe"] })),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
+    (child) =>
+      Effect.sync(() => {
+        // Not KILL, which would leave its command behind.
+        child.kill("SIGTERM")
+        child.stdout.destroy()
+        child.stderr.destroy()
+      })
   ).pipe(
     Effect.map((child) => {
       let stdout = ""
