@@ -21,7 +21,7 @@ const modes: Readonly<Record<string, LockMode.LockMode>> = {
 }
 
 /** A mode and a path as one word. No word of a command line contains NUL, and this one does not look like an option. */
-export const encodeTarget = (mode: LockMode.LockMode, path: string): string => `${mode}\0${path}`
+const encodeTarget = (mode: LockMode.LockMode, path: string): string => `${mode}\0${path}`
 
 export const decodeTarget = (word: string): { readonly mode: LockMode.LockMode; readonly path: string } => {
   const at = word.indexOf("\0")

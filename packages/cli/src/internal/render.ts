@@ -10,7 +10,7 @@ type Entry = LockEntry.LockEntry
 
 const modeNames = { read: "read", write: "write", readNode: "read-node", writeNode: "write-node" } as const
 
-export const segmentsOf = (path: LockPath.Input, separator: string): ReadonlyArray<string> =>
+const segmentsOf = (path: LockPath.Input, separator: string): ReadonlyArray<string> =>
   Either.match(LockPath.parse(path, separator), {
     onLeft: () => (typeof path === "string" ? [path] : path),
     onRight: LockPath.segments

@@ -39,7 +39,7 @@ export const width: (text: string) => number = stringWidth
 const graphemes = new Intl.Segmenter()
 
 /** The text in no more than this many columns. */
-export const fit = (text: string, columns: number): string => {
+const fit = (text: string, columns: number): string => {
   if (width(text) <= columns) return text
   if (columns <= 0) return ""
   let taken = ""

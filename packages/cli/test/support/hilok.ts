@@ -11,7 +11,7 @@ import type { Server } from "../../../redis/test/support/server.ts"
 
 export const bin = fileURLToPath(new URL("../../dist/bin.js", import.meta.url))
 
-export interface Result {
+interface Result {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly stdout: string
