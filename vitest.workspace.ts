@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 // Tests resolve the packages to their sources, so that none has to be built first.
@@ -16,7 +17,14 @@ export default defineConfig({
     projects: [
       ...roots.map((root) => ({
         extends: true as const,
-        test: { name: root.slice(root.indexOf("/") + 1), root, include: ["test/**/*.test.{ts,mjs}"] }
+        test: {
+          name: root.slice(root.indexOf("/") + 1),
+          root,
+          include: ["test/**/*.test.{ts,mjs}"],
+          globalSetup: [`${root}/test/globalSetup.ts`]
+            .map((file) => fileURLToPath(new URL(file, import.meta.url)))
+            .filter(existsSync)
+        }
       })),
       {
         // The store takes two majors of ioredis.

@@ -1,0 +1,188 @@
+/**
+ * `hilok doctor`: is the server fit for locks?
+ */
+import { HierarchicalLock, type LockError } from "@hilok/core"
+import * as Clock from "effect/Clock"
+import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { Redis } from "ioredis"
+import { exitCode } from "./failure.ts"
+import { print } from "./ls.ts"
+import * as server from "./server.ts"
+import { paint, screenOf, span } from "./text.ts"
+
+interface Finding {
+  readonly ok: boolean
+  readonly text: string
+  /** What to do, when it is not. */
+  readonly advice?: string
+}
+
+const patience = 5_000
+const slow = 50
+const tolerable = 1_000
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const ask = <A>(command: () => Promise<A>): Effect.Effect<A, string> =>
+  Effect.tryPromise({ try: command, catch: reasonOf }).pipe(
+    Effect.timeoutFail({ duration: patience, onTimeout: () => `no answer within ${patience / 1000} s` })
+  )
+
+const finding = (check: Effect.Effect<Finding, string>, what: string, advice: string): Effect.Effect<Finding> =>
+  Effect.catchAll(check, (problem) => Effect.succeed({ ok: false, text: `${what}: ${problem}`, advice }))
+
+const field = (info: string, name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1]
+
+const version = (info: string): Finding => {
+  const valkey = field(info, "valkey_version")
+  const redis = field(info, "redis_version") ?? "unknown"
+  const [major = 0, minor = 0] = redis.split(".").map(Number)
+  const ok = valkey !== undefined || major > 6 || (major === 6 && minor >= 2)
+  return {
+    ok,
+    text: valkey === undefined ? `version: Redis ${redis}` : `version: Valkey ${valkey}`,
+    advice: "Use Redis 6.2 or newer, or Valkey."
+  }
+}
+
+const role = (info: string): Finding => ({
+  ok: field(info, "role") !== "slave",
+  text: `role: ${field(info, "role") === "slave" ? "replica" : "primary"}`,
+  advice: "Locks are taken on the primary: connect to that one."
+})
+
+const eviction = (info: string): Finding => {
+  const policy = field(info, "maxmemory_policy") ?? "unknown"
+  return {
+    ok: policy === "noeviction",
+    text: `eviction policy: ${policy}`,
+    advice: "Locks that are held could be evicted. Set maxmemory-policy to noeviction, or use a server of its own."
+  }
+}
+
+const latency = (client: Redis): Effect.Effect<Finding, string> =>
+  Effect.gen(function* () {
+    const times: Array<number> = []
+    for (let i = 0; i < 20; i++) {
+      const [time] = yield* Effect.timed(ask(() => client.ping()))
+      times.push(Duration.toMillis(time))
+    }
+    const median = times.sort((a, b) => a - b)[times.length >> 1]!
+    return {
+      ok: median < slow,
+      text: `latency: ${median.toFixed(2)} ms (median of ${times.length})`,
+      advice: `Each lock takes a round trip or two: above ${slow} ms, move the server nearer or find out what keeps it busy.`
+    }
+  })
+
+const scripts = (client: Redis): Effect.Effect<Finding, string> =>
+  Effect.map(
+    ask(() => client.eval("return redis.call('TIME')", 0)),
+    () => ({ ok: true, text: "scripts: can be run" })
+  )
+
+const clock = (client: Redis): Effect.Effect<Finding, string> =>
+  Effect.gen(function* () {
+    const before = yield* Clock.currentTimeMillis
+    const [seconds, micros] = yield* ask(() => client.time())
+    const after = yield* Clock.currentTimeMillis
+    const ahead = Number(seconds) * 1000 + Number(micros) / 1000 - (before + after) / 2
+    return {
+      ok: Math.abs(ahead) <= tolerable,
+      text: `clock: the server's is ${Math.abs(ahead).toFixed(0)} ms ${ahead >= 0 ? "ahead" : "behind"}`,
+      advice: "Locks go by the server's clock alone, but times in logs will not agree: let NTP set both clocks."
+    }
+  })
+
+const trial = (options: server.ServerOptions): Effect.Effect<Finding, string> =>
+  HierarchicalLock.withReadNode(Effect.void, ["hilok doctor", crypto.randomUUID()], { block: false }).pipe(
+    // The lock of somebody who holds everything is in the way; that, too, the scripts have found out.
+    Effect.catchTag("WouldBlock", () => Effect.void),
+    Effect.provide(server.layer(options)),
+    Effect.mapBoth({
+      onFailure: (error) => error.message,
+      onSuccess: () => ({ ok: true, text: "a lock: taken and released" })
+    })
+  )
+
+const checks = (client: Redis, options: server.ServerOptions): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.gen(function* () {
+    const info = yield* Effect.either(ask(() => client.info()))
+    const told =
+      info._tag === "Left"
+        ? [{ ok: false, text: `version and settings: ${info.left}`, advice: "Let this user run INFO." }]
+        : [version(info.right), role(info.right), eviction(info.right)]
+    return [
+      ...told,
+      yield* finding(latency(client), "latency", "Let this user run PING."),
+      yield* finding(scripts(client), "scripts", "Let this user run EVAL, EVALSHA and SCRIPT LOAD."),
+      yield* finding(clock(client), "clock", "Let this user run TIME."),
+      yield* finding(
+        trial(options),
+        "a lock",
+        "Let this user use the keys and channels under the key prefix (docs/protocol.md lists them)."
+      )
+    ]
+  })
+
+/** Answers with what was wrong, if anything. */
+const connect = (client: Redis): Effect.Effect<string | undefined> =>
+  Effect.suspend(() => {
+    // The client's own error says no more than that it is closed.
+    let cause: unknown
+    client.on("error", (error) => {
+      cause = error
+    })
+    return Effect.match(
+      Effect.zipRight(
+        ask(() => client.connect()),
+        ask(() => client.ping())
+      ),
+      {
+        onFailure: (problem) => (cause === undefined ? problem : reasonOf(cause)),
+        onSuccess: () => undefined
+      }
+    )
+  })
+
+const show = (findings: ReadonlyArray<Finding>): Effect.Effect<void> =>
+  print(
+    findings.flatMap(({ advice, ok, text }) => {
+      const screen = { ...screenOf(process.stdout), columns: undefined }
+      const line = paint([ok ? span("✓ ", "green") : span("✗ ", "red"), span(text)], screen)
+      return ok || advice === undefined ? [line] : [line, `  ${advice}`]
+    })
+  )
+
+/** Answers with the exit code. */
+export const doctor = (
+  options: server.ServerOptions
+): Effect.Effect<number, LockError.LockError | ConfigError.ConfigError> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { url } = yield* server.settings(options)
+      const where = server.address(url)
+      const client = yield* Effect.acquireRelease(
+        Effect.sync(
+          () => new Redis(url, { connectionName: "hilok-doctor", lazyConnect: true, retryStrategy: () => null })
+        ),
+        (opened) => Effect.sync(() => opened.disconnect())
+      )
+      const problem = yield* connect(client)
+      if (problem !== undefined) {
+        yield* show([
+          {
+            ok: false,
+            text: `reachable: ${where}: ${problem}`,
+            advice: "Check the address (--url, REDIS_URL), the password, and whether a firewall is in between."
+          }
+        ])
+        return exitCode.unavailable
+      }
+      const findings = [{ ok: true, text: `reachable: ${where}` }, ...(yield* checks(client, options))]
+      yield* show(findings)
+      return findings.every(({ ok }) => ok) ? 0 : exitCode.negative
+    })
+  )

@@ -1,0 +1,83 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { bin, site, until } from "./support/hilok.ts"
+import { sharedServer } from "./support/sharedServer.ts"
+import * as Terminal from "./support/terminal.ts"
+
+const server = sharedServer()
+const limit = 30_000
+
+const open = Effect.gen(function* () {
+  const all = yield* site(server())
+  return { ...all, terminal: yield* Terminal.open({ ...all.env, HILOK: bin, LC_ALL: "C.UTF-8" }) }
+})
+
+describe("in a terminal", () => {
+  it.scopedLive(
+    "ls --watch redraws in place, follows the size, and Ctrl-C leaves the terminal as it was",
+    () =>
+      Effect.gen(function* () {
+        const { locks, terminal } = yield* open
+        yield* terminal.type("clear; $HILOK ls --watch; echo code $?", "Enter")
+        yield* terminal.shows(/Nothing is held/)
+        expect(yield* terminal.isCursorShown).toBe(false)
+        const lease = yield* locks.write("倉庫/a", { label: "夜間" })
+        const screen = yield* terminal.shows(/倉庫/)
+        expect(screen).not.toContain("Nothing is held")
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour begins with one
+        expect(screen).toMatch(/\x1b\[[\d;]*3[1-6]m/)
+        yield* terminal.resize(40, 10)
+        yield* terminal.shows(/…/)
+        yield* locks.release(lease)
+        yield* until(terminal.screen, (text) => /Nothing is held/.test(text) && !text.includes("倉庫"))
+        yield* terminal.type("C-c")
+        yield* terminal.shows(/code 0/)
+        expect(yield* terminal.isCursorShown).toBe(true)
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "break asks, and does what it is told",
+    () =>
+      Effect.gen(function* () {
+        const { locks, terminal } = yield* open
+        const lease = yield* locks.write("a", { label: "other", onLost: "signal" })
+        yield* terminal.type(`$HILOK break ${lease.id}; echo first $?`, "Enter")
+        yield* terminal.shows(/Break this lease\? \[y\/N\]/)
+        yield* terminal.type("n", "Enter")
+        yield* terminal.shows(/first 1/)
+        expect(yield* locks.inspect()).toHaveLength(1)
+        yield* terminal.type("clear; $HILOK break --all a; echo second $?", "Enter")
+        yield* terminal.shows(/Break this lease\? \[y\/N\]/)
+        yield* terminal.type("C-c")
+        yield* terminal.shows(/second 130/)
+        expect(yield* locks.inspect()).toHaveLength(1)
+        yield* terminal.type("clear; $HILOK break --all a; echo third $?", "Enter")
+        yield* terminal.shows(/Break this lease\? \[y\/N\]/)
+        yield* terminal.type("y", "Enter")
+        yield* terminal.shows(/third 0/)
+        expect(yield* locks.inspect()).toEqual([])
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "Ctrl-C ends the command, whose code is ours; its input is the terminal",
+    () =>
+      Effect.gen(function* () {
+        const { locks, terminal } = yield* open
+        yield* terminal.type(
+          `clear; $HILOK run a -- sh -c 'trap "exit 5" INT; read line; echo got $line; sleep 60'; echo code $?`,
+          "Enter"
+        )
+        yield* until(locks.inspect(), ({ length }) => length === 1)
+        yield* terminal.type("hello", "Enter")
+        yield* terminal.shows(/got hello/)
+        yield* terminal.type("C-c")
+        yield* terminal.shows(/code 5/)
+        expect(yield* locks.inspect()).toEqual([])
+      }),
+    limit
+  )
+})
