@@ -13,7 +13,8 @@
  * @since 0.1.0
  */
 import { DeadlineHeap } from "./internal/deadlineHeap.ts"
-import { HeldIndex, type Place, WaitIndex } from "./internal/regionIndex.ts"
+import { IdTable } from "./internal/idTable.ts"
+import { HeldIndex, Place, WaitIndex } from "./internal/regionIndex.ts"
 import type { Holder, LockEntry } from "./LockEntry.ts"
 import * as LockMode from "./LockMode.ts"
 import * as LockPath from "./LockPath.ts"
@@ -74,7 +75,9 @@ class Entry {
   readonly holder: Holder
   readonly arrived: number
   targets: ReadonlyArray<LockMode.Region>
-  readonly keys: ReadonlyArray<ReadonlyArray<string>>
+  /** One for each target. */
+  readonly places: ReadonlyArray<Place<Entry>>
+  nextById: Entry | undefined = undefined
   token = 0
   granted = 0
   deadline: number
@@ -93,13 +96,12 @@ class Entry {
     this.within = request.within
     this.holder = request.holder
     this.targets = request.targets
-    this.keys = request.targets.map(({ path }) => (path === "" ? noKeys : path.slice(0, -1).split("/")))
+    this.places = request.targets.map(
+      ({ mode, path }) =>
+        new Place(this, path === "" ? noKeys : path.slice(0, -1).split("/"), LockMode.coversSubtree(mode))
+    )
     this.arrived = now
     this.deadline = now + request.waitTtl
-  }
-
-  place(at: number): Place<Entry> {
-    return { owner: this, keys: this.keys[at]!, subtree: LockMode.coversSubtree(this.targets[at]!.mode) }
   }
 }
 
@@ -114,7 +116,7 @@ const nobody: ReadonlySet<Entry> = new Set()
  * @category models
  */
 export class LockTable {
-  private readonly entries = new Map<string, Entry>()
+  private readonly entries = new IdTable<Entry>()
   private readonly deadlines = new DeadlineHeap<Entry>()
   private readonly held = { shared: new HeldIndex<Entry>(), exclusive: new HeldIndex<Entry>() }
   private readonly waiting = { shared: new WaitIndex<Entry>(), exclusive: new WaitIndex<Entry>() }
@@ -171,13 +173,13 @@ export class LockTable {
     const blocker = this.findBlocker(entry)
     if (blocker === undefined) {
       this.lastTicket = entry.ticket
-      this.entries.set(entry.id, entry)
+      this.entries.add(entry)
       this.grant(entry, now)
       return { _tag: "Granted", token: entry.token, deadline: entry.deadline }
     }
     if (!queue) return { _tag: "Refused", blocker: blocker.id }
     this.lastTicket = entry.ticket
-    this.entries.set(entry.id, entry)
+    this.entries.add(entry)
     this.enqueue(entry)
     const cycle = this.watch(entry, blocker)
     if (cycle === undefined) return { _tag: "Waiting", blocker: blocker.id }
@@ -303,12 +305,10 @@ export class LockTable {
     }
     const waived = nested ? this.enclosing(entry) : nobody
     for (let i = 0; i < entry.targets.length; i++) {
-      const { mode } = entry.targets[i]!
-      const keys = entry.keys[i]!
-      const subtree = LockMode.coversSubtree(mode)
+      const place = entry.places[i]!
       const found =
-        this.held.exclusive.find(keys, subtree, waived) ??
-        (LockMode.isExclusive(mode) ? this.held.shared.find(keys, subtree, waived) : undefined)
+        this.held.exclusive.find(place, waived) ??
+        (LockMode.isExclusive(entry.targets[i]!.mode) ? this.held.shared.find(place, waived) : undefined)
       if (found !== undefined) return found
     }
     return undefined
@@ -317,13 +317,11 @@ export class LockTable {
   private findEarlier(entry: Entry): Entry | undefined {
     let last: Entry | undefined
     for (let i = 0; i < entry.targets.length; i++) {
-      const { mode } = entry.targets[i]!
-      const keys = entry.keys[i]!
-      const subtree = LockMode.coversSubtree(mode)
-      const exclusive = this.waiting.exclusive.lastBefore(keys, subtree, entry.ticket)
+      const place = entry.places[i]!
+      const exclusive = this.waiting.exclusive.lastBefore(place, entry.ticket)
       if (exclusive !== undefined && (last === undefined || exclusive.ticket > last.ticket)) last = exclusive
-      if (!LockMode.isExclusive(mode)) continue
-      const shared = this.waiting.shared.lastBefore(keys, subtree, entry.ticket)
+      if (!LockMode.isExclusive(entry.targets[i]!.mode)) continue
+      const shared = this.waiting.shared.lastBefore(place, entry.ticket)
       if (shared !== undefined && (last === undefined || shared.ticket > last.ticket)) last = shared
     }
     return last
@@ -445,7 +443,7 @@ export class LockTable {
     if (entry.state === "held") this.removeFrom(this.held, entry)
     else this.dequeue(entry)
     this.deadlines.delete(entry)
-    this.entries.delete(entry.id)
+    this.entries.delete(entry)
     return this.forgetWatchers(entry)
   }
 
@@ -460,14 +458,14 @@ export class LockTable {
   private addTo(index: Index, entry: Entry): void {
     for (let i = 0; i < entry.targets.length; i++) {
       const access = LockMode.isExclusive(entry.targets[i]!.mode) ? index.exclusive : index.shared
-      access.add(entry.place(i))
+      access.add(entry.places[i]!)
     }
   }
 
   private removeFrom(index: Index, entry: Entry): void {
     for (let i = 0; i < entry.targets.length; i++) {
       const access = LockMode.isExclusive(entry.targets[i]!.mode) ? index.exclusive : index.shared
-      access.remove(entry.place(i))
+      access.remove(entry.places[i]!)
     }
   }
 }

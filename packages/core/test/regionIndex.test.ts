@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck } from "effect"
-import { HeldIndex, type Place, WaitIndex } from "../src/internal/regionIndex.ts"
+import { HeldIndex, Place, WaitIndex } from "../src/internal/regionIndex.ts"
 
 interface Owner {
   readonly ticket: number
@@ -58,14 +58,19 @@ const play = (
   ask: (live: ReadonlyMap<Owner, ReadonlyArray<Region>>, asks: Region, choice: number) => void
 ) => {
   const live = new Map<Owner, ReadonlyArray<Region>>()
+  const places = new Map<Owner, ReadonlyArray<Place<Owner>>>()
   const leave = (owner: Owner) => {
-    for (const region of live.get(owner) ?? []) index.remove({ owner, ...region })
+    for (const place of places.get(owner) ?? []) index.remove(place)
     live.delete(owner)
   }
   for (const [ticket, { asks, choice, leaves, regions }] of history.entries()) {
     const owner = { ticket }
     live.set(owner, regions)
-    for (const region of regions) index.add({ owner, ...region })
+    places.set(
+      owner,
+      regions.map(({ keys, subtree }) => new Place(owner, keys, subtree))
+    )
+    for (const place of places.get(owner)!) index.add(place)
     ask(live, asks, choice)
     const leaving = Array.from(live.keys())[leaves ?? -1]
     if (leaving !== undefined) leave(leaving)
@@ -85,7 +90,7 @@ describe("the index of what is held", () => {
           const overlapping = Array.from(live).flatMap(([owner, regions]) =>
             !waived.has(owner) && regions.some((region) => overlap(region, asks)) ? [owner] : []
           )
-          const found = index.find(asks.keys, asks.subtree, waived)
+          const found = index.find(asks, waived)
           if (overlapping.length === 0) assert.isUndefined(found)
           else assert.include(overlapping, found)
         })
@@ -105,14 +110,14 @@ describe("the index of what is held", () => {
     }
     const nobody = new Counting()
     for (let i = 0; i < 10_000; i++) {
-      index.add({ owner: { ticket: i }, keys: ["a", `${i}`, "c"], subtree: i % 2 === 0 })
+      index.add(new Place({ ticket: i }, ["a", `${i}`, "c"], i % 2 === 0))
     }
-    assert.isUndefined(index.find(["a", "x", "c"], true, nobody))
-    assert.isUndefined(index.find(["b"], true, nobody))
-    assert.isUndefined(index.find(["a", "5"], false, nobody))
+    assert.isUndefined(index.find({ keys: ["a", "x", "c"], subtree: true }, nobody))
+    assert.isUndefined(index.find({ keys: ["b"], subtree: true }, nobody))
+    assert.isUndefined(index.find({ keys: ["a", "5"], subtree: false }, nobody))
     assert.strictEqual(nobody.looks, 0)
-    assert.isDefined(index.find([], true, nobody))
-    assert.isDefined(index.find(["a", "5"], true, nobody))
+    assert.isDefined(index.find({ keys: [], subtree: true }, nobody))
+    assert.isDefined(index.find({ keys: ["a", "5"], subtree: true }, nobody))
     assert.strictEqual(nobody.looks, 2)
   })
 })
@@ -127,7 +132,7 @@ describe("the index of what waits", () => {
           const overlapping = Array.from(live).flatMap(([owner, regions]) =>
             owner.ticket < before && regions.some((region) => overlap(region, asks)) ? [owner] : []
           )
-          assert.strictEqual(index.lastBefore(asks.keys, asks.subtree, before), overlapping.at(-1))
+          assert.strictEqual(index.lastBefore(asks, before), overlapping.at(-1))
         })
       }),
       { numRuns: 300 }
@@ -143,7 +148,7 @@ describe("the index of what waits", () => {
         ),
         (leaving) => {
           const index = new WaitIndex<Owner>()
-          const place = (owner: Owner) => ({ owner, keys: ["a"], subtree: true })
+          const place = (owner: Owner) => new Place(owner, ["a"], true)
           const owners = Array.from({ length: 60 }, (_, ticket) => ({ ticket }))
           for (const owner of owners) index.add(place(owner))
           const live = new Set(owners)
@@ -152,7 +157,7 @@ describe("the index of what waits", () => {
             live.delete(owners[ticket]!)
             for (const before of [ticket, ticket + 1, 60]) {
               const expected = owners.filter((owner) => live.has(owner) && owner.ticket < before).at(-1)
-              assert.strictEqual(index.lastBefore(["a", "b"], false, before), expected)
+              assert.strictEqual(index.lastBefore({ keys: ["a", "b"], subtree: false }, before), expected)
             }
           }
         }
@@ -165,9 +170,9 @@ describe("the index of what waits", () => {
 describe("the cost of the index of what is held", () => {
   it("does not grow with the number of siblings of a path that is taken and left again and again", () => {
     const index = new HeldIndex<Owner>()
-    const place = (key: string, ticket: number) => ({ keys: [key], owner: { ticket }, subtree: true })
+    const place = (key: string, ticket: number) => new Place({ ticket }, [key], true)
     for (let i = 0; i < 1000; i++) index.add(place(`other-${i}`, i))
-    const children = () => (Reflect.get(Reflect.get(index, "root") as object, "children") as Map<string, unknown>).size
+    const children = () => (Reflect.get(Reflect.get(index, "root") as object, "others") as Map<string, unknown>).size
     // What became empty stays for the next time, but not without bound.
     for (let i = 0; i < 10_000; i++) {
       const own = place(`own-${i}`, 1000 + i)
@@ -181,9 +186,9 @@ describe("the cost of the index of what is held", () => {
     for (let i = 0; i < 100; i++) {
       index.remove(hot)
       assert.strictEqual(children(), before)
-      assert.isUndefined(index.find(["hot"], true, new Set()))
+      assert.isUndefined(index.find({ keys: ["hot"], subtree: true }, new Set()))
       index.add(hot)
-      assert.strictEqual(index.find(["hot"], true, new Set()), hot.owner)
+      assert.strictEqual(index.find({ keys: ["hot"], subtree: true }, new Set()), hot.owner)
     }
   })
 })

@@ -78,10 +78,14 @@ export const make = (
           if (Option.isNone(found)) return Effect.fail(lease.gone)
           lease.regions = found.value.targets
           lease.targets = context.display(found.value.targets)
-          held.get(id)?.handOver(lease)
+          const former = held.get(id)
+          if (former !== undefined) {
+            former.handOver(lease)
+            held.delete(former)
+          }
           lease.begin(found.value)
           metrics.granted(0)
-          held.set(id, lease)
+          held.add(lease)
           return Effect.void
         })
       )

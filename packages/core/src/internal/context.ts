@@ -18,6 +18,7 @@ import * as LockPath from "../LockPath.ts"
 import type { LockStore } from "../LockStore.ts"
 import type * as Target from "../Target.ts"
 import type { HeldLease, Keeper } from "./heldLease.ts"
+import { IdTable } from "./idTable.ts"
 import { unsafeNow } from "./monotonic.ts"
 import { Timers } from "./timers.ts"
 
@@ -35,7 +36,7 @@ export class Context implements Keeper {
   readonly holder: Holder
   readonly timers: Timers
   /** The leases of this service by their ids. */
-  readonly held = new Map<string, HeldLease>()
+  readonly held = new IdTable<HeldLease>()
   /** Starts a fiber that belongs to nobody. */
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   isClosed = false
@@ -78,7 +79,7 @@ export class Context implements Keeper {
   }
 
   forget(lease: HeldLease): void {
-    if (this.held.get(lease.id) === lease) this.held.delete(lease.id)
+    this.held.delete(lease)
   }
 
   /** Regions as a caller with this service's separator writes them. */

@@ -60,7 +60,7 @@ const settle = <A, E, R>(
       metrics.answered()
       lease.begin(grant)
       metrics.granted(lease.grantedAt - started)
-      context.held.set(lease.id, lease)
+      context.held.add(lease)
       return timeout === undefined ? next() : Effect.flatMap(timeout.end(Cause.empty), next)
     },
     onFailure: (cause) => {

@@ -7,11 +7,27 @@
  * its ancestors.
  */
 
-/** A region in an index. `keys` are the segments of its path. */
-export interface Place<A> {
+/** `keys` are the segments of a path. */
+export interface Reach {
+  readonly keys: ReadonlyArray<string>
+  readonly subtree: boolean
+}
+
+/** A region in an index, made once for each target of a request. */
+export class Place<A> implements Reach {
   readonly owner: A
   readonly keys: ReadonlyArray<string>
   readonly subtree: boolean
+  /** Where it is held, and its neighbours there: places come and go without a collection that has to be kept. */
+  node: HeldNode<A> | undefined = undefined
+  next: Place<A> | undefined = undefined
+  previous: Place<A> | undefined = undefined
+
+  constructor(owner: A, keys: ReadonlyArray<string>, subtree: boolean) {
+    this.owner = owner
+    this.keys = keys
+    this.subtree = subtree
+  }
 }
 
 /**
@@ -20,16 +36,17 @@ export interface Place<A> {
  * slow in proportion to its size (V8 keeps the deleted entry in the chain of its bucket until the whole map is rebuilt).
  */
 class HeldNode<A> {
-  // Most nodes have one child or one owner: what is empty is not made.
-  private children: Map<string, HeldNode<A>> | undefined = undefined
-  /** How many children hold something: those in the list. The others in the map are empty. */
+  /** The first child: it needs no map. It may be empty. */
+  private main: HeldNode<A> | undefined = undefined
+  private others: Map<string, HeldNode<A>> | undefined = undefined
+  /** How many children hold something: those in the list. */
   private filled = 0
   firstChild: HeldNode<A> | undefined = undefined
   next: HeldNode<A> | undefined = undefined
   private previous: HeldNode<A> | undefined = undefined
   private isFilled = false
-  subtree: Set<A> | undefined = undefined
-  alone: Set<A> | undefined = undefined
+  subtree: Place<A> | undefined = undefined
+  alone: Place<A> | undefined = undefined
   readonly parent: HeldNode<A> | undefined
   readonly key: string
 
@@ -38,19 +55,25 @@ class HeldNode<A> {
     this.key = key
   }
 
+  private known(key: string): HeldNode<A> | undefined {
+    return this.main?.key === key ? this.main : this.others?.get(key)
+  }
+
   /** The child, when it holds something. */
   child(key: string): HeldNode<A> | undefined {
-    const child = this.children?.get(key)
+    const child = this.known(key)
     return child?.isFilled ? child : undefined
   }
 
   /** The child, which is about to hold something. */
   fill(key: string): HeldNode<A> {
-    this.children ??= new Map()
-    let child = this.children.get(key)
+    let child = this.known(key)
     if (child === undefined) {
       child = new HeldNode(this, key)
-      this.children.set(key, child)
+      if (this.main?.isFilled) {
+        this.others ??= new Map()
+        this.others.set(key, child)
+      } else this.main = child
     }
     if (!child.isFilled) {
       child.isFilled = true
@@ -70,27 +93,42 @@ class HeldNode<A> {
     if (child.next !== undefined) child.next.previous = child.previous
     child.next = undefined
     child.previous = undefined
-    child.children = undefined
+    child.others = undefined
     this.filled--
-    if (this.children === undefined || this.children.size <= 2 * this.filled + spareChildren) return
-    const children = new Map<string, HeldNode<A>>()
-    for (let kept = this.firstChild; kept !== undefined; kept = kept.next) children.set(kept.key, kept)
-    this.children = children
+    if (this.others === undefined || this.others.size <= 2 * this.filled + spareChildren) return
+    const others = new Map<string, HeldNode<A>>()
+    for (let kept = this.firstChild; kept !== undefined; kept = kept.next) {
+      if (kept !== this.main) others.set(kept.key, kept)
+    }
+    this.others = others
   }
 
   isEmpty(): boolean {
-    return this.firstChild === undefined && !this.subtree?.size && !this.alone?.size
+    return this.firstChild === undefined && this.subtree === undefined && this.alone === undefined
   }
 
-  add(owner: A, subtree: boolean): void {
-    const owners = (subtree ? this.subtree : this.alone) ?? new Set()
-    owners.add(owner)
-    if (subtree) this.subtree = owners
-    else this.alone = owners
+  add(place: Place<A>): void {
+    const first = place.subtree ? this.subtree : this.alone
+    place.node = this
+    place.next = first
+    if (first !== undefined) first.previous = place
+    if (place.subtree) this.subtree = place
+    else this.alone = place
+  }
+
+  remove(place: Place<A>): void {
+    if (place.previous !== undefined) place.previous.next = place.next
+    else if (place.subtree) this.subtree = place.next
+    else this.alone = place.next
+    if (place.next !== undefined) place.next.previous = place.previous
+    place.node = undefined
+    place.next = undefined
+    place.previous = undefined
+    this.prune()
   }
 
   /** Takes this node, and those above it, out of the lists they are in as far as they hold nothing. */
-  prune(): void {
+  private prune(): void {
     if (this.parent === undefined || !this.isEmpty()) return
     this.parent.empty(this)
     this.parent.prune()
@@ -100,34 +138,28 @@ class HeldNode<A> {
 /** How many empty children a node keeps for the next time, besides one for each that is not empty. */
 const spareChildren = 8
 
-const firstNotIn = <A>(owners: Set<A> | undefined, waived: ReadonlySet<A>): A | undefined => {
-  if (owners === undefined) return undefined
-  for (const owner of owners) if (!waived.has(owner)) return owner
+const firstNotIn = <A>(first: Place<A> | undefined, waived: ReadonlySet<A>): A | undefined => {
+  for (let place = first; place !== undefined; place = place.next) {
+    if (!waived.has(place.owner)) return place.owner
+  }
   return undefined
 }
 
 export class HeldIndex<A> {
   private readonly root = new HeldNode<A>(undefined, "")
 
-  add({ keys, owner, subtree }: Place<A>): void {
+  add(place: Place<A>): void {
     let node = this.root
-    for (const key of keys) node = node.fill(key)
-    node.add(owner, subtree)
+    for (const key of place.keys) node = node.fill(key)
+    node.add(place)
   }
 
-  remove({ keys, owner, subtree }: Place<A>): void {
-    let node = this.root
-    for (const key of keys) {
-      const child = node.child(key)
-      if (child === undefined) return
-      node = child
-    }
-    ;(subtree ? node.subtree : node.alone)?.delete(owner)
-    node.prune()
+  remove(place: Place<A>): void {
+    place.node?.remove(place)
   }
 
   /** An owner whose region overlaps, other than the waived ones. */
-  find(keys: ReadonlyArray<string>, subtree: boolean, waived: ReadonlySet<A>): A | undefined {
+  find({ keys, subtree }: Reach, waived: ReadonlySet<A>): A | undefined {
     let node = this.root
     for (const key of keys) {
       const covering = firstNotIn(node.subtree, waived)
@@ -263,7 +295,7 @@ export class WaitIndex<A extends Ticketed> {
   }
 
   /** The owner with the greatest ticket below the given one whose region overlaps. */
-  lastBefore(keys: ReadonlyArray<string>, subtree: boolean, ticket: number): A | undefined {
+  lastBefore({ keys, subtree }: Reach, ticket: number): A | undefined {
     let node = this.root
     let last: A | undefined
     const consider = (list: TicketList<A>): void => {
