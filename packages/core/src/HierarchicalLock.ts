@@ -231,8 +231,15 @@ const accessWith = <const K extends "withRead" | "withWrite" | "withReadNode" | 
   name: K
 ): Access[K] =>
   ((first: unknown, second?: unknown, third?: unknown) => {
+    // One step where `Effect.flatMap(HierarchicalLock, …)` takes four.
     const run = (use: unknown, what: unknown, options: unknown) =>
-      Effect.flatMap(HierarchicalLock, (service) => (service[name] as AnyWith)(use, what, options))
+      Effect.withFiberRuntime<unknown, unknown, unknown>(({ currentContext }) =>
+        (Context.unsafeGet(currentContext as Context.Context<HierarchicalLock>, HierarchicalLock)[name] as AnyWith)(
+          use,
+          what,
+          options
+        )
+      )
     return isUse(first) ? run(first, second, third) : (use: unknown) => run(use, first, second)
   }) as unknown as Access[K]
 

@@ -94,6 +94,8 @@ export interface Settings {
   readonly interruptsOnLoss: boolean
   /** `Infinity`: no limit. */
   readonly maxHold: number
+  /** What a new lease lasts: the ttl, or less when it may not be held as long. */
+  readonly first: Duration.Duration
   readonly reason: string | undefined
   readonly label: string | undefined
   readonly within: ReadonlyArray<string>
@@ -222,6 +224,7 @@ export const decode = (options: Options): Either.Either<Decoded, InvalidOptions>
     reentrant: defaults.reentrant,
     interruptsOnLoss: defaults.onLost === "interrupt",
     maxHold: Number.POSITIVE_INFINITY,
+    first: Duration.millis(ttl),
     reason: undefined,
     label: undefined,
     within: []
@@ -267,6 +270,7 @@ export const decodeRequest = (options: AcquireOptions, base: Settings): Either.E
     reentrant,
     interruptsOnLoss,
     maxHold,
+    first: Duration.millis(Math.min(ttl, maxHold)),
     reason,
     label: label ?? base.label,
     within

@@ -21,6 +21,7 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import type * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import type { Redis, RedisOptions } from "ioredis"
 import { Batch } from "./internal/batch.ts"
@@ -28,7 +29,7 @@ import * as codec from "./internal/codec.ts"
 import { Commands, type Host, localDeadline, type Reply, sleep } from "./internal/commands.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Keys from "./internal/keys.ts"
-import { Request, Requests } from "./internal/requests.ts"
+import { type Answer, type Failed, Refusal, Request, Requests } from "./internal/requests.ts"
 import * as Script from "./internal/script.ts"
 
 /**
@@ -216,6 +217,21 @@ const makeWith = (
       return lastEncoded
     }
 
+    /**
+     * Asks, and waits for the answer. Interrupted, it gives the request up. (A canceler in `Effect.async` would do the
+     * same, but V8 makes what Effect allocates for one old at once: see `Wanted` in the core's request.ts.)
+     */
+    const ask = (wanted: LockStore.LockRequest, queue: boolean) =>
+      Effect.withFiberRuntime<Answer, Failed>((_, { runtimeFlags }) => {
+        const request = new Request(wanted, holderOf(wanted), queue)
+        const answer = Effect.async<Answer, Failed>((resume) => requests.ask(request, resume))
+        const waiting = RuntimeFlags.interruption(runtimeFlags) ? Effect.interruptible(answer) : answer
+        const onFailure = (cause: Cause.Cause<Failed>) =>
+          Cause.isInterrupted(cause)
+            ? Effect.zipRight(giveUp(request), Effect.failCause(cause))
+            : Effect.failCause(cause)
+        return Effect.uninterruptible(Effect.matchCauseEffect(waiting, { onFailure, onSuccess: Effect.succeed }))
+      })
     const giveUp = (request: Request) =>
       Effect.async<void>((resume) => requests.abandon(request, () => resume(Effect.void)))
 
@@ -224,29 +240,14 @@ const makeWith = (
 
     return LockStore.LockStore.of({
       namespace,
-      acquire: (wanted) =>
-        Effect.async((resume) => {
-          const request = new Request(wanted, holderOf(wanted), true, (result) =>
-            resume(Exit.map(result, Either.getOrThrow))
-          )
-          requests.ask(request)
-          return giveUp(request)
-        }),
+      // One that queues is never refused.
+      acquire: (wanted) => ask(wanted, true) as Effect.Effect<LockStore.Grant, Failed>,
       tryAcquire: (wanted) =>
-        Effect.async((resume) => {
-          const request = new Request(wanted, holderOf(wanted), false, (result) =>
-            resume(
-              Exit.mapErrorCause(result, (cause) =>
-                Cause.flatMap(cause, (error) =>
-                  // It never waits, so nothing can close a cycle.
-                  error._tag === "Deadlock" ? Cause.die(error) : Cause.fail(error)
-                )
-              )
-            )
-          )
-          requests.ask(request)
-          return giveUp(request)
-        }),
+        ask(wanted, false).pipe(
+          Effect.map((answer) => (answer instanceof Refusal ? Either.left(answer.blocker) : Either.right(answer))),
+          // It never waits, so nothing can close a cycle.
+          Effect.catchTag("Deadlock", Effect.die)
+        ),
       release: (leaseId) =>
         Effect.async((resume) =>
           requests.release(leaseId, (live) => resume(typeof live === "boolean" ? Exit.succeed(live) : Exit.fail(live)))

@@ -13,12 +13,12 @@ import * as LockMode from "../LockMode.ts"
 import * as LockOptions from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
 import * as Target from "../Target.ts"
-import type { Context } from "./context.ts"
+import { type Context, restoreOf } from "./context.ts"
 import { HeldLease } from "./heldLease.ts"
 import { holdScoped } from "./hold.ts"
 import * as metrics from "./metrics.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
-import { closed, type Invalid, prepare } from "./request.ts"
+import { closed, type Invalid, Pending, prepare } from "./request.ts"
 
 const idOf = (lease: Lease.Lease | string): string => (typeof lease === "string" ? lease : lease.id)
 
@@ -51,12 +51,12 @@ export const make = (
   }
 
   const acquire = (targets: ReadonlyArray<Target.Target>, options?: LockOptions.AcquireOptions) =>
-    Effect.withFiberRuntime<Lease.Lease, AcquireFailure | Invalid>((fiber) => {
+    Effect.withFiberRuntime<Lease.Lease, AcquireFailure | Invalid>((fiber, status) => {
       const prepared = prepare(context, fiber, targets, options)
-      if (Either.isLeft(prepared)) return Effect.fail(prepared.left)
-      const { lease } = prepared.right
-      return Effect.uninterruptibleMask((restore) =>
-        obtain(context, restore, prepared.right, () => {
+      if (!(prepared instanceof Pending)) return Effect.fail(prepared)
+      const { lease } = prepared
+      return Effect.uninterruptible(
+        obtain(context, restoreOf(status), prepared, () => {
           attend(lease)
           return Effect.succeed(context.toLease(lease))
         })
@@ -72,12 +72,11 @@ export const make = (
       const decoded = LockOptions.decodeRequest(options ?? {}, context.settings)
       if (Either.isLeft(decoded)) return Effect.fail(decoded.left)
       const settings = decoded.right
-      const lease = new HeldLease(context, id, [], [], settings)
+      const lease = new HeldLease(context, id, [], settings)
       return holdScoped(context, fiber, lease, settings.interruptsOnLoss, context.traces(fiber), (mask) =>
         Effect.flatMap(mask(store.restore(id, Duration.millis(lease.ttl))), (found) => {
           if (Option.isNone(found)) return Effect.fail(lease.gone)
           lease.regions = found.value.targets
-          lease.targets = context.display(found.value.targets)
           const former = held.get(id)
           if (former !== undefined) {
             former.handOver(lease)
@@ -125,10 +124,11 @@ export const make = (
         kept?.lose("expired")
         return Effect.fail(kept?.gone ?? gone(lease))
       }
-      const targets = lease.targets.map(({ mode, path }) => Target.make(LockMode.downgraded(mode), path))
-      if (kept === undefined) return Effect.succeed(new Lease.Lease({ id: lease.id, token: lease.token, targets }))
+      if (kept === undefined) {
+        const targets = lease.targets.map(({ mode, path }) => Target.make(LockMode.downgraded(mode), path))
+        return Effect.succeed(new Lease.Lease({ id: lease.id, token: lease.token, targets }))
+      }
       kept.regions = kept.regions.map(({ mode, path }) => ({ mode: LockMode.downgraded(mode), path }))
-      kept.targets = targets
       return Effect.succeed(context.toLease(kept))
     })
 

@@ -20,13 +20,14 @@ export interface Keeper {
   readonly clock: Clock.Clock
   /** When the service began: refreshes fall on a grid from here, so that those of many leases coincide. */
   readonly epoch: number
+  /** Regions as a caller of the service writes them. */
+  readonly display: (regions: ReadonlyArray<Region>) => ReadonlyArray<Target>
 }
 
 export class HeldLease {
   readonly id: string
   readonly service: Keeper
   regions: ReadonlyArray<Region>
-  targets: ReadonlyArray<Target>
   readonly ttl: number
   readonly refreshInterval: number
   private readonly maxHold: number
@@ -46,20 +47,17 @@ export class HeldLease {
   private successor: HeldLease | undefined = undefined
   private former: HeldLease | undefined = undefined
 
-  constructor(
-    service: Keeper,
-    id: string,
-    regions: ReadonlyArray<Region>,
-    targets: ReadonlyArray<Target>,
-    settings: Settings
-  ) {
+  constructor(service: Keeper, id: string, regions: ReadonlyArray<Region>, settings: Settings) {
     this.service = service
     this.id = id
     this.regions = regions
-    this.targets = targets
     this.ttl = Math.min(settings.ttl, settings.maxHold)
     this.refreshInterval = Math.min(settings.refreshInterval, settings.maxHold)
     this.maxHold = settings.maxHold
+  }
+
+  get targets(): ReadonlyArray<Target> {
+    return this.service.display(this.regions)
   }
 
   /** Held, and not known to be lost. */
@@ -82,10 +80,10 @@ export class HeldLease {
   }
 
   /** Ends it without a loss. `false` when it was not held any more. */
-  end(): boolean {
+  end(now = this.now): boolean {
     if (this.state !== "held") return false
     this.state = "ended"
-    metrics.ended(this.now - this.grantedAt)
+    metrics.ended(now - this.grantedAt)
     return true
   }
 
@@ -124,8 +122,8 @@ export class HeldLease {
   }
 
   /** Loses it if its local deadline has passed; answers whether it is still live. */
-  isLiveNow(): boolean {
-    if (this.state === "held" && this.now >= this.deadline) this.lose("expired")
+  isLiveNow(now = this.now): boolean {
+    if (this.state === "held" && now >= this.deadline) this.lose("expired")
     return this.isLive
   }
 
@@ -184,7 +182,7 @@ export class HeldLease {
 
   /** When the refresh loop of a new lease has something to do at the earliest. */
   firstDue(): number {
-    return this.onGrid(Math.min(this.now + this.refreshInterval, this.deadline))
+    return this.onGrid(Math.min(this.grantedAt + this.refreshInterval, this.deadline))
   }
 
   /**

@@ -5,7 +5,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import type { Use } from "../HierarchicalLock.ts"
@@ -13,18 +12,23 @@ import type { Lease } from "../Lease.ts"
 import type { LockLost } from "../LockError.ts"
 import type * as LockOptions from "../LockOptions.ts"
 import type * as Target from "../Target.ts"
-import type { AnyFiber, Context, Restore } from "./context.ts"
+import { type AnyFiber, type Context, type Restore, restoreOf } from "./context.ts"
 import type { HeldLease } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
-import { type Invalid, type Pending, prepare } from "./request.ts"
+import { type Invalid, Pending, prepare } from "./request.ts"
 import { Stop } from "./stop.ts"
-import type { Timer, Timers } from "./timers.ts"
+import { Timer } from "./timers.ts"
 
 /** Ends the hold, and then does what is left to do. */
-const close = <A, E>(context: Context, lease: HeldLease, next: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+const close = <A, E>(
+  context: Context,
+  lease: HeldLease,
+  next: Effect.Effect<A, E>,
+  now = context.now()
+): Effect.Effect<A, E> => {
   context.forget(lease)
-  if (lease.end()) {
+  if (lease.end(now)) {
     return Effect.matchCauseEffect(context.store.release(lease.id), {
       onSuccess: () => next,
       onFailure: (cause) =>
@@ -78,10 +82,10 @@ export const scoped = (
 ): Effect.Effect<Lease, AcquireFailure | Invalid, Scope.Scope> =>
   Effect.withFiberRuntime((fiber) => {
     const prepared = prepare(context, fiber, targets, options)
-    if (Either.isLeft(prepared)) return Effect.fail(prepared.left)
-    const { lease, settings, traces } = prepared.right
+    if (!(prepared instanceof Pending)) return Effect.fail(prepared)
+    const { lease, settings, traces } = prepared
     return holdScoped(context, fiber, lease, settings.interruptsOnLoss, traces, (restore) =>
-      obtain(context, restore, prepared.right, () => Effect.void)
+      obtain(context, restore, prepared, () => Effect.void)
     )
   })
 
@@ -95,31 +99,32 @@ export const around = <A, E, R>(
   targets: ReadonlyArray<Target.Target>,
   options: LockOptions.AcquireOptions | undefined
 ): Effect.Effect<A, E | LockLost | AcquireFailure | Invalid, R> =>
-  Effect.withFiberRuntime((fiber) => {
+  Effect.withFiberRuntime((fiber, status) => {
     const prepared = prepare(context, fiber, targets, options)
-    if (Either.isLeft(prepared)) return Effect.fail(prepared.left)
-    const pending = prepared.right
-    return Effect.uninterruptibleMask((restore) =>
-      obtain(context, restore, pending, () => run(context, restore, pending, use))
-    )
+    if (!(prepared instanceof Pending)) return Effect.fail(prepared)
+    const restore = restoreOf(status)
+    return Effect.uninterruptible(obtain(context, restore, prepared, () => run(context, restore, prepared, use)))
   })
 
 /** Keeps a lease alive. Most holds end before the first refresh, and only those that do not get a fiber for it. */
-class Keeping {
-  private readonly timers: Timers
-  private readonly timer: Timer
+class Keeping extends Timer {
+  private readonly context: Context
+  private readonly lease: HeldLease
   private loop: AnyFiber | undefined = undefined
 
   constructor(context: Context, lease: HeldLease) {
-    const due = lease.firstDue()
-    this.timers = context.timers
-    this.timer = this.timers.start(due, () => {
-      this.loop = context.fork(lease.keepAlive(due))
-    })
+    super(lease.firstDue())
+    this.context = context
+    this.lease = lease
+    context.timers.start(this)
+  }
+
+  run(): void {
+    this.loop = this.context.fork(this.lease.keepAlive(this.deadline))
   }
 
   end(): void {
-    this.timers.stop(this.timer)
+    this.context.timers.stop(this)
     this.loop?.unsafeInterruptAsFork(this.loop.id())
   }
 }
@@ -152,9 +157,10 @@ const finish = <A, E>(
 ): Effect.Effect<A, E | LockLost> => {
   keeping.end()
   lease.workEnded()
-  lease.isLiveNow()
+  const now = context.now()
+  lease.isLiveNow(now)
   // Not live and not lost: it was released here by hand.
-  if (lease.lost === undefined) return close(context, lease, result)
+  if (lease.lost === undefined) return close(context, lease, result, now)
   const lost = Cause.fail(lease.lost)
   const fail = Effect.flatMap(stop.recover(cause), (rest) =>
     Effect.failCause<E | LockLost>(Cause.isEmpty(rest) ? lost : Cause.sequential(lost, rest))

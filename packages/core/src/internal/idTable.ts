@@ -13,10 +13,12 @@ export interface Identified<A> {
 
 const fewestBuckets = 16
 
-/** FNV-1a (Fowler, Noll, Vo), over the units of the text. */
+/** FNV-1a (Fowler, Noll, Vo), over the last units of the id: in a UUID these are the ones that are random. */
 const hash = (id: string): number => {
   let value = 0x811c9dc5
-  for (let i = 0; i < id.length; i++) value = Math.imul(value ^ id.charCodeAt(i), 0x01000193)
+  for (let i = Math.max(0, id.length - 12); i < id.length; i++) {
+    value = Math.imul(value ^ id.charCodeAt(i), 0x01000193)
+  }
   return value
 }
 
@@ -51,7 +53,8 @@ export class IdTable<A extends Identified<A>> {
       other.nextById = item.nextById
     }
     item.nextById = undefined
-    if (--this.count * 8 < this.buckets.length && this.buckets.length > fewestBuckets) this.resize(this.buckets.length / 2)
+    if (--this.count * 8 < this.buckets.length && this.buckets.length > fewestBuckets)
+      this.resize(this.buckets.length / 2)
     return true
   }
 

@@ -1,8 +1,9 @@
 /**
  * From what a caller asks for to a request that can be sent: everything that is checked before anything is sent.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import type { Holder } from "../LockEntry.ts"
 import { InvalidOptions, type InvalidPath, StoreError } from "../LockError.ts"
 import * as LockMode from "../LockMode.ts"
 import * as LockOptions from "../LockOptions.ts"
@@ -13,14 +14,59 @@ import type { AnyFiber, Context } from "./context.ts"
 import { HeldLease } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 
+/**
+ * One target as a caller of `withWrite` and the like names it.
+ *
+ * What lives while a request waits is made by constructors here and in what follows, and not written as literals: V8
+ * takes note where the objects that outlive a collection were written, and makes later ones of the same place old from
+ * the start. With many requests at once that filled the memory with what is used for a moment.
+ */
+class Wanted implements Target.Target {
+  readonly mode: LockMode.LockMode
+  readonly path: LockPath.Input
+
+  constructor(mode: LockMode.LockMode, path: LockPath.Input) {
+    this.mode = mode
+    this.path = path
+  }
+}
+
+export const single = (mode: LockMode.LockMode, path: LockPath.Input): ReadonlyArray<Target.Target> =>
+  Array.of(new Wanted(mode, path))
+
+class Region implements LockMode.Region {
+  readonly mode: LockMode.LockMode
+  readonly path: LockPath.LockPath
+
+  constructor(mode: LockMode.LockMode, path: LockPath.LockPath) {
+    this.mode = mode
+    this.path = path
+  }
+}
+
 /** A request that was checked. */
-export interface Pending {
+export class Pending {
   readonly fiber: AnyFiber
   readonly lease: HeldLease
   readonly targets: LockRequest["targets"]
   readonly settings: LockOptions.Settings
   readonly enclosing: ReadonlyArray<HeldLease>
   readonly traces: boolean
+
+  constructor(
+    context: Context,
+    fiber: AnyFiber,
+    targets: LockRequest["targets"],
+    settings: LockOptions.Settings,
+    enclosing: ReadonlyArray<HeldLease>
+  ) {
+    this.fiber = fiber
+    this.lease = new HeldLease(context, crypto.randomUUID(), targets, settings)
+    this.targets = targets
+    this.settings = settings
+    this.enclosing = enclosing
+    this.traces = context.traces(fiber)
+  }
 }
 
 export type Invalid = InvalidPath | InvalidOptions
@@ -33,53 +79,40 @@ export const prepare = (
   fiber: AnyFiber,
   targets: ReadonlyArray<Target.Target>,
   options: LockOptions.AcquireOptions | undefined
-): Either.Either<Pending, Invalid | StoreError> => {
-  if (context.isClosed) return Either.left(closed("acquire"))
+): Pending | Invalid | StoreError => {
+  if (context.isClosed) return closed("acquire")
   let settings = context.settings
   if (options !== undefined) {
     const decoded = LockOptions.decodeRequest(options, settings)
-    if (Either.isLeft(decoded)) return Either.left(decoded.left)
+    if (Either.isLeft(decoded)) return decoded.left
     settings = decoded.right
   }
-  const regions = parseTargets(targets, context.separator)
-  if (Either.isLeft(regions)) return Either.left(regions.left)
-  const id = crypto.randomUUID()
-  return Either.right({
-    fiber,
-    lease: new HeldLease(context, id, regions.right, context.display(regions.right), settings),
-    targets: regions.right,
-    settings,
-    enclosing: nesting.current(fiber, context),
-    traces: context.traces(fiber)
+  if (targets.length === 0) {
+    return new InvalidOptions({ option: "targets", reason: "at least one target is needed" })
+  }
+  let problem: Invalid | undefined
+  const regions = targets.map((target) => {
+    const region = parseTarget(target, context.separator)
+    if (!(region instanceof Region)) problem ??= region
+    return region
   })
+  if (problem !== undefined) return problem
+  return new Pending(
+    context,
+    fiber,
+    regions as unknown as LockRequest["targets"],
+    settings,
+    nesting.current(fiber, context)
+  )
 }
 
-const parseTargets = (
-  targets: ReadonlyArray<Target.Target>,
-  separator: string
-): Either.Either<LockRequest["targets"], Invalid> => {
-  const [first, ...others] = targets
-  if (first === undefined) {
-    return Either.left(new InvalidOptions({ option: "targets", reason: "at least one target is needed" }))
-  }
-  const region = parseTarget(first, separator)
-  if (Either.isLeft(region)) return Either.left(region.left)
-  const regions: [LockMode.Region, ...Array<LockMode.Region>] = [region.right]
-  for (const target of others) {
-    const other = parseTarget(target, separator)
-    if (Either.isLeft(other)) return Either.left(other.left)
-    regions.push(other.right)
-  }
-  return Either.right(regions)
-}
-
-const parseTarget = ({ mode, path }: Target.Target, separator: string): Either.Either<LockMode.Region, Invalid> => {
+const parseTarget = ({ mode, path }: Target.Target, separator: string): Region | Invalid => {
   if (!LockMode.all.includes(mode)) {
     const reason = `the mode ${JSON.stringify(mode)} is not one of ${LockMode.all.join(", ")}`
-    return Either.left(new InvalidOptions({ option: "targets", reason }))
+    return new InvalidOptions({ option: "targets", reason })
   }
-  const parsed = LockPath.parse(path, separator)
-  return Either.isLeft(parsed) ? Either.left(parsed.left) : Either.right({ mode, path: parsed.right })
+  const parsed = LockPath.encode(path, separator)
+  return typeof parsed === "string" ? new Region(mode, parsed) : parsed
 }
 
 /** A lease of the caller's own that is in the way of a strict request, as far as this service knows. */
@@ -88,20 +121,31 @@ export const obstacleOf = ({ enclosing, settings, targets }: Pending): HeldLease
     ? undefined
     : enclosing.find((lease) => lease.isLive && LockMode.anyConflict(targets, lease.regions))
 
-/** The request as it is sent. `inside`: within the enclosing leases; else it waits like an outsider. */
-export const toRequest = (context: Context, pending: Pending, inside: boolean): LockRequest => {
-  const { lease, settings, targets } = pending
-  return {
-    id: lease.id,
-    targets,
-    ttl: Duration.millis(lease.ttl),
-    within: inside ? within(pending) : [],
-    holder:
-      settings.reason === undefined && settings.label === context.holder.label
-        ? context.holder
-        : { ...context.holder, label: settings.label, reason: settings.reason }
+/** The request as it is sent. */
+class Sent implements LockRequest {
+  readonly id: string
+  readonly targets: LockRequest["targets"]
+  readonly ttl: Duration.Duration
+  readonly within: ReadonlyArray<string>
+  readonly holder: Holder
+
+  constructor({ holder }: Context, { lease, settings, targets }: Pending, within: ReadonlyArray<string>) {
+    this.id = lease.id
+    this.targets = targets
+    this.ttl = settings.first
+    this.within = within
+    this.holder =
+      settings.reason === undefined && settings.label === holder.label
+        ? holder
+        : { ...holder, label: settings.label, reason: settings.reason }
   }
 }
+
+const nobody: ReadonlyArray<string> = []
+
+/** `inside`: within the enclosing leases; else it waits like an outsider. */
+export const toRequest = (context: Context, pending: Pending, inside: boolean): LockRequest =>
+  new Sent(context, pending, inside ? within(pending) : nobody)
 
 const within = ({ enclosing, settings }: Pending): ReadonlyArray<string> =>
   enclosing.length === 0

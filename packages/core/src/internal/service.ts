@@ -9,11 +9,12 @@ import type * as LockMode from "../LockMode.ts"
 import type * as LockOptions from "../LockOptions.ts"
 import type * as LockPath from "../LockPath.ts"
 import type { LockStore } from "../LockStore.ts"
-import * as Target from "../Target.ts"
+import type * as Target from "../Target.ts"
 import * as byHand from "./byHand.ts"
 import * as Context from "./context.ts"
 import * as hold from "./hold.ts"
 import * as nesting from "./nesting.ts"
+import { single } from "./request.ts"
 
 type Options = LockOptions.AcquireOptions | undefined
 type AnyUse = Use<unknown, unknown, unknown>
@@ -28,7 +29,7 @@ export const make = (
 ): Effect.Effect<Operations<never>, InvalidOptions, Scope.Scope> =>
   Effect.map(Context.make(store, options), (context) => {
     const one = (mode: LockMode.LockMode) => (path: LockPath.Input, options?: Options) =>
-      hold.scoped(context, [Target.make(mode, path)], options)
+      hold.scoped(context, single(mode, path), options)
 
     const locks = (targets: ReadonlyArray<Target.Target>, options?: Options) => hold.scoped(context, targets, options)
 
@@ -39,7 +40,7 @@ export const make = (
           ? hold.around(context, first, targetsOf(second as What), third as Options)
           : (use: AnyUse) => hold.around(context, use, targetsOf(first), second as Options)
 
-    const aroundOne = (mode: LockMode.LockMode) => around((path: LockPath.Input) => [Target.make(mode, path)])
+    const aroundOne = (mode: LockMode.LockMode) => around((path: LockPath.Input) => single(mode, path))
 
     // The public types are stricter than one implementation can be: their errors follow the options.
     return {

@@ -9,15 +9,15 @@ import * as Option from "effect/Option"
 import type { LockEntry } from "../LockEntry.ts"
 import type { AnyFiber, Context } from "./context.ts"
 import { Stop } from "./stop.ts"
-import type { Timer, Timers } from "./timers.ts"
+import { Timer } from "./timers.ts"
 
 /** How long a request that timed out asks who was in its way. */
 const blockerPatience = Duration.millis(100)
 
-export class Timeout {
+export class Timeout extends Timer {
+  private readonly context: Context
+  private readonly id: string
   private readonly stop: Stop
-  private readonly timers: Timers
-  private readonly timer: Timer
   private looking: AnyFiber | undefined = undefined
   /** Has the time run out before the end of the wait? */
   ranOut = false
@@ -26,17 +26,21 @@ export class Timeout {
 
   /** To be made by the fiber that is about to wait. */
   constructor(context: Context, fiber: AnyFiber, id: string, millis: number) {
+    super(context.now() + millis)
+    this.context = context
+    this.id = id
     this.stop = new Stop(fiber)
-    this.timers = context.timers
-    this.timer = this.timers.start(context.now() + millis, () => {
-      this.looking = context.fork(
-        Effect.map(blockerOf(context, id), (blocker) => {
-          this.ranOut = true
-          this.blocker = blocker
-          this.stop.interrupt()
-        })
-      )
-    })
+    context.timers.start(this)
+  }
+
+  run(): void {
+    this.looking = this.context.fork(
+      Effect.map(blockerOf(this.context, this.id), (blocker) => {
+        this.ranOut = true
+        this.blocker = blocker
+        this.stop.interrupt()
+      })
+    )
   }
 
   /**
@@ -55,7 +59,7 @@ export class Timeout {
 
   /** The wait has ended, with `cause` unless it succeeded. Answers with what is left of that but for the time. */
   end<E>(cause: Cause.Cause<E>): Effect.Effect<Cause.Cause<E>> {
-    this.timers.stop(this.timer)
+    this.context.timers.stop(this)
     this.looking?.unsafeInterruptAsFork(this.looking.id())
     return this.ranOut ? this.stop.recover(cause) : Effect.succeed(cause)
   }

@@ -10,18 +10,18 @@ import type * as Fiber from "effect/Fiber"
 import { DeadlineHeap } from "./deadlineHeap.ts"
 import { unsafeNow } from "./monotonic.ts"
 
-/** A timer that was started. */
-export class Timer {
+/** What is to be done at a time of the monotonic clock. */
+export abstract class Timer {
   heapIndex = -1
   readonly deadline: number
-  readonly run: () => void
   /** Sleeps for this one alone. */
   sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
 
-  constructor(deadline: number, run: () => void) {
+  constructor(deadline: number) {
     this.deadline = deadline
-    this.run = run
   }
+
+  abstract run(): void
 }
 
 export class Timers {
@@ -37,16 +37,11 @@ export class Timers {
     this.fork = fork
   }
 
-  /** Runs something at a time of the monotonic clock, unless it is stopped before. */
-  start(at: number, run: () => void): Timer {
-    const timer = new Timer(at, run)
-    if (this.isClosed) {
-      this.startAlone(timer)
-      return timer
-    }
+  /** Runs it at its time, unless it is stopped before. */
+  start(timer: Timer): void {
+    if (this.isClosed) return this.startAlone(timer)
     this.heap.set(timer)
-    if (at < this.wakeAt) this.sleepUntil(at)
-    return timer
+    if (timer.deadline < this.wakeAt) this.sleepUntil(timer.deadline)
   }
 
   stop(timer: Timer): void {

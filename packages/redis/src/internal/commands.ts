@@ -22,7 +22,7 @@ export const sleep = (millis: number): Effect.Effect<void> =>
   Effect.sleep(Duration.millis(Math.max(0, Math.ceil(millis))))
 
 /** What a script answered. */
-export interface Reply {
+export class Reply {
   /** When the command was sent and when it was answered, on the monotonic clock (milliseconds). */
   readonly sentAt: number
   readonly receivedAt: number
@@ -30,6 +30,13 @@ export interface Reply {
   readonly serverTime: number
   /** What comes behind the beginning that all answers share. */
   readonly values: ReadonlyArray<unknown>
+
+  constructor(sentAt: number, receivedAt: number, serverTime: number, values: ReadonlyArray<unknown>) {
+    this.sentAt = sentAt
+    this.receivedAt = receivedAt
+    this.serverTime = serverTime
+    this.values = values
+  }
 }
 
 /** The latest local time at which the server can have had the given time, less what the reply took: never too late. */
@@ -38,10 +45,21 @@ export const localDeadline = (reply: Pick<Reply, "sentAt" | "serverTime">, deadl
 
 type Done = (result: Reply | LockError.StoreError) => void
 
-interface Flight {
+/** A command on its way. */
+class Flight {
   readonly script: Script.Script
   readonly sentAt: number
-  readonly settle: Done
+  readonly done: Done
+  isSettled = false
+  /** Those that were sent before and after it: they come and go too fast for a collection (see requests.ts). */
+  previous: Flight | undefined = undefined
+  next: Flight | undefined = undefined
+
+  constructor(script: Script.Script, sentAt: number, done: Done) {
+    this.script = script
+    this.sentAt = sentAt
+    this.done = done
+  }
 }
 
 export interface Listener {
@@ -57,7 +75,8 @@ export interface Listener {
 const lateRetries = 2
 
 export class Commands {
-  private readonly flights = new Set<Flight>()
+  private oldest: Flight | undefined = undefined
+  private newest: Flight | undefined = undefined
   private stopWatching: (() => void) | undefined = undefined
   private closed = false
   /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
@@ -83,15 +102,8 @@ export class Commands {
   send(script: Script.Script, args: ReadonlyArray<Script.Argument>, done: Done, retries = lateRetries): void {
     if (this.closed) return done(failure.closed(script.verb))
     const sentAt = this.host.now()
-    const flight: Flight = {
-      script,
-      sentAt,
-      settle: (result) => {
-        if (this.flights.delete(flight)) done(result)
-      }
-    }
-    this.flights.add(flight)
-    this.watch()
+    const flight = new Flight(script, sentAt, done)
+    this.begin(flight)
     // By this time the command has been given up here, so it must not do anything there.
     const late =
       this.ahead === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil((sentAt + this.timeout) * 1000 + this.ahead)
@@ -110,21 +122,21 @@ export class Commands {
           this.ahead = serverTime - receivedAt * 1000
           if (more === -1) {
             // The server's clock was set, or the command did come late.
-            if (!this.flights.delete(flight)) return
+            if (!this.end(flight)) return
             if (retries > 0) return this.send(script, args, done, retries - 1)
             return done(failure.timedOut(script.verb, this.timeout))
           }
           if (events !== "") this.listener.onEvents(codec.text(events), serverTime)
-          flight.settle({ sentAt, receivedAt, serverTime, values: all.slice(3) })
+          this.settle(flight, new Reply(sentAt, receivedAt, serverTime, all.slice(3)))
           if (more === 1) this.listener.onMore()
         } catch (error) {
           if (!(error instanceof codec.UnknownReply)) throw error
-          flight.settle(failure.fromError(script.verb, error))
+          this.settle(flight, failure.fromError(script.verb, error))
         }
       },
       (error) => {
         this.heardAt = this.host.now()
-        flight.settle(failure.fromError(script.verb, error))
+        this.settle(flight, failure.fromError(script.verb, error))
       }
     )
   }
@@ -143,24 +155,45 @@ export class Commands {
     )
   }
 
+  private begin(flight: Flight): void {
+    flight.previous = this.newest
+    if (this.newest === undefined) this.oldest = flight
+    else this.newest.next = flight
+    this.newest = flight
+    // One fiber looks after the time limits of all commands, and only while there are any.
+    this.stopWatching ??= this.host.fork(this.expire)
+  }
+
+  /** It is on its way no more. `false` when it was not before. */
+  private end(flight: Flight): boolean {
+    if (flight.isSettled) return false
+    flight.isSettled = true
+    if (flight.previous === undefined) this.oldest = flight.next
+    else flight.previous.next = flight.next
+    if (flight.next === undefined) this.newest = flight.previous
+    else flight.next.previous = flight.previous
+    flight.previous = undefined
+    flight.next = undefined
+    return true
+  }
+
+  private settle(flight: Flight, result: Reply | LockError.StoreError): void {
+    if (this.end(flight)) flight.done(result)
+  }
+
   /** Waits until all that was sent is answered or given up. */
   get idle(): Effect.Effect<void> {
-    return Effect.suspend(() => (this.flights.size === 0 ? Effect.void : Effect.zipRight(sleep(1), this.idle)))
+    return Effect.suspend(() => (this.oldest === undefined ? Effect.void : Effect.zipRight(sleep(1), this.idle)))
   }
 
   close(): void {
     this.closed = true
     this.stopWatching?.()
-    for (const flight of Array.from(this.flights)) flight.settle(failure.closed(flight.script.verb))
-  }
-
-  // One fiber looks after the time limits of all commands, and only while there are any.
-  private watch(): void {
-    this.stopWatching ??= this.host.fork(this.expire)
+    while (this.oldest !== undefined) this.settle(this.oldest, failure.closed(this.oldest.script.verb))
   }
 
   private readonly expire: Effect.Effect<void> = Effect.suspend(() => {
-    const oldest = this.flights.values().next().value
+    const { oldest } = this
     if (oldest === undefined) {
       this.stopWatching = undefined
       return Effect.void
@@ -176,10 +209,9 @@ export class Commands {
   private giveUp(): void {
     const limit = this.host.now() - this.timeout
     let silent = false
-    for (const flight of this.flights) {
-      if (flight.sentAt > limit) break
-      silent ||= flight.sentAt > this.heardAt
-      flight.settle(failure.timedOut(flight.script.verb, this.timeout))
+    while (this.oldest !== undefined && this.oldest.sentAt <= limit) {
+      silent ||= this.oldest.sentAt > this.heardAt
+      this.settle(this.oldest, failure.timedOut(this.oldest.script.verb, this.timeout))
     }
     if (silent) this.listener.onSilence()
   }

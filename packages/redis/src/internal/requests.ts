@@ -8,7 +8,6 @@
 import { type LockEntry, LockError, type LockStore } from "@hilok/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import { Batch } from "./batch.ts"
 import * as codec from "./codec.ts"
@@ -16,8 +15,20 @@ import { type Commands, type Host, localDeadline, type Reply, sleep } from "./co
 import * as failure from "./failure.ts"
 import * as Script from "./script.ts"
 
-type Answer = Either.Either<LockStore.Grant, LockEntry.LockEntry>
-type Result = Exit.Exit<Answer, LockError.Deadlock | LockError.StoreError>
+/** A request that does not queue was refused. */
+export class Refusal {
+  readonly blocker: LockEntry.LockEntry
+
+  constructor(blocker: LockEntry.LockEntry) {
+    this.blocker = blocker
+  }
+}
+
+export type Answer = LockStore.Grant | Refusal
+export type Failed = LockError.Deadlock | LockError.StoreError
+type Resume = (result: Exit.Exit<Answer, Failed>) => void
+
+const never = { sentAt: 0, serverTime: 0 }
 
 /** One request. It is `queued` here, `sent` to the server, `waiting` there, or `settled`. */
 export class Request {
@@ -27,22 +38,22 @@ export class Request {
   readonly ttl: number
   /** Who asks, encoded. */
   readonly holder: string
-  readonly resume: (result: Result) => void
+  /** To be called once. */
+  resume: Resume = () => undefined
   state: "queued" | "sent" | "waiting" | "settled" = "queued"
   /** Called when the request is gone from the server, after its caller gave it up. */
   abandoned: (() => void) | undefined = undefined
   /** What a message said before the answer to the command came. */
   early: { readonly words: ReadonlyArray<string>; readonly time: number } | undefined = undefined
   /** The last answer about it. */
-  seen: Pick<Reply, "sentAt" | "serverTime"> = { sentAt: 0, serverTime: 0 }
+  seen: Pick<Reply, "sentAt" | "serverTime"> = never
   lookAt = Number.POSITIVE_INFINITY
 
-  constructor(request: LockStore.LockRequest, holder: string, queue: boolean, resume: (result: Result) => void) {
+  constructor(request: LockStore.LockRequest, holder: string, queue: boolean) {
     this.request = request
     this.holder = holder
     this.queue = queue
     this.ttl = Math.ceil(Duration.toMillis(request.ttl))
-    this.resume = resume
   }
 
   /** Appends what the script is asked for, where the call says `holder` and `ttl` once: see acquire.lua. */
@@ -58,9 +69,14 @@ export class Request {
   }
 }
 
-interface Release {
+class Release {
   readonly id: string
   readonly done: (live: boolean | LockError.StoreError) => void
+
+  constructor(id: string, done: Release["done"]) {
+    this.id = id
+    this.done = done
+  }
 }
 
 /** Requests and releases in one command: enough to share its cost, few enough that no call takes long. */
@@ -71,10 +87,15 @@ const lookPause = 20
 const heartbeatsPerTtl = 3
 
 export class Requests {
-  private readonly live = new Map<string, Request>()
+  private readonly waiting = new Map<string, Request>()
+  /**
+   * What is on its way, a list for each command. Most requests are only asked and answered, and are in no `Map` or `Set`:
+   * one that so many pass through costs the collector of young objects more than all else, since its former tables, with
+   * all that was in them, live on once one of them has grown old.
+   */
+  private readonly sent: Array<ReadonlyArray<Request>> = []
   private readonly acquires: Batch<Request>
   private readonly releases: Batch<Release>
-  private waitingCount = 0
   private stopTimer: (() => void) | undefined = undefined
   private timerAt = Number.POSITIVE_INFINITY
   private readonly commands: Commands
@@ -87,20 +108,15 @@ export class Requests {
     this.releases = new Batch(perCommand, queueMicrotask, (releases) => this.sendReleases(releases))
   }
 
-  ask(request: Request): void {
-    const { id } = request.request
-    if (this.live.has(id)) {
-      const reason = "a request with the same id is under way already"
-      return request.resume(Exit.fail(new LockError.StoreError({ operation: Script.acquire.verb, reason })))
-    }
-    this.live.set(id, request)
+  ask(request: Request, resume = request.resume): void {
+    request.resume = resume
     request.state = "queued"
     request.early = undefined
     this.acquires.add(request)
   }
 
   release(id: string, done: Release["done"]): void {
-    this.releases.add({ id, done })
+    this.releases.add(new Release(id, done))
   }
 
   /** Gives a request up, wherever it is. `gone` is called when nothing is left of it, or nothing more can be done. */
@@ -122,12 +138,25 @@ export class Requests {
   }
 
   private forget(request: Request): void {
-    if (request.state === "waiting" && --this.waitingCount === 0) this.disarm()
+    if (request.state === "waiting") {
+      this.waiting.delete(request.request.id)
+      if (this.waiting.size === 0) this.disarm()
+    }
     request.state = "settled"
-    if (this.live.get(request.request.id) === request) this.live.delete(request.request.id)
   }
 
-  private settle(request: Request, result: Result): void {
+  private find(id: string): Request | undefined {
+    const waiting = this.waiting.get(id)
+    if (waiting !== undefined) return waiting
+    // A message that came before the answer to its command.
+    for (const requests of this.sent) {
+      const sent = requests.find(({ request, state }) => state === "sent" && request.id === id)
+      if (sent !== undefined) return sent
+    }
+    return undefined
+  }
+
+  private settle(request: Request, result: Exit.Exit<Answer, Failed>): void {
     this.forget(request)
     request.resume(result)
   }
@@ -142,9 +171,13 @@ export class Requests {
       request.state = "sent"
       request.encode(holder, ttl, args)
     }
+    this.sent.push(requests)
     this.commands.send(Script.acquire, args, (result) => {
+      this.sent.splice(this.sent.indexOf(requests), 1)
       for (let i = 0; i < requests.length; i++) {
         const request = requests[i]!
+        // The store was closed meanwhile.
+        if (request.state !== "sent") continue
         if (!("values" in result)) this.failAsk(request, result)
         else this.answer(request, result, result.values[3 * i], result.values[3 * i + 1], result.values[3 * i + 2])
       }
@@ -174,7 +207,7 @@ export class Requests {
           if (request.early !== undefined) this.onMessage(request.early.words, request.early.time)
           return
         case 3:
-          return this.settle(request, Exit.succeed(Either.left(codec.decodeEntry(first, reply.serverTime))))
+          return this.settle(request, Exit.succeed(new Refusal(codec.decodeEntry(first, reply.serverTime))))
         case 4:
           return this.deadlocked(request, codec.text(first).split(" "))
         default:
@@ -190,7 +223,7 @@ export class Requests {
     const local = localDeadline(request.seen, deadline)
     // A process that was stopped may hear of a grant when the lease is over.
     if (request.state === "waiting" && local <= this.host.now()) return this.askAgain(request)
-    this.settle(request, Exit.succeed(Either.right({ token, deadline: local })))
+    this.settle(request, Exit.succeed({ token, deadline: local }))
   }
 
   private deadlocked(request: Request, cycle: ReadonlyArray<string>): void {
@@ -213,7 +246,14 @@ export class Requests {
   // -- Waiting
 
   private wait(request: Request, reply: Reply, blockerDeadline: number): void {
-    if (request.state !== "waiting") this.waitingCount++
+    if (request.state !== "waiting") {
+      if (this.waiting.has(request.request.id)) {
+        const reason = "a request with the same id is under way already"
+        const error = new LockError.StoreError({ operation: Script.acquire.verb, reason })
+        return this.settle(request, Exit.fail(error))
+      }
+      this.waiting.set(request.request.id, request)
+    }
     request.state = "waiting"
     request.seen = reply
     const heartbeat = reply.sentAt + request.ttl / heartbeatsPerTtl
@@ -227,7 +267,7 @@ export class Requests {
    * before the last answer is out of date: the request may have been asked for again since.
    */
   onMessage(words: ReadonlyArray<string>, time: number): void {
-    const request = this.live.get(words[1] ?? "")
+    const request = this.find(words[1] ?? "")
     if (request === undefined || request.abandoned !== undefined) return
     if (request.state === "sent") {
       request.early = { words, time }
@@ -260,7 +300,7 @@ export class Requests {
 
   /** Looks at all that wait: messages may have been missed. */
   lookAtAll(): void {
-    this.look(Array.from(this.live.values()).filter(({ state }) => state === "waiting"))
+    this.look(Array.from(this.waiting.values()))
   }
 
   private look(requests: ReadonlyArray<Request>): void {
@@ -313,8 +353,7 @@ export class Requests {
     const horizon = this.host.now() + lookPause / 2
     const due: Array<Request> = []
     let next = Number.POSITIVE_INFINITY
-    for (const request of this.live.values()) {
-      if (request.state !== "waiting") continue
+    for (const request of this.waiting.values()) {
       if (request.lookAt <= horizon) due.push(request)
       else next = Math.min(next, request.lookAt)
     }
@@ -325,11 +364,12 @@ export class Requests {
   /** Fails what is under way, and sends what takes it out of the server. */
   close(): void {
     this.disarm()
-    for (const request of Array.from(this.live.values())) {
-      const { abandoned, state } = request
-      this.settle(request, Exit.fail(failure.closed(Script.acquire.verb)))
-      if (state === "queued") this.acquires.remove(request)
-      else this.release(request.request.id, () => abandoned?.())
+    const fail = (request: Request) => this.settle(request, Exit.fail(failure.closed(Script.acquire.verb)))
+    for (const request of this.acquires.clear()) fail(request)
+    for (const request of [...this.sent.flat(), ...this.waiting.values()]) {
+      const { abandoned } = request
+      fail(request)
+      this.release(request.request.id, () => abandoned?.())
     }
     this.releases.flush()
   }

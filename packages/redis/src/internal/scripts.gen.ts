@@ -4475,7 +4475,7 @@ save()
 return answer(answers)`
 
 export const release: string = `do
-  local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
+  local call, pack, unpack_values, sub, byte, find = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte, string.find
   local fields = {}
   for at = 4, #ARGV do
     fields[at - 3] = 'r' .. ARGV[at]
@@ -4486,14 +4486,20 @@ export const release: string = `do
   local time = call('TIME')
   local now = time[1] * 1000000 + time[2]
   local head = found[count + 1] and { unpack_values(found[count + 1]) }
-  if head and head[5] == 0 and head[7] == 0 and (head[8] == 0 or head[8] > now) then
+  if head and head[7] == 0 and (head[8] == 0 or head[8] > now) then
     local answers, released, nodes, index, deadlines = { now, 0, '' }, {}, {}, {}, {}
+    local records, waits, is_short = {}, head[5] > 0, true
     fields = {}
     for i = 1, count do
       local id = ARGV[i + 3]
       answers[i + 3] = 0
       if found[i] and not released[id] then
         local record = { unpack_values(found[i]) }
+        if record[1] ~= 'h' then
+          is_short = false
+          break
+        end
+        records[#records + 1] = record
         answers[i + 3], released[id] = 1, true
         released[#released + 1] = 'r' .. id
         deadlines[#deadlines + 1] = 'h' .. id
@@ -4512,10 +4518,74 @@ export const release: string = `do
         end
       end
     end
-    if #released == 0 then
+    if is_short and #released == 0 then
       return answers
     end
-    if head[3] + head[4] > 0 and #index < 4000 then
+    local held = head[3] + head[4]
+    if is_short and waits then
+      local record, slot = records[1], nodes[1]
+      is_short = #records == 1 and #record == 10 and slot > 2 and head[6] == 0
+      local prefix = 'w' .. sub(released[1], 2) .. '/'
+      local watchers = is_short and call('ZRANGEBYLEX', KEYS[2], '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 2)
+      is_short = is_short and #watchers == 1
+      if is_short then
+        local tail, target = sub(watchers[1], #prefix + 1), record[10]
+        local id, path, at, depth, above = sub(tail, 17), sub(target, 2), 0, 0, {}
+        fields[2] = 'r' .. id
+        while at and at < #path do
+          local higher = sub(path, 1, at)
+          above[#above + 1] = 'qw' .. higher .. '/b' .. tail
+          if depth >= head[10] then
+            fields[#fields + 1] = 'n' .. higher
+          end
+          depth = depth + 1
+          at = find(path, '/', at + 1, true)
+        end
+        local raw = call('HMGET', KEYS[1], unpack(fields))
+        local node, waiter = { unpack_values(raw[1]) }, { unpack_values(raw[2]) }
+        is_short = #waiter == 10 and waiter[10] == target and node[1] + node[2] + node[3] + node[4] == 1
+        for i = 3, #fields do
+          is_short = is_short and not raw[i]
+        end
+        if is_short and slot == 3 and held > 0 then
+          is_short = (head[4] == 0 or call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') == 1)
+            and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') == 0)
+        end
+        if is_short then
+          local deadline, token, minute = now + waiter[5] * 1000, head[1] < now and now or head[1] + 1, 60000000
+          local mark = slot == 3 and '/s' or '/n'
+          waiter[1], waiter[3], waiter[4], waiter[8] = 'h', token, now, ''
+          node[slot + 4] = node[slot + 4] - 1
+          head[1], head[4], head[5] = token, head[4] + 1, head[5] - 1
+          local extend = deadline + minute > head[9]
+          if extend then
+            head[9] = deadline + 2 * minute
+          end
+          if deadline < head[8] then
+            head[8] = deadline
+          end
+          call('HDEL', KEYS[1], released[1])
+          call('HSET', KEYS[1], 'm', pack(unpack(head)), 'r' .. id, pack(unpack(waiter)), fields[1], pack(unpack(node)))
+          call('ZADD', KEYS[2], 0, 'hw' .. path .. mark .. tail)
+          call('ZREM', KEYS[2], index[1], watchers[1], 'qw' .. path .. mark .. tail, unpack(above))
+          call('ZADD', KEYS[3], deadline, 'h' .. id)
+          call('ZREM', KEYS[3], deadlines[1], 'q' .. id)
+          if extend then
+            local expiry = math.ceil(head[9] / 1000)
+            call('PEXPIREAT', KEYS[1], expiry)
+            call('PEXPIREAT', KEYS[2], expiry)
+            call('PEXPIREAT', KEYS[3], expiry)
+          end
+          local event = string.format('g %s %.0f %.0f', id, token, deadline)
+          if waiter[6] == ARGV[1] then
+            answers[3] = event
+          else
+            call('PUBLISH', ARGV[2] .. waiter[6], string.format('%.0f\\n', now) .. event)
+          end
+          return answers
+        end
+      end
+    elseif is_short and held > 0 and #index < 4000 then
       local raw, changed = call('HMGET', KEYS[1], unpack(fields)), {}
       for i = 1, #fields do
         local field = fields[i]
@@ -4537,7 +4607,7 @@ export const release: string = `do
       call('HDEL', KEYS[1], unpack(released))
       call('HSET', KEYS[1], unpack(hash))
       return answers
-    elseif head[3] + head[4] == 0 and head[1] < now then
+    elseif is_short and held == 0 and head[1] < now then
       call('DEL', KEYS[1], KEYS[2], KEYS[3])
       return answers
     end
