@@ -13,7 +13,7 @@ import * as LockMode from "../LockMode.ts"
 import * as LockOptions from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
 import * as Target from "../Target.ts"
-import { type Context, restoreOf } from "./context.ts"
+import type { Context } from "./context.ts"
 import { HeldLease } from "./heldLease.ts"
 import { holdScoped } from "./hold.ts"
 import * as metrics from "./metrics.ts"
@@ -51,12 +51,12 @@ export const make = (
   }
 
   const acquire = (targets: ReadonlyArray<Target.Target>, options?: LockOptions.AcquireOptions) =>
-    Effect.withFiberRuntime<Lease.Lease, AcquireFailure | Invalid>((fiber, status) => {
+    Effect.withFiberRuntime<Lease.Lease, AcquireFailure | Invalid>((fiber) => {
       const prepared = prepare(context, fiber, targets, options)
       if (!(prepared instanceof Pending)) return Effect.fail(prepared)
       const { lease } = prepared
-      return Effect.uninterruptible(
-        obtain(context, restoreOf(status), prepared, () => {
+      return Effect.uninterruptibleMask((restore) =>
+        obtain(context, restore, prepared, () => {
           attend(lease)
           return Effect.succeed(context.toLease(lease))
         })

@@ -6,10 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
-import type * as FiberStatus from "effect/FiberStatus"
 import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Lease from "../Lease.ts"
 import type { Holder, LockEntry } from "../LockEntry.ts"
@@ -27,10 +25,6 @@ import { Timers } from "./timers.ts"
 export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 /** Gives an effect in an uninterruptible region back the interruptibility that its caller had. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
-/** With it, `Effect.uninterruptible` is `Effect.uninterruptibleMask` with fewer steps, where the status is at hand. */
-export const restoreOf = ({ runtimeFlags }: FiberStatus.Running): Restore =>
-  RuntimeFlags.interruption(runtimeFlags) ? Effect.interruptible : Effect.uninterruptible
 
 export class Context implements Keeper {
   readonly store: LockStore["Type"]

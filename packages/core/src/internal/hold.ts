@@ -12,7 +12,7 @@ import type { Lease } from "../Lease.ts"
 import type { LockLost } from "../LockError.ts"
 import type * as LockOptions from "../LockOptions.ts"
 import type * as Target from "../Target.ts"
-import { type AnyFiber, type Context, type Restore, restoreOf } from "./context.ts"
+import type { AnyFiber, Context, Restore } from "./context.ts"
 import type { HeldLease } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
@@ -99,11 +99,12 @@ export const around = <A, E, R>(
   targets: ReadonlyArray<Target.Target>,
   options: LockOptions.AcquireOptions | undefined
 ): Effect.Effect<A, E | LockLost | AcquireFailure | Invalid, R> =>
-  Effect.withFiberRuntime((fiber, status) => {
+  Effect.withFiberRuntime((fiber) => {
     const prepared = prepare(context, fiber, targets, options)
     if (!(prepared instanceof Pending)) return Effect.fail(prepared)
-    const restore = restoreOf(status)
-    return Effect.uninterruptible(obtain(context, restore, prepared, () => run(context, restore, prepared, use)))
+    return Effect.uninterruptibleMask((restore) =>
+      obtain(context, restore, prepared, () => run(context, restore, prepared, use))
+    )
   })
 
 /** Keeps a lease alive. Most holds end before the first refresh, and only those that do not get a fiber for it. */
