@@ -13,6 +13,7 @@ import type { Grant, LockStore } from "../LockStore.ts"
 import type { Target } from "../Target.ts"
 import * as metrics from "./metrics.ts"
 import { unsafeNow } from "./monotonic.ts"
+import { Timer, type Timers } from "./timers.ts"
 
 /** What a lease needs of its service. */
 export interface Keeper {
@@ -20,6 +21,7 @@ export interface Keeper {
   readonly clock: Clock.Clock
   /** When the service began: refreshes fall on a grid from here, so that those of many leases coincide. */
   readonly epoch: number
+  readonly timers: Timers
   /** Regions as a caller of the service writes them. */
   readonly display: (regions: ReadonlyArray<Region>) => ReadonlyArray<Target>
 }
@@ -202,14 +204,38 @@ export class HeldLease {
     }
     const wake = Math.min(next, this.deadline)
     if (now < wake) return Effect.flatMap(this.sleepUntil(wake), () => this.keepFrom(next, failing))
-    // A store that does not answer must not keep the loss from being noticed.
-    const attempt = Effect.disconnect(Effect.exit(this.refresh()))
-    const giveUp = Effect.asVoid(this.sleepUntil(this.deadline))
-    return Effect.flatMap(Effect.raceFirst(attempt, giveUp), (exit) =>
-      exit?._tag === "Success"
+    return Effect.flatMap(this.attempt(), (exit) =>
+      exit._tag === "Success"
         ? this.keepFrom(this.nextRefresh(), false)
         : this.keepFrom(this.now + this.refreshInterval / retriesPerInterval, true)
     )
+  }
+
+  /** Refreshes once. A store that does not answer does not keep the loss from being noticed. */
+  private attempt(): Effect.Effect<Exit.Exit<boolean, StoreError>> {
+    const { timers } = this.service
+    const overdue = new Overdue(this)
+    return Effect.suspend(() => {
+      timers.start(overdue)
+      return Effect.ensuring(
+        Effect.exit(this.refresh()),
+        Effect.sync(() => timers.stop(overdue))
+      )
+    })
+  }
+}
+
+/** The deadline of a lease that is being refreshed. */
+class Overdue extends Timer {
+  private readonly lease: HeldLease
+
+  constructor(lease: HeldLease) {
+    super(lease.deadline)
+    this.lease = lease
+  }
+
+  run(): void {
+    this.lease.lose("unreachable")
   }
 }
 
