@@ -47,7 +47,10 @@ const report = (cause: Cause.Cause<unknown>): number => {
   const error = failure.value
   // It has been printed.
   if (ValidationError.isValidationError(error)) return exitCode.usage
-  say(Predicate.hasProperty(error, "message") && error.message !== "" ? String(error.message) : String(error))
+  const message =
+    Predicate.hasProperty(error, "message") && error.message !== "" ? String(error.message) : String(error)
+  const variable = ConfigError.isConfigError(error) && "path" in error ? `${error.path.join("")}: ` : ""
+  say(`${variable}${message}`)
   return codeOf(error)
 }
 

@@ -6,8 +6,8 @@ import { HierarchicalLock, LockEntry, type LockError, type LockStore } from "@hi
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import { exitCode, Failure, say } from "./failure.ts"
+import { lookup } from "./lookup.ts"
 import * as server from "./server.ts"
-import { lookup } from "./show.ts"
 import { clean } from "./text.ts"
 
 export interface BreakOptions {

@@ -198,7 +198,7 @@ export class HeldLease {
     if (this.state !== "held") return Effect.void
     const now = this.now
     if (now >= this.deadline) {
-      this.lose(failing ? "unreachable" : "expired")
+      this.lose(failing && this.deadline < this.mustEnd ? "unreachable" : "expired")
       return Effect.void
     }
     const wake = Math.min(next, this.deadline)
