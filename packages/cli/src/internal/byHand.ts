@@ -6,7 +6,7 @@ import type * as ConfigError from "effect/ConfigError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { exitCode, say } from "./failure.ts"
-import { print } from "./ls.ts"
+import { print } from "./output.ts"
 import { acquireOptions, type RequestOptions } from "./request.ts"
 import * as server from "./server.ts"
 

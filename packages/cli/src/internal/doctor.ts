@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Redis } from "ioredis"
 import { exitCode } from "./failure.ts"
-import { print } from "./ls.ts"
+import { print } from "./output.ts"
 import * as server from "./server.ts"
 import { paint, screenOf, span } from "./text.ts"
 

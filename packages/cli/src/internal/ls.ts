@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { exitCode, Failure } from "./failure.ts"
+import { print } from "./output.ts"
 import * as render from "./render.ts"
 import * as server from "./server.ts"
 import { onSignal, signalCode } from "./signals.ts"
@@ -19,11 +20,6 @@ export interface LsOptions {
   readonly olderThan: Duration.Duration | undefined
   readonly prefix: string | undefined
 }
-
-export const print = (lines: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.sync(() => {
-    process.stdout.write(lines.map((line) => `${line}\n`).join(""))
-  })
 
 const entriesOf = (options: LsOptions) =>
   Effect.map(HierarchicalLock.inspect(options.prefix), (entries) => {

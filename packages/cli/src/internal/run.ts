@@ -3,6 +3,7 @@
  */
 import { basename } from "node:path"
 import { HierarchicalLock, type LockError, type LockPath, Target } from "@hilok/core"
+import * as Clock from "effect/Clock"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -57,13 +58,20 @@ export const run = (
           `token ${lease.token}, id ${lease.id}`
       )
     }
+    const since = yield* Clock.currentTimeMillis
     const running = yield* Effect.sync(() =>
       child.start(options.command, options.args, environment(lease, asked.within, options))
     )
     // From here on a signal is for the child, so nothing interrupts.
     const result = yield* Effect.raceFirst(Effect.either(running.ended), Effect.flip(lease.lost))
     if (result._tag === "LockLost") {
-      say(`${result.message}; ending the command`)
+      const held = (yield* Clock.currentTimeMillis) - since
+      const { maxHold } = options
+      const tooLong = result.reason === "expired" && maxHold !== undefined && held + 1 >= Duration.toMillis(maxHold)
+      say(
+        `${tooLong ? `The lock on ${Target.format(options.targets)} was held for longer than --max-hold` : result.message}; ` +
+          "ending the command"
+      )
       yield* running.end(options.killAfter)
       return exitCode.lost
     }
