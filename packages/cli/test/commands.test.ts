@@ -98,17 +98,22 @@ describe("hilok ls", () => {
       host: "host",
       pid: 12
     }
-    for (const columns of [20, 41, 80, 133]) {
+    for (const columns of [5, 20, 41, 80, 133]) {
       for (const draw of [render.tree, render.table]) {
-        const lines = draw([entry], "/", { columns, color: false })
+        const lines = draw([entry], new Map(), "/", { columns, color: false })
         expect(Math.max(...lines.map((line) => stringWidth(line)))).toBeLessThanOrEqual(columns)
         expect(lines.join("")).not.toContain("\x1b")
       }
     }
-    const [head, row] = render.table([entry, { ...entry, label: "x" }], "/", { columns: undefined, color: false })
+    const [head, row] = render.table([entry, { ...entry, label: "x" }], new Map(), "/", {
+      columns: undefined,
+      color: false
+    })
     const at = head!.indexOf("WHY")
     expect(stringWidth(row!.slice(0, row!.indexOf("毎")))).toBe(stringWidth(head!.slice(0, at)))
-    expect(render.tree([entry], "/", { columns: undefined, color: true }).join("")).toContain("\x1b[31m● \x1b[0m")
+    expect(render.tree([entry], new Map(), "/", { columns: undefined, color: true }).join("")).toContain(
+      "\x1b[31m● \x1b[0m"
+    )
   })
 })
 

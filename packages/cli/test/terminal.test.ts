@@ -68,7 +68,7 @@ describe("in a terminal", () => {
       Effect.gen(function* () {
         const { locks, terminal } = yield* open
         yield* terminal.type(
-          `clear; $HILOK run a -- sh -c 'trap "exit 5" INT; read line; echo got $line; sleep 60'; echo code $?`,
+          `clear; $HILOK run a -- sh -c 'trap "exit 5" INT; read line; echo got $line; while :; do sleep 0.1; done'; echo code $?`,
           "Enter"
         )
         yield* until(locks.inspect(), ({ length }) => length === 1)
