@@ -51,7 +51,7 @@ const find = (
     for (const id of options.ids) {
       const entry = yield* lookup(id)
       if (entry !== undefined && isHeld(entry)) leases.push(entry)
-      else say(entry === undefined ? `${id} is not held` : `${id} is not held: it waits`)
+      else say(`${clean(id)} is not held${entry === undefined ? "" : ": it waits"}`)
     }
     return { leases, missing: options.ids.length - leases.length }
   })

@@ -18,8 +18,8 @@ export interface Child {
 }
 
 const notStarted = (command: string, error: NodeJS.ErrnoException): Failure =>
-  error.code === "ENOENT"
-    ? new Failure({ message: `${command}: command not found`, code: exitCode.notFound })
+  error.code === "ENOENT" || command === ""
+    ? new Failure({ message: `${command || '""'}: command not found`, code: exitCode.notFound })
     : new Failure({
         message: `${command}: cannot be executed (${error.code ?? error.message})`,
         code: exitCode.notExecutable

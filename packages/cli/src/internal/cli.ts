@@ -88,15 +88,16 @@ const request = {
       Options.withDescription("How long to wait for the lock; 0 is as -n. Default: for ever.")
     )
   ),
-  conflictExitCode: Options.integer("conflict-exit-code").pipe(
+  conflictExitCode: Options.text("conflict-exit-code").pipe(
     Options.withAlias("E"),
-    Options.withDescription("The exit code when the lock was not free (in time)."),
-    Options.withDefault(exitCode.conflict),
+    Options.withPseudoName("number"),
+    Options.withDescription(`The exit code when the lock was not free (in time). Default: ${exitCode.conflict}.`),
     Options.mapEffect((code) =>
-      code >= 0 && code <= 255
-        ? Effect.succeed(code)
+      /^\d{1,3}$/.test(code) && Number(code) <= 255
+        ? Effect.succeed(Number(code))
         : Effect.fail(refuse("--conflict-exit-code: it must be a whole number from 0 to 255"))
-    )
+    ),
+    Options.withDefault(exitCode.conflict)
   ),
   ttl,
   reason: optional(Options.text("reason").pipe(Options.withDescription("Why the lock is taken, for people."))),

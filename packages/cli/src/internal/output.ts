@@ -10,8 +10,10 @@ export const isColored = (stream: NodeJS.WriteStream): boolean =>
 /** The width of a terminal, and of those that do not tell. */
 export const columnsOf = (stream: NodeJS.WriteStream): number => stream.columns || 80
 
-/** Lines on standard output. */
+/** Lines on standard output. When they cannot be written, the program's listener to errors ends it. */
 export const print = (lines: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.sync(() => {
-    process.stdout.write(lines.map((line) => `${line}\n`).join(""))
+  Effect.async((resume) => {
+    process.stdout.write(lines.map((line) => `${line}\n`).join(""), (error) => {
+      if (!error) resume(Effect.void)
+    })
   })

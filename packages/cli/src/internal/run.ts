@@ -67,7 +67,8 @@ export const run = (
     if (result._tag === "LockLost") {
       const held = (yield* Clock.currentTimeMillis) - since
       const { maxHold } = options
-      const tooLong = result.reason === "expired" && maxHold !== undefined && held + 1 >= Duration.toMillis(maxHold)
+      // Its last refresh may have ended it a little earlier.
+      const tooLong = result.reason !== "broken" && maxHold !== undefined && held + 100 > Duration.toMillis(maxHold)
       say(
         `${tooLong ? `The lock on ${Target.format(options.targets)} was held for longer than --max-hold` : result.message}; ` +
           "ending the command"

@@ -30,6 +30,7 @@ export class HeldLease {
   readonly ttl: number
   readonly refreshInterval: number
   private readonly maxHold: number
+  nextById: HeldLease | undefined = undefined
   token = 0
   /** On the monotonic clock, in milliseconds: from here on another may hold the lock. */
   deadline = Number.NEGATIVE_INFINITY
@@ -198,7 +199,7 @@ export class HeldLease {
     if (this.state !== "held") return Effect.void
     const now = this.now
     if (now >= this.deadline) {
-      this.lose(failing && this.deadline < this.mustEnd ? "unreachable" : "expired")
+      this.lose(failing ? "unreachable" : "expired")
       return Effect.void
     }
     const wake = Math.min(next, this.deadline)
