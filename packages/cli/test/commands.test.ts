@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from "node:child_process"
 import { describe, expect, it } from "@effect/vitest"
 import { HierarchicalLock } from "@hilok/core"
 import { Effect } from "effect"
@@ -30,7 +31,35 @@ describe("hilok", () => {
         expect(help).toMatchObject({ code: 0, stderr: "" })
         expect(help.stdout).toContain("--conflict-exit-code")
         expect(help.stdout).not.toContain("\x1b")
-        expect((yield* hilok("--completions", "bash")).stdout).toContain("complete -F")
+        expect(help.stdout).toMatch(/^\$ hilok run [\s\S]* <path>\.\.\. -- command args…$/m)
+        for (const text of [help.stdout, (yield* hilok("--help")).stdout]) {
+          expect(Math.max(...text.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80)
+        }
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "completes words",
+    () =>
+      Effect.gen(function* () {
+        const { hilok } = yield* site(server())
+        const script = (shell: string) => Effect.map(hilok("--completions", shell), ({ stdout }) => stdout)
+        const words = `COMP_WORDS=(hilok run --ki); COMP_CWORD=2; _hilok_bash_completions hilok; echo "$COMPREPLY"`
+        expect(execFileSync("bash", ["-c", `${yield* script("bash")}\n${words}`], { encoding: "utf8" })).toBe(
+          "--kill-after\n"
+        )
+        for (const [shell, line] of [
+          ["zsh", "'--kill-after["],
+          ["fish", '__fish_seen_subcommand_from run" -l kill-after']
+        ] as const) {
+          const text = yield* script(shell)
+          expect(text).toContain(line)
+          // Whether the shell can read it, where there is one.
+          const { error, status } = spawnSync(shell, ["-n"], { input: text })
+          if (error === undefined) expect(status).toBe(0)
+          else console.warn(`There is no ${shell} here to read its completions`)
+        }
       }),
     limit
   )
@@ -78,6 +107,32 @@ describe("hilok ls", () => {
         expect(JSON.parse((yield* hilok("ls", "-o", "json", "--older-than", "1h")).stdout)).toEqual([])
         expect((yield* hilok("ls", "elsewhere")).stdout).toBe("Nothing is held, and nobody waits.\n")
         expect((yield* hilok("ls", "--watch")).code).toBe(64)
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "names who is in the way elsewhere in the tree, or is left out",
+    () =>
+      Effect.gen(function* () {
+        const { hilok, locks } = yield* site(server())
+        yield* locks.write("db", { label: "migration" })
+        yield* Effect.forkScoped(HierarchicalLock.detached(locks.read("db/users")))
+        yield* until(locks.inspect(), ({ length }) => length === 2)
+        for (const output of ["tree", "table"]) {
+          expect((yield* hilok("ls", "db/users", "-o", output)).stdout).toMatch(/migration \([\w-]{8}\)/)
+        }
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "shows hundreds of them",
+    () =>
+      Effect.gen(function* () {
+        const { hilok, locks } = yield* site(server())
+        yield* Effect.forEach(Array(300).keys(), (i) => locks.read(`a/${i}`), { concurrency: "unbounded" })
+        expect((yield* hilok("ls", "-o", "table")).stdout.split("\n")).toHaveLength(302)
       }),
     limit
   )
@@ -188,6 +243,8 @@ describe("hilok acquire, refresh, release", () => {
         expect((yield* hilok("release", id)).code).toBe(79)
         expect((yield* hilok("refresh", id)).code).toBe(79)
         expect((yield* hilok("acquire", "a")).stdout).toMatch(/^[\w-]{36}\n$/)
+        // The process that goes on is the one that started it.
+        expect((yield* locks.inspect("a"))[0]!.pid).toBe(process.pid)
       }),
     limit
   )

@@ -48,7 +48,7 @@ export const run = (
       locks.locks(options.targets, {
         ...asked,
         maxHold: options.maxHold,
-        label: options.label ?? process.env.HILOK_LABEL ?? basename(options.command),
+        label: options.label ?? (process.env.HILOK_LABEL || basename(options.command)),
         onLost: "signal"
       })
     )
