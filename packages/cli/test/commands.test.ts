@@ -1,4 +1,7 @@
-import { execFileSync, spawnSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { HierarchicalLock } from "@hilok/core"
 import { Effect } from "effect"
@@ -22,7 +25,7 @@ const queue = Effect.gen(function* () {
 
 describe("hilok", () => {
   it.scopedLive(
-    "tells its version, its options, and completes words",
+    "tells its version and its options",
     () =>
       Effect.gen(function* () {
         const { hilok } = yield* site(server())
@@ -45,21 +48,27 @@ describe("hilok", () => {
       Effect.gen(function* () {
         const { hilok } = yield* site(server())
         const script = (shell: string) => Effect.map(hilok("--completions", shell), ({ stdout }) => stdout)
-        const words = `COMP_WORDS=(hilok run --ki); COMP_CWORD=2; _hilok_bash_completions hilok; echo "$COMPREPLY"`
-        expect(execFileSync("bash", ["-c", `${yield* script("bash")}\n${words}`], { encoding: "utf8" })).toBe(
-          "--kill-after\n"
+        const folder = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "hilok-completions-"))),
+          (made) => Effect.sync(() => rmSync(made, { recursive: true }))
         )
-        for (const [shell, line] of [
-          ["zsh", "'--kill-after["],
-          ["fish", '__fish_seen_subcommand_from run" -l kill-after']
-        ] as const) {
-          const text = yield* script(shell)
-          expect(text).toContain(line)
-          // Whether the shell can read it, where there is one.
-          const { error, status } = spawnSync(shell, ["-n"], { input: text })
-          if (error === undefined) expect(status).toBe(0)
-          else console.warn(`There is no ${shell} here to read its completions`)
+        /** What a shell prints that runs the text, where there is one. */
+        const ask = (shell: string, args: ReadonlyArray<string>, text: string) => {
+          const file = join(folder, shell)
+          writeFileSync(file, text)
+          const { error, stderr, stdout } = spawnSync(shell, [...args, file], { encoding: "utf8" })
+          if (error === undefined) return stdout + stderr
+          console.warn(`There is no ${shell} here to try its completions`)
         }
+        const bash = `COMP_WORDS=(hilok run --ki); COMP_CWORD=2; _hilok_bash_completions hilok; echo "$COMPREPLY"`
+        const [inBash, inZsh, inFish] = [yield* script("bash"), yield* script("zsh"), yield* script("fish")]
+        expect(inBash).toContain("complete -F _hilok_bash_completions")
+        expect(ask("bash", [], `${inBash}\n${bash}`) ?? "--kill-after\n").toBe("--kill-after\n")
+        expect(inZsh).toContain("'--kill-after[")
+        expect(ask("zsh", ["-n"], inZsh) ?? "").toBe("")
+        expect(inFish).toContain("-l kill-after")
+        const fish = `complete -C "hilok run --kill-a"`
+        expect(ask("fish", [], `${inFish}\n${fish}`) ?? "--kill-after").toContain("--kill-after")
       }),
     limit
   )

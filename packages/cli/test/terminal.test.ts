@@ -1,4 +1,4 @@
-import { describe, expect, it } from "@effect/vitest"
+import { beforeAll, describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { start } from "../../redis/test/support/server.ts"
 import { bin, site, until } from "./support/hilok.ts"
@@ -7,6 +7,8 @@ import * as Terminal from "./support/terminal.ts"
 
 const server = sharedServer()
 const limit = 30_000
+
+beforeAll(Terminal.ensureTmux, 300_000)
 
 const open = Effect.gen(function* () {
   const all = yield* site(server())
