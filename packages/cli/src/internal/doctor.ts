@@ -163,6 +163,7 @@ export const doctor = (
   Effect.scoped(
     Effect.gen(function* () {
       const { url } = yield* server.settings(options)
+      yield* server.validate(options)
       const where = server.address(url)
       const client = yield* Effect.acquireRelease(
         Effect.sync(

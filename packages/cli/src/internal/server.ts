@@ -92,6 +92,16 @@ const store = (options: ServerOptions) =>
     })
   )
 
+/** Fails when the options are wrong: the store finds that out before it connects, for which it gets no time here. */
+export const validate = (
+  options: ServerOptions
+): Effect.Effect<void, LockError.InvalidOptions | ConfigError.ConfigError> =>
+  settings(options).pipe(
+    Effect.flatMap((found) => Effect.scoped(RedisStore.make({ ...found, connectTimeout: 1 }))),
+    Effect.catchTag("StoreError", () => Effect.void),
+    Effect.asVoid
+  )
+
 /**
  * The service and its store. The time limits, the separator and the label may come from the environment. `pid`: the
  * process that is named as the holder, if it is not this one.
