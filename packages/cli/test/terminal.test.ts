@@ -37,6 +37,11 @@ describe("in a terminal", () => {
         expect(screen).not.toContain("Nothing is held")
         // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour begins with one
         expect(screen).toMatch(/\x1b\[[\d;]*3[1-6]m/)
+        yield* terminal.type("C-z")
+        yield* until(terminal.isCursorShown, (shown) => shown)
+        yield* terminal.type("clear; fg; echo code $?", "Enter")
+        yield* terminal.shows(/倉庫/)
+        expect(yield* terminal.isCursorShown).toBe(false)
         yield* terminal.resize(40, 10)
         yield* terminal.shows(/…/)
         yield* locks.release(lease)

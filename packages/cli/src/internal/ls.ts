@@ -51,13 +51,45 @@ const linesOf = ({ byId, entries }: Found, { output }: LsOptions, separator: str
 const enter = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 const leave = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 
-/** Draws over what was drawn before, and only as much as the screen holds. */
-const draw = (lines: ReadonlyArray<string>): void => {
-  const rows = process.stdout.rows || 24
+/**
+ * While the scope is open the terminal is ours, but for the time that Ctrl-Z stops the process. Answers with what draws
+ * over what was drawn before, as much as there is room for.
+ */
+const openScreen: Effect.Effect<(lines: ReadonlyArray<string>) => void, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => {
+    let isOurs = false
+    const begin = () => {
+      isOurs = true
+      process.stdout.write(enter)
+    }
+    const end = () => {
+      isOurs = false
+      process.stdout.write(leave)
+    }
+    const stop = () => {
+      end()
+      process.kill(process.pid, "SIGSTOP")
+    }
+    begin()
+    process.on("SIGTSTP", stop).on("SIGCONT", begin)
+    return {
+      close: () => {
+        process.off("SIGTSTP", stop).off("SIGCONT", begin)
+        end()
+      },
+      draw: (lines: ReadonlyArray<string>) => {
+        if (isOurs) process.stdout.write(frame(lines, process.stdout.rows || 24))
+      }
+    }
+  }),
+  ({ close }) => Effect.sync(close)
+).pipe(Effect.map(({ draw }) => draw))
+
+const frame = (lines: ReadonlyArray<string>, rows: number): string => {
   const below = lines.length < rows ? "\r\n\x1b[J" : ""
   const shown = lines.length <= rows ? lines : [...lines.slice(0, rows - 1), `… ${lines.length - rows + 1} more lines`]
   // Each line is erased first: behind a line that fills the row it would lose its last character.
-  process.stdout.write(`\x1b[H${shown.map((line) => `\x1b[2K${line}`).join("\r\n")}${below}`)
+  return `\x1b[H${shown.map((line) => `\x1b[2K${line}`).join("\r\n")}${below}`
 }
 
 const watch = (
@@ -69,10 +101,7 @@ const watch = (
   HierarchicalLock.HierarchicalLock | LockStore.LockStore | Scope.Scope
 > =>
   Effect.gen(function* () {
-    yield* Effect.acquireRelease(
-      Effect.sync(() => process.stdout.write(enter)),
-      () => Effect.sync(() => process.stdout.write(leave))
-    )
+    const draw = yield* openScreen
     const look = find(options).pipe(
       Effect.map((found) => linesOf(found, options, separator)),
       // It may be there again soon.
