@@ -284,7 +284,7 @@ describe("hilok doctor", () => {
   )
 
   it.scopedLive(
-    "a server that may evict has a cross and an advice, one that is not there has 69, and no password is shown",
+    "what is wrong has a cross and an advice, a server that is not there is 69, and no password is shown",
     () =>
       Effect.gen(function* () {
         const own = yield* start({ password: "se-cret", args: ["--maxmemory-policy", "allkeys-lru"] })
@@ -294,6 +294,12 @@ describe("hilok doctor", () => {
         expect(evicting.code).toBe(1)
         expect(evicting.stdout).toMatch(/✗ eviction policy: allkeys-lru\n {2}.*noeviction/)
         expect(evicting.stdout + evicting.stderr).not.toContain("se-cret")
+        const user = ["on", "nopass", "~*", "&*", "+@all", "-eval", "-evalsha"]
+        const scriptless = yield* start({ args: ["--user", "scriptless", ...user] })
+        const denied = yield* hilok("doctor", "-u", `redis://scriptless:x@127.0.0.1:${scriptless.port}`)
+        expect(denied.code).toBe(1)
+        expect(denied.stdout).toMatch(/✗ scripts: NOPERM .*\n {2}Let this user run EVAL/)
+        expect(yield* hilok("doctor", "-u", "redis://127.0.0.1/x")).toMatchObject({ code: 64, stdout: "" })
         yield* own.kill
         const gone = yield* Effect.flatMap(launch(["doctor"], { ...env, REDIS_URL: url }), ({ exit }) => exit)
         expect(gone.code).toBe(69)

@@ -71,14 +71,11 @@ describe("hilok run: exit codes", () => {
       Effect.gen(function* () {
         const { hilok, locks } = yield* site(server())
         yield* locks.write("a/b")
-        const results = yield* Effect.all(
-          [
-            hilok("run", "-n", "a", "--", "echo", "ran"),
-            hilok("run", "-w", "0", "a", "--", "echo", "ran"),
-            hilok("run", "-w100ms", "-E9", "a", "--", "echo", "ran")
-          ],
-          { concurrency: "unbounded" }
-        )
+        const results = yield* Effect.all([
+          hilok("run", "-n", "a", "--", "echo", "ran"),
+          hilok("run", "-w", "0", "a", "--", "echo", "ran"),
+          hilok("run", "-w100ms", "-E9", "a", "--", "echo", "ran")
+        ])
         expect(results.map(({ code }) => code)).toEqual([75, 75, 9])
         expect(results.map(({ stdout }) => stdout)).toEqual(["", "", ""])
         expect(results[0]!.stderr).toContain('held by "test"')

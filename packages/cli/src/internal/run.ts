@@ -37,6 +37,12 @@ const environment = (
 
 const milliseconds = (millis: number): string => `${millis < 10 ? millis.toFixed(1) : Math.round(millis)} ms`
 
+const lossMessage = (lost: LockError.LockLost, held: number, { maxHold, targets }: RunOptions): string =>
+  // The last refresh may have ended it a little earlier.
+  lost.reason !== "broken" && maxHold !== undefined && held + 100 > Duration.toMillis(maxHold)
+    ? `The lock on ${Target.format(targets)} was held for longer than --max-hold`
+    : lost.message
+
 /** Answers with the exit code. */
 export const run = (
   options: RunOptions
@@ -66,13 +72,7 @@ export const run = (
     const result = yield* Effect.raceFirst(Effect.either(running.ended), Effect.flip(lease.lost))
     if (result._tag === "LockLost") {
       const held = (yield* Clock.currentTimeMillis) - since
-      const { maxHold } = options
-      // Its last refresh may have ended it a little earlier.
-      const tooLong = result.reason !== "broken" && maxHold !== undefined && held + 100 > Duration.toMillis(maxHold)
-      say(
-        `${tooLong ? `The lock on ${Target.format(options.targets)} was held for longer than --max-hold` : result.message}; ` +
-          "ending the command"
-      )
+      say(`${lossMessage(result, held, options)}; ending the command`)
       yield* running.end(options.killAfter)
       return exitCode.lost
     }
