@@ -30,7 +30,6 @@ export class HeldLease {
   readonly ttl: number
   readonly refreshInterval: number
   private readonly maxHold: number
-  nextById: HeldLease | undefined = undefined
   token = 0
   /** On the monotonic clock, in milliseconds: from here on another may hold the lock. */
   deadline = Number.NEGATIVE_INFINITY
