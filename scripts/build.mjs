@@ -1,18 +1,16 @@
-// Compiles packages into their `dist`: the one whose folder is given, with those it needs, or all.
-import { chmodSync, existsSync } from "node:fs"
+// Builds packages into their `dist`: the libraries by the compiler, the command line as a bundle. All, or, with the
+// argument `packages/cli`, the command line alone, which is made from the sources of all.
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { runInForeground } from "./process.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
+const only = process.argv[2]
 
-/** Answers with the compiler's exit code. */
-export const build = async (folder = ".") => {
-  const tsc = join(root, "node_modules/typescript/bin/tsc")
-  const code = await runInForeground(process.execPath, [tsc, "-b", join(root, folder, "tsconfig.build.json")])
-  const bin = join(root, "packages/cli/dist/bin.js")
-  if (existsSync(bin)) chmodSync(bin, 0o755)
-  return code
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await build(process.argv[2])
+const steps = [
+  ...(only === undefined
+    ? [[join(root, "node_modules/typescript/bin/tsc"), "-b", join(root, "tsconfig.build.json")]]
+    : []),
+  [join(root, "packages/cli/scripts/bundle.mjs")]
+]
+for (const step of steps) process.exitCode ||= await runInForeground(process.execPath, step)

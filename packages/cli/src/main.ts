@@ -18,8 +18,9 @@ import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import * as argv from "./internal/argv.ts"
 import * as cli from "./internal/cli.ts"
-import { isColored } from "./internal/color.ts"
 import { exitCode, Failure, say } from "./internal/failure.ts"
+import * as help from "./internal/help.ts"
+import { columnsOf, isColored, print } from "./internal/output.ts"
 import { onSignal, signalCode } from "./internal/signals.ts"
 
 const version = (): string =>
@@ -47,7 +48,10 @@ const report = (cause: Cause.Cause<unknown>): number => {
   const error = failure.value
   // It has been printed.
   if (ValidationError.isValidationError(error)) return exitCode.usage
-  say(Predicate.hasProperty(error, "message") && error.message !== "" ? String(error.message) : String(error))
+  const message =
+    Predicate.hasProperty(error, "message") && error.message !== "" ? String(error.message) : String(error)
+  const variable = ConfigError.isConfigError(error) && "path" in error ? `${error.path.join("")}: ` : ""
+  say(`${variable}${message}`)
   return codeOf(error)
 }
 
@@ -56,9 +60,9 @@ const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
   say(`${logLevel.label.toLowerCase()}: ${Array.isArray(message) ? message.join(" ") : String(message)}`)
 })
 
-const plainly = (stream: NodeJS.WriteStream, text: unknown): void => {
-  const shown = String(text ?? "").trimEnd()
-  stream.write(`${isColored(stream) ? shown : stripVTControlCharacters(shown)}\n`)
+const shown = (text: unknown, stream: NodeJS.WriteStream): string => {
+  const trimmed = String(text ?? "").trimEnd()
+  return isColored(stream) ? trimmed : stripVTControlCharacters(trimmed)
 }
 
 /** What `@effect/cli` prints (help, version, a wrong use) is coloured in terminals only. */
@@ -67,36 +71,46 @@ const printer = Layer.unwrapEffect(
     Effect.succeed(
       Console.setConsole({
         ...standard,
-        log: (text) => Effect.sync(() => plainly(process.stdout, text)),
-        error: (text) => Effect.sync(() => plainly(process.stderr, text))
+        log: (text) =>
+          print(help.layout(shown(text, process.stdout), Math.min(columnsOf(process.stdout), 100)).split("\n")),
+        error: (text) => Effect.sync(() => say(shown(text, process.stderr)))
       })
     )
   )
 )
 
-const services = Layer.mergeAll(
-  NodeFileSystem.layer,
-  NodePath.layer,
-  NodeTerminal.layer,
-  printer,
-  CliConfig.layer({ isCaseSensitive: true }),
-  Logger.replace(Logger.defaultLogger, logger)
-)
+const services = ({ words }: argv.CommandLine) =>
+  Layer.mergeAll(
+    NodeFileSystem.layer,
+    NodePath.layer,
+    NodeTerminal.layer,
+    printer,
+    // The options that every command has are in the help of the program only.
+    CliConfig.layer({ isCaseSensitive: true, showBuiltIns: words[0]?.startsWith("-") ?? true }),
+    Logger.replace(Logger.defaultLogger, logger)
+  )
 
 export const main = (args: ReadonlyArray<string>): void => {
   let code = 0
-  const program = cli.make(argv.parse(args), version(), (result) => {
+  const line = argv.parse(args)
+  const program = cli.make(line, version(), (result) => {
     code = result
   })
-  const fiber = Effect.runFork(Effect.provide(program, services))
+  const fiber = Effect.runFork(Effect.provide(program, services(line)))
   let signalled: NodeJS.Signals | undefined
   onSignal((signal) => {
     if (signalled !== undefined) process.exit(signalCode(signal))
     signalled = signal
     fiber.unsafeInterruptAsFork(fiber.id())
   })
-  // A reader that has seen enough, such as `head`.
-  process.stdout.on("error", () => process.exit(code))
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // A reader that has seen enough, such as `head`.
+    if (error.code === "EPIPE") process.exit(code)
+    say(`Nothing can be written: ${error.message}`)
+    process.exit(exitCode.internal)
+  })
+  // Nobody listens any more; the work goes on.
+  process.stderr.on("error", () => undefined)
   fiber.addObserver((exit) => {
     if (Exit.isSuccess(exit)) process.exit(code)
     process.exit(signalled !== undefined && Exit.isInterrupted(exit) ? signalCode(signalled) : report(exit.cause))

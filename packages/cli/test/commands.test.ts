@@ -1,3 +1,7 @@
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { HierarchicalLock } from "@hilok/core"
 import { Effect } from "effect"
@@ -21,7 +25,7 @@ const queue = Effect.gen(function* () {
 
 describe("hilok", () => {
   it.scopedLive(
-    "tells its version, its options, and completes words",
+    "tells its version and its options",
     () =>
       Effect.gen(function* () {
         const { hilok } = yield* site(server())
@@ -30,7 +34,41 @@ describe("hilok", () => {
         expect(help).toMatchObject({ code: 0, stderr: "" })
         expect(help.stdout).toContain("--conflict-exit-code")
         expect(help.stdout).not.toContain("\x1b")
-        expect((yield* hilok("--completions", "bash")).stdout).toContain("complete -F")
+        expect(help.stdout).toMatch(/^\$ hilok run [\s\S]* <path>\.\.\. -- command args…$/m)
+        for (const text of [help.stdout, (yield* hilok("--help")).stdout]) {
+          expect(Math.max(...text.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80)
+        }
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "completes words",
+    () =>
+      Effect.gen(function* () {
+        const { hilok } = yield* site(server())
+        const script = (shell: string) => Effect.map(hilok("--completions", shell), ({ stdout }) => stdout)
+        const folder = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "hilok-completions-"))),
+          (made) => Effect.sync(() => rmSync(made, { recursive: true }))
+        )
+        /** What a shell prints that runs the text, where there is one. */
+        const ask = (shell: string, args: ReadonlyArray<string>, text: string) => {
+          const file = join(folder, shell)
+          writeFileSync(file, text)
+          const { error, stderr, stdout } = spawnSync(shell, [...args, file], { encoding: "utf8" })
+          if (error === undefined) return stdout + stderr
+          console.warn(`There is no ${shell} here to try its completions`)
+        }
+        const bash = `COMP_WORDS=(hilok run --ki); COMP_CWORD=2; _hilok_bash_completions hilok; echo "$COMPREPLY"`
+        const [inBash, inZsh, inFish] = [yield* script("bash"), yield* script("zsh"), yield* script("fish")]
+        expect(inBash).toContain("complete -F _hilok_bash_completions")
+        expect(ask("bash", [], `${inBash}\n${bash}`) ?? "--kill-after\n").toBe("--kill-after\n")
+        expect(inZsh).toContain("'--kill-after[")
+        expect(ask("zsh", ["-n"], inZsh) ?? "").toBe("")
+        expect(inFish).toContain("-l kill-after")
+        const fish = `complete -C "hilok run --kill-a"`
+        expect(ask("fish", [], `${inFish}\n${fish}`) ?? "--kill-after").toContain("--kill-after")
       }),
     limit
   )
@@ -82,6 +120,32 @@ describe("hilok ls", () => {
     limit
   )
 
+  it.scopedLive(
+    "names who is in the way elsewhere in the tree, or is left out",
+    () =>
+      Effect.gen(function* () {
+        const { hilok, locks } = yield* site(server())
+        yield* locks.write("db", { label: "migration" })
+        yield* Effect.forkScoped(HierarchicalLock.detached(locks.read("db/users")))
+        yield* until(locks.inspect(), ({ length }) => length === 2)
+        for (const output of ["tree", "table"]) {
+          expect((yield* hilok("ls", "db/users", "-o", output)).stdout).toMatch(/migration \([\w-]{8}\)/)
+        }
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "shows hundreds of them",
+    () =>
+      Effect.gen(function* () {
+        const { hilok, locks } = yield* site(server())
+        yield* Effect.forEach(Array(300).keys(), (i) => locks.read(`a/${i}`), { concurrency: "unbounded" })
+        expect((yield* hilok("ls", "-o", "table")).stdout.split("\n")).toHaveLength(302)
+      }),
+    limit
+  )
+
   it("lines fit the terminal, wide characters included, and names cannot command it", () => {
     const entry = {
       id: "0a000565-2e32-4e39-8e8e-01dfb1b851f0",
@@ -98,17 +162,22 @@ describe("hilok ls", () => {
       host: "host",
       pid: 12
     }
-    for (const columns of [20, 41, 80, 133]) {
+    for (const columns of [5, 20, 41, 80, 133]) {
       for (const draw of [render.tree, render.table]) {
-        const lines = draw([entry], "/", { columns, color: false })
+        const lines = draw([entry], new Map(), "/", { columns, color: false })
         expect(Math.max(...lines.map((line) => stringWidth(line)))).toBeLessThanOrEqual(columns)
         expect(lines.join("")).not.toContain("\x1b")
       }
     }
-    const [head, row] = render.table([entry, { ...entry, label: "x" }], "/", { columns: undefined, color: false })
+    const [head, row] = render.table([entry, { ...entry, label: "x" }], new Map(), "/", {
+      columns: undefined,
+      color: false
+    })
     const at = head!.indexOf("WHY")
     expect(stringWidth(row!.slice(0, row!.indexOf("毎")))).toBe(stringWidth(head!.slice(0, at)))
-    expect(render.tree([entry], "/", { columns: undefined, color: true }).join("")).toContain("\x1b[31m● \x1b[0m")
+    expect(render.tree([entry], new Map(), "/", { columns: undefined, color: true }).join("")).toContain(
+      "\x1b[31m● \x1b[0m"
+    )
   })
 })
 
@@ -183,6 +252,8 @@ describe("hilok acquire, refresh, release", () => {
         expect((yield* hilok("release", id)).code).toBe(79)
         expect((yield* hilok("refresh", id)).code).toBe(79)
         expect((yield* hilok("acquire", "a")).stdout).toMatch(/^[\w-]{36}\n$/)
+        // The process that goes on is the one that started it.
+        expect((yield* locks.inspect("a"))[0]!.pid).toBe(process.pid)
       }),
     limit
   )
@@ -213,7 +284,7 @@ describe("hilok doctor", () => {
   )
 
   it.scopedLive(
-    "a server that may evict has a cross and an advice, one that is not there has 69, and no password is shown",
+    "what is wrong has a cross and an advice, a server that is not there is 69, and no password is shown",
     () =>
       Effect.gen(function* () {
         const own = yield* start({ password: "se-cret", args: ["--maxmemory-policy", "allkeys-lru"] })
@@ -223,6 +294,12 @@ describe("hilok doctor", () => {
         expect(evicting.code).toBe(1)
         expect(evicting.stdout).toMatch(/✗ eviction policy: allkeys-lru\n {2}.*noeviction/)
         expect(evicting.stdout + evicting.stderr).not.toContain("se-cret")
+        const user = ["on", "nopass", "~*", "&*", "+@all", "-eval", "-evalsha"]
+        const scriptless = yield* start({ args: ["--user", "scriptless", ...user] })
+        const denied = yield* hilok("doctor", "-u", `redis://scriptless:x@127.0.0.1:${scriptless.port}`)
+        expect(denied.code).toBe(1)
+        expect(denied.stdout).toMatch(/✗ scripts: NOPERM .*\n {2}Let this user run EVAL/)
+        expect(yield* hilok("doctor", "-u", "redis://127.0.0.1/x")).toMatchObject({ code: 64, stdout: "" })
         yield* own.kill
         const gone = yield* Effect.flatMap(launch(["doctor"], { ...env, REDIS_URL: url }), ({ exit }) => exit)
         expect(gone.code).toBe(69)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import { HierarchicalLock } from "@hilok/core"
 import { Duration, Effect } from "effect"
 import { start } from "../../redis/test/support/server.ts"
 import { bin, launch, site, until } from "./support/hilok.ts"
@@ -31,6 +32,7 @@ describe("hilok run: exit codes", () => {
         const missing = yield* hilok("run", "a", "--", "hilok-no-such-command")
         expect(missing.code).toBe(127)
         expect(missing.stderr).toContain("hilok-no-such-command: command not found")
+        expect((yield* hilok("run", "a", "--", "")).code).toBe(127)
         expect((yield* hilok("run", "a", "--", "/etc/passwd")).code).toBe(126)
         expect(yield* locks.inspect()).toEqual([])
       }),
@@ -44,6 +46,10 @@ describe("hilok run: exit codes", () => {
     { args: ["run", "a", "-s", "--", "true"], says: "-s is the mode of the paths that follow" },
     { args: ["run", "--nonsense", "a", "--", "true"], says: "--nonsense" },
     { args: ["run", "-E", "300", "a", "--", "true"], says: "0 to 255" },
+    { args: ["run", "-Ex", "a", "--", "true"], says: "0 to 255" },
+    { args: ["run", "a", "--ttl", "--", "true"], says: "--ttl is followed by a value" },
+    { args: ["run", "", "--", "true"], says: "empty" },
+    { args: ["break", "--all", "", "--yes"], says: "empty" },
     { args: ["run", "--ttl", "0s", "a", "--", "true"], says: "more than zero" },
     { args: ["run", "-u", "http://x", "a", "--", "true"], says: "redis://" },
     { args: ["nonsense"], says: "Invalid subcommand" }
@@ -60,30 +66,16 @@ describe("hilok run: exit codes", () => {
   )
 
   it.scopedLive(
-    "a server that is not there is 69",
-    () =>
-      Effect.gen(function* () {
-        const { env } = yield* site(server())
-        const running = yield* launch(["run", "a", "--", "true"], { ...env, REDIS_URL: "redis://127.0.0.1:1" })
-        expect((yield* running.exit).code).toBe(69)
-      }),
-    limit
-  )
-
-  it.scopedLive(
     "a lock that is not free is 75, or what -E says",
     () =>
       Effect.gen(function* () {
         const { hilok, locks } = yield* site(server())
         yield* locks.write("a/b")
-        const results = yield* Effect.all(
-          [
-            hilok("run", "-n", "a", "--", "echo", "ran"),
-            hilok("run", "-w", "0", "a", "--", "echo", "ran"),
-            hilok("run", "-w", "100ms", "-E", "9", "a", "--", "echo", "ran")
-          ],
-          { concurrency: "unbounded" }
-        )
+        const results = yield* Effect.all([
+          hilok("run", "-n", "a", "--", "echo", "ran"),
+          hilok("run", "-w", "0", "a", "--", "echo", "ran"),
+          hilok("run", "-w100ms", "-E9", "a", "--", "echo", "ran")
+        ])
         expect(results.map(({ code }) => code)).toEqual([75, 75, 9])
         expect(results.map(({ stdout }) => stdout)).toEqual(["", "", ""])
         expect(results[0]!.stderr).toContain('held by "test"')
@@ -170,6 +162,29 @@ describe("hilok run: the child", () => {
   )
 
   it.scopedLive(
+    "names of leases that have ended open no way past the queue",
+    () =>
+      Effect.gen(function* () {
+        const { env, locks } = yield* site(server())
+        const run = (within: string) =>
+          Effect.flatMap(
+            launch(["run", "-sn", "a", "--", "printenv", "HILOK_WITHIN"], { ...env, HILOK_WITHIN: within }),
+            ({ exit }) => exit
+          )
+        const ended = yield* locks.write("a", { onLost: "signal" })
+        yield* locks.release(ended)
+        const reader = yield* locks.read("a")
+        yield* Effect.forkScoped(HierarchicalLock.detached(locks.write("a")))
+        yield* until(locks.inspect(), ({ length }) => length === 2)
+        expect((yield* run(`${ended.id},no such id,`)).code).toBe(75)
+        const inside = yield* run(`${ended.id},${reader.id}`)
+        expect(inside.code).toBe(0)
+        expect(inside.stdout).toMatch(new RegExp(`^${reader.id},[\\w-]+\n$`))
+      }),
+    limit
+  )
+
+  it.scopedLive(
     "may print a lot",
     () =>
       Effect.gen(function* () {
@@ -209,27 +224,13 @@ describe("hilok run: signals", () => {
       Effect.gen(function* () {
         const { locks, spawn } = yield* site(server())
         yield* locks.write("a")
-        const waiting = yield* Effect.all([spawn("run", "a", "--", "true"), spawn("run", "a", "--", "true")])
-        yield* until(locks.inspect(), (entries) => entries.length === 3)
-        yield* waiting[0].kill("SIGINT")
-        yield* waiting[1].kill("SIGHUP")
-        expect((yield* waiting[0].exit).code).toBe(130)
-        expect((yield* waiting[1].exit).code).toBe(129)
+        const signals = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const
+        const waiting = yield* Effect.forEach(signals, () => spawn("run", "a", "--", "true"))
+        yield* until(locks.inspect(), (entries) => entries.length === 5)
+        for (const [i, signal] of signals.entries()) yield* waiting[i]!.kill(signal)
+        const results = yield* Effect.forEach(waiting, ({ exit }) => exit)
+        expect(results.map(({ code }) => code)).toEqual([129, 130, 131, 143])
         expect(yield* locks.inspect()).toHaveLength(1)
-      }),
-    limit
-  )
-
-  it.scopedLive(
-    "while connecting, they end it",
-    () =>
-      Effect.gen(function* () {
-        const { env } = yield* site(server())
-        const running = yield* launch(["run", "a", "--", "true"], { ...env, REDIS_URL: "redis://127.0.0.1:1" })
-        yield* running.kill("SIGTERM")
-        const { code, signal } = yield* running.exit
-        // Before there is a handler, the system ends it.
-        expect(code === 143 || signal === "SIGTERM").toBe(true)
       }),
     limit
   )
@@ -306,7 +307,9 @@ describe("hilok run: loss", () => {
     () =>
       Effect.gen(function* () {
         const { hilok } = yield* site(server())
-        expect((yield* hilok("run", "--max-hold", "300ms", "a", "--", "sleep", "60")).code).toBe(79)
+        const { code, stderr } = yield* hilok("run", "--max-hold", "300ms", "a", "--", "sleep", "60")
+        expect(code).toBe(79)
+        expect(stderr).toContain("held for longer than --max-hold")
       }),
     limit
   )

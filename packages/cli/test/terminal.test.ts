@@ -1,5 +1,6 @@
-import { describe, expect, it } from "@effect/vitest"
+import { beforeAll, describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { start } from "../../redis/test/support/server.ts"
 import { bin, site, until } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 import * as Terminal from "./support/terminal.ts"
@@ -7,10 +8,20 @@ import * as Terminal from "./support/terminal.ts"
 const server = sharedServer()
 const limit = 30_000
 
+beforeAll(Terminal.ensureTmux, 300_000)
+
 const open = Effect.gen(function* () {
   const all = yield* site(server())
   return { ...all, terminal: yield* Terminal.open({ ...all.env, HILOK: bin, LC_ALL: "C.UTF-8" }) }
 })
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 
 describe("in a terminal", () => {
   it.scopedLive(
@@ -26,6 +37,11 @@ describe("in a terminal", () => {
         expect(screen).not.toContain("Nothing is held")
         // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour begins with one
         expect(screen).toMatch(/\x1b\[[\d;]*3[1-6]m/)
+        yield* terminal.type("C-z")
+        yield* until(terminal.isCursorShown, (shown) => shown)
+        yield* terminal.type("clear; fg; echo code $?", "Enter")
+        yield* terminal.shows(/倉庫/)
+        expect(yield* terminal.isCursorShown).toBe(false)
         yield* terminal.resize(40, 10)
         yield* terminal.shows(/…/)
         yield* locks.release(lease)
@@ -68,7 +84,7 @@ describe("in a terminal", () => {
       Effect.gen(function* () {
         const { locks, terminal } = yield* open
         yield* terminal.type(
-          `clear; $HILOK run a -- sh -c 'trap "exit 5" INT; read line; echo got $line; sleep 60'; echo code $?`,
+          `clear; $HILOK run a -- sh -c 'trap "exit 5" INT; read line; echo got $line; while :; do sleep 0.1; done'; echo code $?`,
           "Enter"
         )
         yield* until(locks.inspect(), ({ length }) => length === 1)
@@ -77,6 +93,64 @@ describe("in a terminal", () => {
         yield* terminal.type("C-c")
         yield* terminal.shows(/code 5/)
         expect(yield* locks.inspect()).toEqual([])
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "a loss reaches what the command has started, and not the shell",
+    () =>
+      Effect.gen(function* () {
+        const { locks, terminal } = yield* open
+        const stubborn = "trap : TERM; echo pid \\$\\$.; while :; do sleep 0.05; done"
+        yield* terminal.type(
+          `clear; $HILOK run --kill-after 300ms a -- sh -c "sh -c '${stubborn}' & wait"; echo code $?`,
+          "Enter"
+        )
+        const screen = yield* terminal.shows(/pid \d+\./)
+        const pid = Number(/pid (\d+)\./.exec(screen)?.[1])
+        const [entry] = yield* locks.inspect()
+        yield* locks.breakLease(entry!.id)
+        yield* terminal.shows(/code 79/)
+        yield* until(
+          Effect.sync(() => isAlive(pid)),
+          (alive) => !alive
+        )
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "ls --watch goes on when the server is away, and shows as much as there is room for",
+    () =>
+      Effect.gen(function* () {
+        const own = yield* start()
+        const { env, locks } = yield* site(own)
+        yield* Effect.forEach(Array(30).keys(), (i) => locks.read(`a/${i}`, { onLost: "signal" }))
+        const terminal = yield* Terminal.open({ ...env, HILOK: bin, LC_ALL: "C.UTF-8", HILOK_COMMAND_TIMEOUT: "300ms" })
+        yield* terminal.type("clear; $HILOK ls --watch; echo code $?", "Enter")
+        yield* terminal.shows(/… 43 more lines/)
+        yield* own.kill
+        yield* terminal.shows(/lock store failed/)
+        yield* terminal.type("C-c")
+        yield* terminal.shows(/code 0/)
+      }),
+    limit
+  )
+
+  it.scopedLive(
+    "NO_COLOR has no colours",
+    () =>
+      Effect.gen(function* () {
+        const { locks, terminal } = yield* open
+        yield* locks.write("a", { label: "somebody" })
+        yield* terminal.type("clear; $HILOK ls; echo code $?", "Enter")
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour begins with one
+        expect(yield* terminal.shows(/code 0/)).toMatch(/\x1b\[[\d;]*31m/)
+        yield* terminal.type("clear; NO_COLOR=1 $HILOK ls; echo again $?", "Enter")
+        const screen = yield* terminal.shows(/again 0/)
+        expect(screen).toContain("● write  somebody")
+        expect(screen).not.toContain("\x1b[")
       }),
     limit
   )

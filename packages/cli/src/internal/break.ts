@@ -6,8 +6,8 @@ import { HierarchicalLock, LockEntry, type LockError, type LockStore } from "@hi
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import { exitCode, Failure, say } from "./failure.ts"
+import { lookup } from "./lookup.ts"
 import * as server from "./server.ts"
-import { lookup } from "./show.ts"
 import { clean } from "./text.ts"
 
 export interface BreakOptions {
@@ -51,7 +51,7 @@ const find = (
     for (const id of options.ids) {
       const entry = yield* lookup(id)
       if (entry !== undefined && isHeld(entry)) leases.push(entry)
-      else say(entry === undefined ? `${id} is not held` : `${id} is not held: it waits`)
+      else say(`${clean(id)} is not held${entry === undefined ? "" : ": it waits"}`)
     }
     return { leases, missing: options.ids.length - leases.length }
   })

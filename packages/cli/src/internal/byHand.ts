@@ -6,23 +6,25 @@ import type * as ConfigError from "effect/ConfigError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { exitCode, say } from "./failure.ts"
-import { print } from "./ls.ts"
-import { type RequestOptions, toAcquireOptions } from "./request.ts"
+import { print } from "./output.ts"
+import { acquireOptions, type RequestOptions } from "./request.ts"
 import * as server from "./server.ts"
 
 type Outcome = Effect.Effect<number, LockError.LockError | ConfigError.ConfigError>
 
 /** Prints the id of the lease, or all of it. */
 export const acquire = (options: RequestOptions & { readonly json: boolean }): Outcome =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const { id, targets, token } = yield* restore(
-        HierarchicalLock.acquire(options.targets, toAcquireOptions(options))
-      )
-      yield* print([options.json ? JSON.stringify({ id, token, targets }) : id])
-      return 0
-    })
-  ).pipe(Effect.provide(server.layer(options.server)))
+  Effect.uninterruptibleMask(
+    (restore) =>
+      Effect.gen(function* () {
+        const { id, targets, token } = yield* restore(
+          Effect.flatMap(acquireOptions(options), (asked) => HierarchicalLock.acquire(options.targets, asked))
+        )
+        yield* print([options.json ? JSON.stringify({ id, token, targets }) : id])
+        return 0
+      })
+    // The lease is the script's, so it is the script's process that is named.
+  ).pipe(Effect.provide(server.layer(options.server, process.ppid)))
 
 export const refresh = (options: {
   readonly server: server.ServerOptions

@@ -1,12 +1,13 @@
 /**
  * The command that runs under the lock.
  */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import { exitCode, Failure } from "./failure.ts"
+import { Family } from "./processes.ts"
 import { onSignal, signalCode } from "./signals.ts"
 
 export interface Child {
@@ -17,8 +18,8 @@ export interface Child {
 }
 
 const notStarted = (command: string, error: NodeJS.ErrnoException): Failure =>
-  error.code === "ENOENT"
-    ? new Failure({ message: `${command}: command not found`, code: exitCode.notFound })
+  error.code === "ENOENT" || command === ""
+    ? new Failure({ message: `${command || '""'}: command not found`, code: exitCode.notFound })
     : new Failure({
         message: `${command}: cannot be executed (${error.code ?? error.message})`,
         code: exitCode.notExecutable
@@ -44,20 +45,10 @@ export const start = (command: string, args: ReadonlyArray<string>, env: NodeJS.
   }
   const { right: running } = child
 
-  /** `false` when there is nobody left. */
-  const send = (signal: NodeJS.Signals | 0): boolean => {
-    const { pid } = running
-    if (pid === undefined) return false
-    try {
-      // In a terminal the group is not the child's alone.
-      return inTerminal ? running.kill(signal) : process.kill(-pid, signal)
-    } catch {
-      return false
-    }
-  }
   onSignal((signal) => {
+    if (!inTerminal) send(groupOf(running), signal)
     // The terminal has sent Ctrl-C and Ctrl-\ to the child, too.
-    if (!inTerminal || (signal !== "SIGINT" && signal !== "SIGQUIT")) send(signal)
+    else if (signal !== "SIGINT" && signal !== "SIGQUIT") running.kill(signal)
   })
 
   const result = new Promise<Either.Either<number, Failure>>((resolve) => {
@@ -66,20 +57,50 @@ export const start = (command: string, args: ReadonlyArray<string>, env: NodeJS.
   })
   const ended = Effect.flatten(Effect.promise(() => result))
   const over = Effect.ignore(ended)
-  const groupGone = Effect.repeat(
-    Effect.sync(() => inTerminal || !send(0)),
-    { until: (gone) => gone, schedule: Schedule.spaced("20 millis") }
-  )
   return {
     ended,
     end: (patience) =>
       Effect.gen(function* () {
-        send("SIGTERM")
+        const all = inTerminal ? family(running) : groupOf(running)
+        send(all, "SIGTERM")
         // One that is stopped gets the signal when it goes on.
-        send("SIGCONT")
-        yield* Effect.timeoutOption(Effect.zipRight(over, groupGone), Duration.max(patience, Duration.millis(1)))
-        send("SIGKILL")
+        send(all, "SIGCONT")
+        const gone = Effect.repeat(
+          Effect.sync(() => !send(all, 0)),
+          { until: (none) => none, schedule: Schedule.spaced("20 millis") }
+        )
+        yield* Effect.timeoutOption(Effect.zipRight(over, gone), Duration.max(patience, Duration.millis(1)))
+        send(all, "SIGKILL")
         yield* over
       })
   }
 }
+
+/** Process ids as kill(2) takes them: a negative one is a group. */
+type Recipients = () => ReadonlyArray<number>
+
+const groupOf =
+  ({ pid }: ChildProcess): Recipients =>
+  () =>
+    pid === undefined ? [] : [-pid]
+
+/** In a terminal the group is not the command's alone, so its descendants are looked for. */
+const family = (running: ChildProcess): Recipients => {
+  const { pid } = running
+  if (pid === undefined) return () => []
+  const members = new Family(pid)
+  return () => {
+    const hasEnded = running.exitCode !== null || running.signalCode !== null
+    return Array.from(new Set([...(hasEnded ? [] : [pid]), ...members.alive()]))
+  }
+}
+
+/** `false` when there is nobody left. */
+const send = (recipients: Recipients, signal: NodeJS.Signals | 0): boolean =>
+  recipients().filter((pid) => {
+    try {
+      return process.kill(pid, signal)
+    } catch {
+      return false
+    }
+  }).length > 0

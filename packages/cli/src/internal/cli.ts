@@ -15,7 +15,6 @@ import * as Option from "effect/Option"
 import { type CommandLine, decodeTarget } from "./argv.ts"
 import * as durations from "./durations.ts"
 import { exitCode, Failure } from "./failure.ts"
-import { enclosing } from "./request.ts"
 
 const refuse = (message: string) => ValidationError.invalidValue(HelpDoc.p(Span.error(message)))
 
@@ -89,25 +88,23 @@ const request = {
       Options.withDescription("How long to wait for the lock; 0 is as -n. Default: for ever.")
     )
   ),
-  conflictExitCode: Options.integer("conflict-exit-code").pipe(
+  conflictExitCode: Options.text("conflict-exit-code").pipe(
     Options.withAlias("E"),
-    Options.withDescription("The exit code when the lock was not free (in time)."),
-    Options.withDefault(exitCode.conflict),
+    Options.withPseudoName("number"),
+    Options.withDescription(`The exit code when the lock was not free (in time). Default: ${exitCode.conflict}.`),
     Options.mapEffect((code) =>
-      code >= 0 && code <= 255
-        ? Effect.succeed(code)
+      /^\d{1,3}$/.test(code) && Number(code) <= 255
+        ? Effect.succeed(Number(code))
         : Effect.fail(refuse("--conflict-exit-code: it must be a whole number from 0 to 255"))
-    )
+    ),
+    Options.withDefault(exitCode.conflict)
   ),
   ttl,
   reason: optional(Options.text("reason").pipe(Options.withDescription("Why the lock is taken, for people."))),
   label: optional(
     Options.text("label").pipe(
-      Options.withDescription("Who takes it, for people. Default: $HILOK_LABEL, else the command.")
+      Options.withDescription("Who takes it, for people. Default: $HILOK_LABEL; for run, else the command.")
     )
-  ),
-  maxHold: optional(
-    duration("max-hold").pipe(Options.withDescription("Ends the lock, and the command, when it is held longer."))
   )
 }
 
@@ -143,15 +140,16 @@ export const make = (
   version: string,
   exit: (code: number) => void
 ): Effect.Effect<void, unknown, CliApp.CliApp.Environment> => {
+  if (problem !== undefined) return Effect.fail(new Failure({ message: problem, code: exitCode.usage }))
   const finish = Effect.map(exit)
-  const modesAreRight = Effect.suspend(() =>
-    problem === undefined ? Effect.void : Effect.fail(new Failure({ message: problem, code: exitCode.usage }))
-  )
 
   const run = Command.make(
     "run",
     {
       ...request,
+      maxHold: optional(
+        duration("max-hold").pipe(Options.withDescription("Ends the lock, and the command, when it is held longer."))
+      ),
       killAfter: duration("kill-after", true).pipe(
         Options.withDescription("When the lock is lost: how long the command has to end. Default: 5s."),
         Options.withDefault(Duration.seconds(5))
@@ -163,7 +161,6 @@ export const make = (
     },
     (options) =>
       Effect.gen(function* () {
-        yield* modesAreRight
         const [command, ...args] = rest ?? []
         if (command === undefined) {
           return yield* new Failure({
@@ -172,27 +169,22 @@ export const make = (
           })
         }
         const { run } = yield* Effect.promise(() => import("./run.ts"))
-        return yield* run({ ...options, command, args, within: enclosing() })
+        return yield* run({ ...options, command, args })
       }).pipe(conflict(options.conflictExitCode), finish)
   ).pipe(
     Command.withDescription(
-      "Runs a command under a lock: hilok run [options] PATH… -- command args…. A mode option (-x, -s, …) is for the " +
-        "paths that follow it; all of them are granted at once. Exits with the command's code; 75 when the lock is not " +
-        "free, 79 when it was lost, 69 when the server is not available, 64 for a wrong use."
+      "Runs a command under a lock. A mode option (-x, -s, …) is for the paths that follow it; all of them are granted " +
+        "at once. Exits with the command's code; 75 when the lock is not free, 79 when it was lost, 69 when the server " +
+        "is not available, 64 for a wrong use."
     )
   )
 
   const acquire = Command.make("acquire", { ...request, json, targets }, (options) =>
     Effect.gen(function* () {
-      yield* modesAreRight
       const { acquire } = yield* Effect.promise(() => import("./byHand.ts"))
-      return yield* acquire({ ...options, within: enclosing() })
+      return yield* acquire(options)
     }).pipe(conflict(options.conflictExitCode), finish)
-  ).pipe(
-    Command.withDescription(
-      "Takes a lock and prints the id of its lease, which nobody refreshes but you. Takes what run takes."
-    )
-  )
+  ).pipe(Command.withDescription("Takes a lock and prints the id of its lease, which nobody refreshes but you."))
 
   const refresh = Command.make("refresh", { server, ttl, json, id }, (options) =>
     Effect.promise(() => import("./byHand.ts")).pipe(

@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Redis } from "ioredis"
 import { exitCode } from "./failure.ts"
-import { print } from "./ls.ts"
+import { print } from "./output.ts"
 import * as server from "./server.ts"
 import { paint, screenOf, span } from "./text.ts"
 
@@ -163,6 +163,7 @@ export const doctor = (
   Effect.scoped(
     Effect.gen(function* () {
       const { url } = yield* server.settings(options)
+      yield* server.validate(options)
       const where = server.address(url)
       const client = yield* Effect.acquireRelease(
         Effect.sync(

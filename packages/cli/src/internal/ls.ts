@@ -1,16 +1,18 @@
 /**
  * `hilok ls`: who holds what.
  */
-import { HierarchicalLock, type LockEntry, type LockError } from "@hilok/core"
+import { HierarchicalLock, type LockEntry, type LockError, type LockStore } from "@hilok/core"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { exitCode, Failure } from "./failure.ts"
+import { lookup } from "./lookup.ts"
+import { print } from "./output.ts"
 import * as render from "./render.ts"
 import * as server from "./server.ts"
 import { onSignal, signalCode } from "./signals.ts"
-import { screenOf } from "./text.ts"
+import { clean, paint, screenOf, span } from "./text.ts"
 
 export interface LsOptions {
   readonly server: server.ServerOptions
@@ -20,38 +22,74 @@ export interface LsOptions {
   readonly prefix: string | undefined
 }
 
-export const print = (lines: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.sync(() => {
-    process.stdout.write(lines.map((line) => `${line}\n`).join(""))
-  })
-
-const entriesOf = (options: LsOptions) =>
-  Effect.map(HierarchicalLock.inspect(options.prefix), (entries) => {
-    const least = options.olderThan === undefined ? 0 : Duration.toMillis(options.olderThan)
-    return entries.filter(({ age }) => age >= least)
-  })
-
-const linesOf = (entries: ReadonlyArray<LockEntry.LockEntry>, options: LsOptions, separator: string) => {
-  if (options.output === "json") return JSON.stringify(entries, undefined, 2).split("\n")
-  const screen = screenOf(process.stdout)
-  if (entries.length === 0) return ["Nothing is held, and nobody waits."]
-  return options.output === "tree" ? render.tree(entries, separator, screen) : render.table(entries, separator, screen)
+interface Found {
+  readonly entries: ReadonlyArray<LockEntry.LockEntry>
+  /** All that is known by its id: also those in the way that are elsewhere in the tree. */
+  readonly byId: ReadonlyMap<string, LockEntry.LockEntry>
 }
 
-const hideCursor = "\x1b[?25l"
-const showCursor = "\x1b[?25h"
+const find = (options: LsOptions) =>
+  Effect.gen(function* () {
+    const all = yield* HierarchicalLock.inspect(options.prefix)
+    const byId = new Map(all.map((entry) => [entry.id, entry]))
+    const least = options.olderThan === undefined ? 0 : Duration.toMillis(options.olderThan)
+    const entries = all.filter(({ age }) => age >= least)
+    const elsewhere = new Set(entries.flatMap(({ blockedBy }) => blockedBy ?? []).filter((id) => !byId.has(id)))
+    for (const blocker of yield* Effect.forEach(elsewhere, lookup, { concurrency: 20 })) {
+      if (blocker !== undefined) byId.set(blocker.id, blocker)
+    }
+    return { entries, byId }
+  })
 
-/** Draws over what was drawn before, and only as much as the screen holds. */
-const frames = (): ((lines: ReadonlyArray<string>) => void) => {
-  let drawn = 0
-  return (lines) => {
-    const rows = Math.max(2, process.stdout.rows) - 1
-    const shown =
-      lines.length <= rows ? lines : [...lines.slice(0, rows - 1), `… ${lines.length - rows + 1} more lines`]
-    const up = drawn === 0 ? "" : `\x1b[${drawn}A`
-    process.stdout.write(`${up}\r${shown.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`)
-    drawn = shown.length
-  }
+const linesOf = ({ byId, entries }: Found, { output }: LsOptions, separator: string): ReadonlyArray<string> => {
+  if (output === "json") return JSON.stringify(entries, undefined, 2).split("\n")
+  if (entries.length === 0) return ["Nothing is held, and nobody waits."]
+  return (output === "tree" ? render.tree : render.table)(entries, byId, separator, screenOf(process.stdout))
+}
+
+// The other screen, as editors have it, without a cursor and without a new line where one is too long.
+const enter = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+const leave = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+
+/**
+ * While the scope is open the terminal is ours, but for the time that Ctrl-Z stops the process. Answers with what draws
+ * over what was drawn before, as much as there is room for.
+ */
+const openScreen: Effect.Effect<(lines: ReadonlyArray<string>) => void, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => {
+    let isOurs = false
+    const begin = () => {
+      isOurs = true
+      process.stdout.write(enter)
+    }
+    const end = () => {
+      isOurs = false
+      process.stdout.write(leave)
+    }
+    const stop = () => {
+      end()
+      process.kill(process.pid, "SIGSTOP")
+    }
+    begin()
+    process.on("SIGTSTP", stop).on("SIGCONT", begin)
+    return {
+      close: () => {
+        process.off("SIGTSTP", stop).off("SIGCONT", begin)
+        end()
+      },
+      draw: (lines: ReadonlyArray<string>) => {
+        if (isOurs) process.stdout.write(frame(lines, process.stdout.rows || 24))
+      }
+    }
+  }),
+  ({ close }) => Effect.sync(close)
+).pipe(Effect.map(({ draw }) => draw))
+
+const frame = (lines: ReadonlyArray<string>, rows: number): string => {
+  const below = lines.length < rows ? "\r\n\x1b[J" : ""
+  const shown = lines.length <= rows ? lines : [...lines.slice(0, rows - 1), `… ${lines.length - rows + 1} more lines`]
+  // Each line is erased first: behind a line that fills the row it would lose its last character.
+  return `\x1b[H${shown.map((line) => `\x1b[2K${line}`).join("\r\n")}${below}`
 }
 
 const watch = (
@@ -59,16 +97,19 @@ const watch = (
   separator: string
 ): Effect.Effect<
   number,
-  LockError.InvalidPath | LockError.StoreError,
-  HierarchicalLock.HierarchicalLock | Scope.Scope
+  LockError.InvalidPath,
+  HierarchicalLock.HierarchicalLock | LockStore.LockStore | Scope.Scope
 > =>
   Effect.gen(function* () {
-    yield* Effect.acquireRelease(
-      Effect.sync(() => process.stdout.write(hideCursor)),
-      () => Effect.sync(() => process.stdout.write(showCursor))
+    const draw = yield* openScreen
+    const look = find(options).pipe(
+      Effect.map((found) => linesOf(found, options, separator)),
+      // It may be there again soon.
+      Effect.catchTag("StoreError", ({ message }) =>
+        Effect.sync(() => [paint([span(clean(message), "red")], screenOf(process.stdout))])
+      ),
+      Effect.map(draw)
     )
-    const draw = frames()
-    const redraw = Effect.map(entriesOf(options), (entries) => draw(linesOf(entries, options, separator)))
     const ended = Effect.async<number>((resume) =>
       // Ctrl-C is how one leaves it.
       onSignal((signal) => resume(Effect.succeed(signal === "SIGINT" ? 0 : signalCode(signal))))
@@ -80,7 +121,7 @@ const watch = (
     })
     return yield* Effect.raceFirst(
       ended,
-      Effect.forever(Effect.zipRight(redraw, Effect.raceFirst(resized, Effect.sleep("1 second"))))
+      Effect.forever(Effect.zipRight(look, Effect.raceFirst(resized, Effect.sleep("1 second"))))
     )
   })
 
@@ -99,6 +140,6 @@ export const ls = (
     return yield* Effect.scoped(
       options.watch
         ? watch(options, separator)
-        : Effect.flatMap(entriesOf(options), (entries) => Effect.as(print(linesOf(entries, options, separator)), 0))
+        : Effect.flatMap(find(options), (found) => Effect.as(print(linesOf(found, options, separator)), 0))
     ).pipe(Effect.provide(server.layer(options.server)))
   })

@@ -35,12 +35,7 @@ interface Node {
 const emptyNode = (): Node => ({ children: new Map(), here: [] })
 
 /** The entry in the words of a line; `place` is its turn among those that wait at the same node. */
-const describe = (
-  entry: Entry,
-  mode: keyof typeof modeNames,
-  place: number,
-  byId: ReadonlyMap<string, Entry>
-): ReadonlyArray<Span> => {
+const describe = (entry: Entry, mode: keyof typeof modeNames, place: number, byId: ById): ReadonlyArray<Span> => {
   const held = entry.state === "held"
   const exclusive = mode === "write" || mode === "writeNode"
   const who = whoOf(entry)
@@ -60,7 +55,15 @@ const describe = (
   return words
 }
 
-export const tree = (entries: ReadonlyArray<Entry>, separator: string, screen: Screen): ReadonlyArray<string> => {
+/** Entries by their ids, those included that are in the way of others. */
+type ById = ReadonlyMap<string, Entry>
+
+export const tree = (
+  entries: ReadonlyArray<Entry>,
+  byId: ById,
+  separator: string,
+  screen: Screen
+): ReadonlyArray<string> => {
   const root = emptyNode()
   for (const entry of entries) {
     for (const { mode, path } of entry.targets) {
@@ -76,7 +79,6 @@ export const tree = (entries: ReadonlyArray<Entry>, separator: string, screen: S
       node.here.push([entry, mode])
     }
   }
-  const byId = new Map(entries.map((entry) => [entry.id, entry]))
   const lines: Array<string> = []
   const visit = (node: Node, indent: string): void => {
     const children = Array.from(node.children).sort(([a], [b]) => (a < b ? -1 : 1))
@@ -107,8 +109,12 @@ interface Column {
   readonly least?: number
 }
 
-export const table = (entries: ReadonlyArray<Entry>, separator: string, screen: Screen): ReadonlyArray<string> => {
-  const byId = new Map(entries.map((entry) => [entry.id, entry]))
+export const table = (
+  entries: ReadonlyArray<Entry>,
+  byId: ById,
+  separator: string,
+  screen: Screen
+): ReadonlyArray<string> => {
   const columns: ReadonlyArray<Column> = [
     { title: "PATH", value: (_, { path }) => pathOf(path, separator), least: 12 },
     { title: "MODE", value: (_, { mode }) => modeNames[mode] },

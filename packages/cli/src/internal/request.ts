@@ -1,8 +1,10 @@
 /**
  * What `run` and `acquire` ask for.
  */
-import type { LockOptions, Target } from "@hilok/core"
+import type { LockError, LockOptions, LockStore, Target } from "@hilok/core"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { lookup } from "./lookup.ts"
 import type { ServerOptions } from "./server.ts"
 
 export interface RequestOptions {
@@ -11,26 +13,34 @@ export interface RequestOptions {
   readonly nonblock: boolean
   readonly wait: Duration.Duration | undefined
   readonly ttl: Duration.Duration | undefined
-  readonly maxHold: Duration.Duration | undefined
   readonly reason: string | undefined
   readonly label: string | undefined
-  /** The leases of the processes that this one was started by. */
-  readonly within: ReadonlyArray<string>
 }
 
-export const toAcquireOptions = (options: RequestOptions): LockOptions.AcquireOptions => {
+/**
+ * The leases of the processes that this one was started by, from `HILOK_WITHIN`, which `hilok run` sets for its child.
+ * Those that have ended, or are those of another server, are left out: who names a lease does not queue.
+ */
+const enclosing: Effect.Effect<ReadonlyArray<string>, LockError.StoreError, LockStore.LockStore> = Effect.suspend(() =>
+  Effect.filter((process.env.HILOK_WITHIN ?? "").split(","), (id) =>
+    Effect.map(lookup(id), (entry) => entry?.state === "held")
+  )
+)
+
+export const acquireOptions = (
+  options: RequestOptions
+): Effect.Effect<
+  LockOptions.AcquireOptions & { readonly within: ReadonlyArray<string> },
+  LockError.StoreError,
+  LockStore.LockStore
+> => {
   const waits = !options.nonblock && (options.wait === undefined || Duration.toMillis(options.wait) > 0)
-  return {
+  return Effect.map(enclosing, (within) => ({
     block: waits,
     timeout: waits ? options.wait : undefined,
     ttl: options.ttl,
-    maxHold: options.maxHold,
     reason: options.reason,
     label: options.label,
-    within: options.within
-  }
+    within
+  }))
 }
-
-/** From `HILOK_WITHIN`, which `hilok run` sets for its child. */
-export const enclosing = (): ReadonlyArray<string> =>
-  (process.env.HILOK_WITHIN ?? "").split(",").filter((id) => id !== "")

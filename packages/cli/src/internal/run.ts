@@ -3,15 +3,17 @@
  */
 import { basename } from "node:path"
 import { HierarchicalLock, type LockError, type LockPath, Target } from "@hilok/core"
+import * as Clock from "effect/Clock"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as child from "./child.ts"
 import { exitCode, type Failure, say } from "./failure.ts"
-import { type RequestOptions, toAcquireOptions } from "./request.ts"
+import { acquireOptions, type RequestOptions } from "./request.ts"
 import * as server from "./server.ts"
 
 export interface RunOptions extends RequestOptions {
+  readonly maxHold: Duration.Duration | undefined
   readonly killAfter: Duration.Duration
   readonly verbose: boolean
   readonly command: string
@@ -21,15 +23,25 @@ export interface RunOptions extends RequestOptions {
 /** The path as it is written, so that it can be given to a command again. */
 const written = (path: LockPath.Input): string => (typeof path === "string" ? path : path.join("/"))
 
-const environment = (lease: { readonly id: string; readonly token: number }, options: RunOptions) => ({
+const environment = (
+  lease: { readonly id: string; readonly token: number },
+  within: ReadonlyArray<string>,
+  options: RunOptions
+) => ({
   ...process.env,
   HILOK_ID: lease.id,
   HILOK_TOKEN: String(lease.token),
   HILOK_PATHS: options.targets.map(({ path }) => written(path)).join("\n"),
-  HILOK_WITHIN: [...options.within, lease.id].join(",")
+  HILOK_WITHIN: [...within, lease.id].join(",")
 })
 
 const milliseconds = (millis: number): string => `${millis < 10 ? millis.toFixed(1) : Math.round(millis)} ms`
+
+const lossMessage = (lost: LockError.LockLost, held: number, { maxHold, targets }: RunOptions): string =>
+  // The last refresh may have ended it a little earlier.
+  lost.reason !== "broken" && maxHold !== undefined && held + 100 > Duration.toMillis(maxHold)
+    ? `The lock on ${Target.format(targets)} was held for longer than --max-hold`
+    : lost.message
 
 /** Answers with the exit code. */
 export const run = (
@@ -37,10 +49,12 @@ export const run = (
 ): Effect.Effect<number, Failure | LockError.LockError | ConfigError.ConfigError> =>
   Effect.gen(function* () {
     const locks = yield* HierarchicalLock.HierarchicalLock
+    const asked = yield* acquireOptions(options)
     const [waited, lease] = yield* Effect.timed(
       locks.locks(options.targets, {
-        ...toAcquireOptions(options),
-        label: options.label ?? process.env.HILOK_LABEL ?? basename(options.command),
+        ...asked,
+        maxHold: options.maxHold,
+        label: options.label ?? (process.env.HILOK_LABEL || basename(options.command)),
         onLost: "signal"
       })
     )
@@ -50,11 +64,15 @@ export const run = (
           `token ${lease.token}, id ${lease.id}`
       )
     }
-    const running = yield* Effect.sync(() => child.start(options.command, options.args, environment(lease, options)))
+    const since = yield* Clock.currentTimeMillis
+    const running = yield* Effect.sync(() =>
+      child.start(options.command, options.args, environment(lease, asked.within, options))
+    )
     // From here on a signal is for the child, so nothing interrupts.
     const result = yield* Effect.raceFirst(Effect.either(running.ended), Effect.flip(lease.lost))
     if (result._tag === "LockLost") {
-      say(`${result.message}; ending the command`)
+      const held = (yield* Clock.currentTimeMillis) - since
+      say(`${lossMessage(result, held, options)}; ending the command`)
       yield* running.end(options.killAfter)
       return exitCode.lost
     }

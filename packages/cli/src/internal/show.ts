@@ -1,26 +1,16 @@
 /**
  * `hilok show`: all that is known of a lease or of what is at a path.
  */
-import { HierarchicalLock, type LockEntry, type LockError, LockStore } from "@hilok/core"
+import { HierarchicalLock, type LockEntry, type LockError } from "@hilok/core"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as durations from "./durations.ts"
 import { exitCode, say } from "./failure.ts"
-import { print } from "./ls.ts"
+import { lookup } from "./lookup.ts"
+import { print } from "./output.ts"
 import { pathOf, whereOf, whoOf } from "./render.ts"
 import * as server from "./server.ts"
 import { clean, pad } from "./text.ts"
-
-const idPattern = /^[\w.:-]{1,64}$/
-
-/** `undefined` when the store has no such lease or request. */
-export const lookup = (
-  id: string
-): Effect.Effect<LockEntry.LockEntry | undefined, LockError.StoreError, LockStore.LockStore> =>
-  idPattern.test(id)
-    ? Effect.flatMap(LockStore.LockStore, (store) => Effect.map(store.lookup(id), Option.getOrUndefined))
-    : Effect.succeed(undefined)
 
 const details = (
   entry: LockEntry.LockEntry,

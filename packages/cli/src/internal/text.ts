@@ -2,7 +2,7 @@
  * Text in a terminal: its width, its colours, and nothing in it that a terminal would obey.
  */
 import stringWidth from "string-width"
-import { isColored } from "./color.ts"
+import { columnsOf, isColored } from "./output.ts"
 
 const colors = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const
 
@@ -22,7 +22,7 @@ export interface Screen {
 }
 
 export const screenOf = (stream: NodeJS.WriteStream): Screen => ({
-  columns: stream.isTTY ? Math.max(stream.columns, 20) : undefined,
+  columns: stream.isTTY ? columnsOf(stream) : undefined,
   color: isColored(stream)
 })
 

@@ -1,7 +1,7 @@
 /**
  * A real terminal: a session of tmux.
  */
-import { execFile, execFileSync } from "node:child_process"
+import { execFile, spawnSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { Effect, type Scope } from "effect"
 import { until } from "./hilok.ts"
@@ -17,37 +17,32 @@ export interface Terminal {
   readonly isCursorShown: Effect.Effect<boolean>
 }
 
-/** Installs tmux where it is missing and may be installed; else says what to do. */
-const ensureTmux = (): void => {
-  const works = () => {
-    try {
-      execFileSync("tmux", ["-V"], { stdio: "ignore" })
-      return true
-    } catch {
-      return false
-    }
-  }
-  if (works()) return
+const hasTmux = (): boolean => spawnSync("tmux", ["-V"]).error === undefined
+
+/** Installs tmux where it is missing and may be installed; else says what to do. It may take a minute. */
+export const ensureTmux = (): void => {
+  if (hasTmux()) return
+  const root = process.getuid?.() === 0 ? "" : "sudo -n "
   const installers = [
-    "sudo -n apt-get install -y --no-install-recommends tmux || apt-get install -y --no-install-recommends tmux",
-    "sudo -n apk add --no-cache tmux || apk add --no-cache tmux",
+    `${root}apt-get update; ${root}apt-get install -y --no-install-recommends tmux`,
+    `${root}apk add --no-cache tmux`,
     "brew install tmux"
   ]
+  let said = ""
   for (const installer of installers) {
-    try {
-      execFileSync("sh", ["-c", installer], { stdio: "ignore" })
-    } catch {
-      // The next one may be there.
-    }
-    if (works()) return
+    const { stderr } = spawnSync("sh", ["-c", installer], {
+      encoding: "utf8",
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
+    })
+    if (hasTmux()) return
+    said += stderr
   }
-  throw new Error("These tests need a terminal: install tmux, so that it is on the PATH")
+  throw new Error(`These tests need a terminal: install tmux, so that it is on the PATH\n${said}`)
 }
 
 /** A shell in a terminal of its own. */
 export const open = (env: NodeJS.ProcessEnv): Effect.Effect<Terminal, never, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* Effect.sync(ensureTmux)
     const socket = `hilok-${randomUUID()}`
     const tmux = (...args: ReadonlyArray<string>) =>
       Effect.async<string>((resume) => {

@@ -62,11 +62,15 @@ const ready = (client: Redis, patience: Duration.Duration): Effect.Effect<void, 
         if (error instanceof Error && refused.test(error.message))
           done(Effect.fail(failure.fromError(operation, error)))
       }
+      // A `retryStrategy` of the application's may give up.
+      const onEnd = () => done(Effect.fail(failure.fromError(operation, last ?? new Error("Connection is closed"))))
       const done = (result: Effect.Effect<void, LockError.StoreError>) => {
+        client.off("end", onEnd)
         client.off("ready", onReady)
         client.off("error", onError)
         resume(result)
       }
+      client.on("end", onEnd)
       client.on("ready", onReady)
       client.on("error", onError)
       if (client.status === "wait") client.connect().catch(onError)
