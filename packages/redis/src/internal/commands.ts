@@ -58,6 +58,8 @@ const lateRetries = 2
 
 export class Commands {
   private readonly flights = new Set<Flight>()
+  /** The number of commands that are on their way, those that were given up among them. */
+  private unanswered = 0
   private stopWatching: (() => void) | undefined = undefined
   private closed = false
   /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
@@ -91,6 +93,7 @@ export class Commands {
       }
     }
     this.flights.add(flight)
+    this.unanswered++
     this.watch()
     // By this time the command has been given up here, so it must not do anything there.
     const late =
@@ -101,6 +104,7 @@ export class Commands {
       this.keys,
       [this.id, this.keys.channels, late, ...args],
       (reply) => {
+        this.unanswered--
         const receivedAt = this.host.now()
         this.heardAt = receivedAt
         try {
@@ -123,6 +127,7 @@ export class Commands {
         }
       },
       (error) => {
+        this.unanswered--
         this.heardAt = this.host.now()
         flight.settle(failure.fromError(script.verb, error))
       }
@@ -143,9 +148,9 @@ export class Commands {
     )
   }
 
-  /** Waits until all that was sent is answered or given up. */
+  /** Waits until all that was sent is answered, also what was given up: a release does its work however late it is. */
   get idle(): Effect.Effect<void> {
-    return Effect.suspend(() => (this.flights.size === 0 ? Effect.void : Effect.zipRight(sleep(1), this.idle)))
+    return Effect.suspend(() => (this.unanswered === 0 ? Effect.void : Effect.zipRight(sleep(1), this.idle)))
   }
 
   close(): void {
