@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import { Target } from "@hilok/core"
 import { Duration, Effect } from "effect"
 import { start } from "../../redis/test/support/server.ts"
 import { bin, launch, site, until } from "./support/hilok.ts"
@@ -75,12 +76,13 @@ describe("hilok run: exit codes", () => {
     () =>
       Effect.gen(function* () {
         const { hilok, locks } = yield* site(server())
-        yield* locks.write("a/b")
+        yield* locks.locks([Target.write("a/b"), Target.write("c")])
         const results = yield* Effect.all(
           [
             hilok("run", "-n", "a", "--", "echo", "ran"),
             hilok("run", "-w", "0", "a", "--", "echo", "ran"),
-            hilok("run", "-w", "100ms", "-E", "9", "a", "--", "echo", "ran")
+            // Somewhere else: as it waits, it would be in the way of the others, too.
+            hilok("run", "-w", "100ms", "-E", "9", "c", "--", "echo", "ran")
           ],
           { concurrency: "unbounded" }
         )
