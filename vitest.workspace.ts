@@ -14,6 +14,9 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
+    // As many as the smallest machine has cores: most of the time goes by in waiting for servers and processes.
+    maxWorkers: 2,
+    minWorkers: 1,
     projects: [
       ...roots.map((root) => ({
         extends: true as const,
