@@ -4,11 +4,10 @@ import { Effect } from "effect"
 import stringWidth from "string-width"
 import { start } from "../../redis/test/support/server.ts"
 import * as render from "../src/internal/render.ts"
-import { launch, site, until } from "./support/hilok.ts"
+import { launch, site, timeLimit, until } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 
 const server = sharedServer()
-const limit = 30_000
 
 /** A site with a writer of `db/users`, whose child runs until the test is over, and a reader of all of `db` behind it. */
 const queue = Effect.gen(function* () {
@@ -32,7 +31,7 @@ describe("hilok", () => {
         expect(help.stdout).not.toContain("\x1b")
         expect((yield* hilok("--completions", "bash")).stdout).toContain("complete -F")
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -58,7 +57,7 @@ describe("hilok ls", () => {
           new RegExp(`^ {8}● write {2}migration {2}for [\\d.]+s, [\\d.]+s left {2}"add a column" {2}${writer.id}`)
         )
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -79,7 +78,7 @@ describe("hilok ls", () => {
         expect((yield* hilok("ls", "elsewhere")).stdout).toBe("Nothing is held, and nobody waits.\n")
         expect((yield* hilok("ls", "--watch")).code).toBe(64)
       }),
-    limit
+    timeLimit
   )
 
   it("lines fit the terminal, wide characters included, and names cannot command it", () => {
@@ -128,7 +127,7 @@ describe("hilok show", () => {
         expect(JSON.parse((yield* hilok("show", "db", "--json")).stdout)).toHaveLength(2)
         expect((yield* hilok("show", "elsewhere")).code).toBe(1)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -145,7 +144,7 @@ describe("hilok break", () => {
         expect((yield* hilok("break", "--yes")).code).toBe(64)
         expect((yield* hilok("break", "no-such-id", "--yes")).code).toBe(1)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -159,7 +158,7 @@ describe("hilok break", () => {
         expect(stderr).toContain("2 of 2 broken")
         expect((yield* locks.inspect()).map(({ targets }) => targets[0]!.path)).toEqual(["ab"])
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -184,7 +183,7 @@ describe("hilok acquire, refresh, release", () => {
         expect((yield* hilok("refresh", id)).code).toBe(79)
         expect((yield* hilok("acquire", "a")).stdout).toMatch(/^[\w-]{36}\n$/)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -209,7 +208,7 @@ describe("hilok doctor", () => {
         }
         expect(code).toBe(0)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -229,6 +228,6 @@ describe("hilok doctor", () => {
         expect(gone.stdout).toMatch(/^✗ reachable: .*ECONNREFUSED/)
         expect(gone.stdout + gone.stderr).not.toContain("se-cret")
       }),
-    limit
+    timeLimit
   )
 })

@@ -2,11 +2,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { Target } from "@hilok/core"
 import { Duration, Effect } from "effect"
 import { start } from "../../redis/test/support/server.ts"
-import { bin, launch, site, until } from "./support/hilok.ts"
+import { bin, launch, site, timeLimit, until } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 
 const server = sharedServer()
-const limit = 30_000
 
 const waits = "echo started; exec sleep 60"
 
@@ -21,7 +20,7 @@ describe("hilok run: exit codes", () => {
         expect((yield* hilok("run", "a", "--", "sh", "-c", "kill -9 $$")).code).toBe(137)
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -35,7 +34,7 @@ describe("hilok run: exit codes", () => {
         expect((yield* hilok("run", "a", "--", "/etc/passwd")).code).toBe(126)
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive.each([
@@ -57,7 +56,7 @@ describe("hilok run: exit codes", () => {
         expect(result).toMatchObject({ code: 64, stdout: "" })
         expect(result.stderr).toContain(says)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -68,7 +67,7 @@ describe("hilok run: exit codes", () => {
         const running = yield* launch(["run", "a", "--", "true"], { ...env, REDIS_URL: "redis://127.0.0.1:1" })
         expect((yield* running.exit).code).toBe(69)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -91,7 +90,7 @@ describe("hilok run: exit codes", () => {
         expect(results[0]!.stderr).toContain('held by "test"')
         expect((yield* locks.inspect()).length).toBe(1)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -110,7 +109,7 @@ describe("hilok run: modes", () => {
         expect((yield* reader.exit).code).toBe(143)
         expect(yield* writer.exit).toMatchObject({ code: 0, stdout: "written\n" })
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -133,7 +132,7 @@ describe("hilok run: modes", () => {
           { mode: "writeNode", path: "f" }
         ])
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -148,7 +147,7 @@ describe("hilok run: the child", () => {
         const { stdout } = yield* hilok("run", "a", "--", process.execPath, "-e", print, "--", ...args)
         expect(JSON.parse(stdout)).toEqual(args)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -168,7 +167,7 @@ describe("hilok run: the child", () => {
         expect(innerWithin).toBe(`${id},${innerId}`)
         expect(Number(innerToken)).toBeGreaterThan(Number(token))
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -188,7 +187,7 @@ describe("hilok run: the child", () => {
         expect(code).toBe(0)
         expect(stdout.length).toBe(megabytes * 1_000_000)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -200,7 +199,7 @@ describe("hilok run: the child", () => {
         expect(stdout).toBe("hello\n")
         expect(stderr).toMatch(/^hilok: granted write "a" after [\d.]+ ms, token \d+, id [\w-]+\n$/)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -219,7 +218,7 @@ describe("hilok run: signals", () => {
         expect((yield* waiting[1].exit).code).toBe(129)
         expect(yield* locks.inspect()).toHaveLength(1)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -233,7 +232,7 @@ describe("hilok run: signals", () => {
         // Before there is a handler, the system ends it.
         expect(code === 143 || signal === "SIGTERM").toBe(true)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -258,7 +257,7 @@ describe("hilok run: signals", () => {
         expect(yield* descendants.exit).toMatchObject({ code: 143, stdout: "started\n" })
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -285,7 +284,7 @@ describe("hilok run: loss", () => {
         expect(code).toBe(79)
         expect(stderr).toContain("was broken by an operator")
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -300,7 +299,7 @@ describe("hilok run: loss", () => {
         yield* locks.breakLease(entry!.id)
         expect((yield* running.exit).code).toBe(79)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -310,7 +309,7 @@ describe("hilok run: loss", () => {
         const { hilok } = yield* site(server())
         expect((yield* hilok("run", "--max-hold", "300ms", "a", "--", "sleep", "60")).code).toBe(79)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -327,7 +326,7 @@ describe("hilok run: loss", () => {
         expect(stderr).toContain("the store was not reached before the lease's deadline")
         expect(Duration.toMillis(time)).toBeLessThan(10_000)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -335,11 +334,11 @@ describe("hilok run: loss", () => {
     () =>
       Effect.gen(function* () {
         const { hilok, spawn } = yield* site(server())
-        const running = yield* spawn("run", "--ttl", "1s", "a", "--", "sleep", "3")
+        const running = yield* spawn("run", "--ttl", "2s", "a", "--", "sleep", "3")
         yield* until(hilok("run", "-n", "a", "--", "true"), ({ code }) => code === 75)
         yield* running.kill("SIGKILL")
         expect((yield* hilok("run", "-w", "20s", "a", "--", "true")).code).toBe(0)
       }),
-    limit
+    timeLimit
   )
 })

@@ -1,11 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { bin, site, until } from "./support/hilok.ts"
+import { bin, site, timeLimit, until } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 import * as Terminal from "./support/terminal.ts"
 
 const server = sharedServer()
-const limit = 30_000
 
 const open = Effect.gen(function* () {
   const all = yield* site(server())
@@ -34,7 +33,7 @@ describe("in a terminal", () => {
         yield* terminal.shows(/code 0/)
         expect(yield* terminal.isCursorShown).toBe(true)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -59,7 +58,7 @@ describe("in a terminal", () => {
         yield* terminal.shows(/third 0/)
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -67,10 +66,9 @@ describe("in a terminal", () => {
     () =>
       Effect.gen(function* () {
         const { locks, terminal } = yield* open
-        yield* terminal.type(
-          `clear; $HILOK run a -- sh -c 'trap "exit 5" INT; read line; echo got $line; sleep 60'; echo code $?`,
-          "Enter"
-        )
+        // A shell that is interrupted just before it starts a command waits for that one first: each is short.
+        const command = 'trap "exit 5" INT; read line; echo got $line; while :; do sleep 0.05; done'
+        yield* terminal.type(`clear; $HILOK run a -- sh -c '${command}'; echo code $?`, "Enter")
         yield* until(locks.inspect(), ({ length }) => length === 1)
         yield* terminal.type("hello", "Enter")
         yield* terminal.shows(/got hello/)
@@ -78,6 +76,6 @@ describe("in a terminal", () => {
         yield* terminal.shows(/code 5/)
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 })
