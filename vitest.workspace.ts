@@ -14,9 +14,8 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    // As many as the smallest machine has cores: most of the time goes by in waiting for servers and processes.
+    // As many as the smallest machine has cores. No more elsewhere: most files start processes of their own.
     maxWorkers: 2,
-    minWorkers: 1,
     projects: [
       ...roots.map((root) => ({
         extends: true as const,
