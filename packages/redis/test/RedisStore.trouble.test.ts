@@ -342,8 +342,8 @@ describe("RedisStore, in trouble", () => {
   })
 
   withOwnServer("of the line", undefined, (it) => {
-    const patience = "150 millis"
-    const lateness = /did not answer within 150 ms/
+    const patience = "400 millis"
+    const lateness = /did not answer within 400 ms/
 
     /** Holds up all scripts until `during` has ended, and then waits until all that was sent has been run. */
     const pausing = <A, E>(admin: Redis, during: Effect.Effect<A, E>) =>
