@@ -14,6 +14,11 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
+    // As many as the smallest machine has cores. No more elsewhere: most files start processes of their own.
+    maxWorkers: 2,
+    // Far longer than a test takes, so that it does not depend on how fast a machine is.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     projects: [
       ...roots.map((root) => ({
         extends: true as const,

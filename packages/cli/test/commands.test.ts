@@ -8,11 +8,10 @@ import { Effect } from "effect"
 import stringWidth from "string-width"
 import { start } from "../../redis/test/support/server.ts"
 import * as render from "../src/internal/render.ts"
-import { launch, site, until } from "./support/hilok.ts"
+import { launch, site, timeLimit, until } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 
 const server = sharedServer()
-const limit = 30_000
 
 /** A site with a writer of `db/users`, whose child runs until the test is over, and a reader of all of `db` behind it. */
 const queue = Effect.gen(function* () {
@@ -39,7 +38,7 @@ describe("hilok", () => {
           expect(Math.max(...text.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80)
         }
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -70,7 +69,7 @@ describe("hilok", () => {
         const fish = `complete -C "hilok run --kill-a"`
         expect(ask("fish", [], `${inFish}\n${fish}`) ?? "--kill-after").toContain("--kill-after")
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -96,7 +95,7 @@ describe("hilok ls", () => {
           new RegExp(`^ {8}● write {2}migration {2}for [\\d.]+s, [\\d.]+s left {2}"add a column" {2}${writer.id}`)
         )
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -117,7 +116,7 @@ describe("hilok ls", () => {
         expect((yield* hilok("ls", "elsewhere")).stdout).toBe("Nothing is held, and nobody waits.\n")
         expect((yield* hilok("ls", "--watch")).code).toBe(64)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -132,7 +131,7 @@ describe("hilok ls", () => {
           expect((yield* hilok("ls", "db/users", "-o", output)).stdout).toMatch(/migration \([\w-]{8}\)/)
         }
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -143,7 +142,7 @@ describe("hilok ls", () => {
         yield* Effect.forEach(Array(300).keys(), (i) => locks.read(`a/${i}`), { concurrency: "unbounded" })
         expect((yield* hilok("ls", "-o", "table")).stdout.split("\n")).toHaveLength(302)
       }),
-    limit
+    timeLimit
   )
 
   it("lines fit the terminal, wide characters included, and names cannot command it", () => {
@@ -197,7 +196,7 @@ describe("hilok show", () => {
         expect(JSON.parse((yield* hilok("show", "db", "--json")).stdout)).toHaveLength(2)
         expect((yield* hilok("show", "elsewhere")).code).toBe(1)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -214,7 +213,7 @@ describe("hilok break", () => {
         expect((yield* hilok("break", "--yes")).code).toBe(64)
         expect((yield* hilok("break", "no-such-id", "--yes")).code).toBe(1)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -228,7 +227,7 @@ describe("hilok break", () => {
         expect(stderr).toContain("2 of 2 broken")
         expect((yield* locks.inspect()).map(({ targets }) => targets[0]!.path)).toEqual(["ab"])
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -255,7 +254,7 @@ describe("hilok acquire, refresh, release", () => {
         // The process that goes on is the one that started it.
         expect((yield* locks.inspect("a"))[0]!.pid).toBe(process.pid)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -280,7 +279,7 @@ describe("hilok doctor", () => {
         }
         expect(code).toBe(0)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -306,6 +305,6 @@ describe("hilok doctor", () => {
         expect(gone.stdout).toMatch(/^✗ reachable: .*ECONNREFUSED/)
         expect(gone.stdout + gone.stderr).not.toContain("se-cret")
       }),
-    limit
+    timeLimit
   )
 })

@@ -1,12 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
-import { HierarchicalLock } from "@hilok/core"
+import { HierarchicalLock, Target } from "@hilok/core"
 import { Duration, Effect } from "effect"
 import { start } from "../../redis/test/support/server.ts"
-import { bin, launch, site, until } from "./support/hilok.ts"
+import { bin, launch, site, timeLimit, until } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 
 const server = sharedServer()
-const limit = 30_000
 
 const waits = "echo started; exec sleep 60"
 
@@ -21,7 +20,7 @@ describe("hilok run: exit codes", () => {
         expect((yield* hilok("run", "a", "--", "sh", "-c", "kill -9 $$")).code).toBe(137)
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -36,7 +35,7 @@ describe("hilok run: exit codes", () => {
         expect((yield* hilok("run", "a", "--", "/etc/passwd")).code).toBe(126)
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive.each([
@@ -62,7 +61,7 @@ describe("hilok run: exit codes", () => {
         expect(result).toMatchObject({ code: 64, stdout: "" })
         expect(result.stderr).toContain(says)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -70,18 +69,22 @@ describe("hilok run: exit codes", () => {
     () =>
       Effect.gen(function* () {
         const { hilok, locks } = yield* site(server())
-        yield* locks.write("a/b")
-        const results = yield* Effect.all([
-          hilok("run", "-n", "a", "--", "echo", "ran"),
-          hilok("run", "-w", "0", "a", "--", "echo", "ran"),
-          hilok("run", "-w100ms", "-E9", "a", "--", "echo", "ran")
-        ])
+        yield* locks.locks([Target.write("a/b"), Target.write("c")])
+        const results = yield* Effect.all(
+          [
+            hilok("run", "-n", "a", "--", "echo", "ran"),
+            hilok("run", "-w", "0", "a", "--", "echo", "ran"),
+            // Somewhere else: as it waits, it would be in the way of the others, too.
+            hilok("run", "-w100ms", "-E9", "c", "--", "echo", "ran")
+          ],
+          { concurrency: "unbounded" }
+        )
         expect(results.map(({ code }) => code)).toEqual([75, 75, 9])
         expect(results.map(({ stdout }) => stdout)).toEqual(["", "", ""])
         expect(results[0]!.stderr).toContain('held by "test"')
         expect((yield* locks.inspect()).length).toBe(1)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -100,7 +103,7 @@ describe("hilok run: modes", () => {
         expect((yield* reader.exit).code).toBe(143)
         expect(yield* writer.exit).toMatchObject({ code: 0, stdout: "written\n" })
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -123,7 +126,7 @@ describe("hilok run: modes", () => {
           { mode: "writeNode", path: "f" }
         ])
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -138,7 +141,7 @@ describe("hilok run: the child", () => {
         const { stdout } = yield* hilok("run", "a", "--", process.execPath, "-e", print, "--", ...args)
         expect(JSON.parse(stdout)).toEqual(args)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -158,7 +161,7 @@ describe("hilok run: the child", () => {
         expect(innerWithin).toBe(`${id},${innerId}`)
         expect(Number(innerToken)).toBeGreaterThan(Number(token))
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -181,7 +184,7 @@ describe("hilok run: the child", () => {
         expect(inside.code).toBe(0)
         expect(inside.stdout).toMatch(new RegExp(`^${reader.id},[\\w-]+\n$`))
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -201,7 +204,7 @@ describe("hilok run: the child", () => {
         expect(code).toBe(0)
         expect(stdout.length).toBe(megabytes * 1_000_000)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -213,7 +216,7 @@ describe("hilok run: the child", () => {
         expect(stdout).toBe("hello\n")
         expect(stderr).toMatch(/^hilok: granted write "a" after [\d.]+ ms, token \d+, id [\w-]+\n$/)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -232,7 +235,7 @@ describe("hilok run: signals", () => {
         expect(results.map(({ code }) => code)).toEqual([129, 130, 131, 143])
         expect(yield* locks.inspect()).toHaveLength(1)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -257,7 +260,7 @@ describe("hilok run: signals", () => {
         expect(yield* descendants.exit).toMatchObject({ code: 143, stdout: "started\n" })
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -284,7 +287,7 @@ describe("hilok run: loss", () => {
         expect(code).toBe(79)
         expect(stderr).toContain("was broken by an operator")
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -299,7 +302,7 @@ describe("hilok run: loss", () => {
         yield* locks.breakLease(entry!.id)
         expect((yield* running.exit).code).toBe(79)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -311,7 +314,7 @@ describe("hilok run: loss", () => {
         expect(code).toBe(79)
         expect(stderr).toContain("held for longer than --max-hold")
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -328,7 +331,7 @@ describe("hilok run: loss", () => {
         expect(stderr).toContain("the store was not reached before the lease's deadline")
         expect(Duration.toMillis(time)).toBeLessThan(10_000)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -336,11 +339,11 @@ describe("hilok run: loss", () => {
     () =>
       Effect.gen(function* () {
         const { hilok, spawn } = yield* site(server())
-        const running = yield* spawn("run", "--ttl", "1s", "a", "--", "sleep", "3")
+        const running = yield* spawn("run", "--ttl", "2s", "a", "--", "sleep", "3")
         yield* until(hilok("run", "-n", "a", "--", "true"), ({ code }) => code === 75)
         yield* running.kill("SIGKILL")
         expect((yield* hilok("run", "-w", "20s", "a", "--", "true")).code).toBe(0)
       }),
-    limit
+    timeLimit
   )
 })

@@ -3,11 +3,10 @@ import { once } from "node:events"
 import { type AddressInfo, createServer, type Socket } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { bin, launch, site } from "./support/hilok.ts"
+import { bin, launch, site, timeLimit } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 
 const server = sharedServer()
-const limit = 30_000
 
 /** A server that takes connections and says nothing. */
 const silent = Effect.acquireRelease(
@@ -45,7 +44,7 @@ describe("a server that is not there", () => {
           expect(Duration.toMillis(time)).toBeLessThan(4_500)
         }
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -59,7 +58,7 @@ describe("a server that is not there", () => {
         expect(code).toBe(69)
         expect(stderr).toContain("300 ms")
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive.each(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const)(
@@ -74,7 +73,7 @@ describe("a server that is not there", () => {
         const codes = { SIGHUP: 129, SIGINT: 130, SIGQUIT: 131, SIGTERM: 143 }
         expect(yield* running.exit).toMatchObject({ code: codes[signal], signal: null, stderr: "" })
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -97,7 +96,7 @@ describe("the environment", () => {
         const [entry] = JSON.parse((yield* hilok({ HILOK_TTL: "2h" }, ...json)).stdout)
         expect(entry.timeLeft).toBeGreaterThan(7_000_000)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -109,7 +108,7 @@ describe("the environment", () => {
         const running = yield* launch(["run", "a", "--", "sh", "-c", "echo done"], { HILOK_NAMESPACE, PATH, REDIS_URL })
         expect(yield* running.exit).toMatchObject({ code: 0, stdout: "done\n", stderr: "" })
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -125,7 +124,7 @@ describe("the streams", () => {
         expect(yield* shell(`"$0" --help | head -n 1`)).toMatchObject({ stdout: "hilok\n", stderr: "" })
         expect((yield* shell(`exec >&- 2>&-; "$0" run --verbose b -- sh -c "exit 3"`)).code).toBe(3)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -155,7 +154,7 @@ describe("the streams", () => {
         })
         expect(code).toBe(3)
       }),
-    limit
+    timeLimit
   )
 })
 
@@ -179,6 +178,6 @@ describe("the start", () => {
         expect(version - node).toBeLessThan(340)
         expect(best(bin, "run", "x", "--", "true") - version).toBeLessThan(350)
       }),
-    limit
+    timeLimit
   )
 })

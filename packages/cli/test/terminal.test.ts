@@ -1,12 +1,11 @@
 import { beforeAll, describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { start } from "../../redis/test/support/server.ts"
-import { bin, site, until } from "./support/hilok.ts"
+import { bin, site, timeLimit, until } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 import * as Terminal from "./support/terminal.ts"
 
 const server = sharedServer()
-const limit = 30_000
 
 beforeAll(Terminal.ensureTmux, 300_000)
 
@@ -50,7 +49,7 @@ describe("in a terminal", () => {
         yield* terminal.shows(/code 0/)
         expect(yield* terminal.isCursorShown).toBe(true)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -75,7 +74,7 @@ describe("in a terminal", () => {
         yield* terminal.shows(/third 0/)
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -83,10 +82,9 @@ describe("in a terminal", () => {
     () =>
       Effect.gen(function* () {
         const { locks, terminal } = yield* open
-        yield* terminal.type(
-          `clear; $HILOK run a -- sh -c 'trap "exit 5" INT; read line; echo got $line; while :; do sleep 0.1; done'; echo code $?`,
-          "Enter"
-        )
+        // A shell that is interrupted just before it starts a command waits for that one first: each is short.
+        const command = 'trap "exit 5" INT; read line; echo got $line; while :; do sleep 0.05; done'
+        yield* terminal.type(`clear; $HILOK run a -- sh -c '${command}'; echo code $?`, "Enter")
         yield* until(locks.inspect(), ({ length }) => length === 1)
         yield* terminal.type("hello", "Enter")
         yield* terminal.shows(/got hello/)
@@ -94,7 +92,7 @@ describe("in a terminal", () => {
         yield* terminal.shows(/code 5/)
         expect(yield* locks.inspect()).toEqual([])
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -117,7 +115,7 @@ describe("in a terminal", () => {
           (alive) => !alive
         )
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -135,7 +133,7 @@ describe("in a terminal", () => {
         yield* terminal.type("C-c")
         yield* terminal.shows(/code 0/)
       }),
-    limit
+    timeLimit
   )
 
   it.scopedLive(
@@ -152,6 +150,6 @@ describe("in a terminal", () => {
         expect(screen).toContain("● write  somebody")
         expect(screen).not.toContain("\x1b[")
       }),
-    limit
+    timeLimit
   )
 })

@@ -58,6 +58,9 @@ export const root: LockPath = "" as LockPath
 const plain = /^[ -$&-~]*$/
 const loneSurrogate = /\p{Surrogate}/u
 
+/** Plain segments with a slash between each two. */
+const simple = /^[\w.:@-]+(?:\/[\w.:@-]+)*$/
+
 const utf8Length = (text: string): number => {
   let bytes = text.length
   for (let i = 0; i < text.length; i++) {
@@ -110,6 +113,10 @@ export const parse = (input: Input, separator = "/"): Either.Either<LockPath, In
  * @internal
  */
 export const encode = (input: Input, separator: string): LockPath | InvalidPath => {
+  // What most paths look like. Each of so few units has at most half as many segments.
+  if (separator === "/" && typeof input === "string" && input.length < maxSegments * 2 && simple.test(input)) {
+    return `${input}/` as LockPath
+  }
   let parts: ReadonlyArray<string>
   if (typeof input === "string") {
     parts = input.split(separator).filter((segment) => segment !== "")

@@ -120,7 +120,8 @@ describe("RedisStore, what it costs", () => {
           const held = yield* session.held([write("a")], { ttl: "2 seconds" })
           const ttl = Duration.millis(900)
           const wait = () => store.acquire(session.request([write("a")], { ttl }))
-          const waiters = yield* times(50, () => Effect.fork(wait()))
+          // They come one after the other, and look together all the same.
+          const waiters = yield* times(50, (i) => Effect.fork(Effect.delay(wait(), Duration.millis(5 * i))))
           const waiting = Effect.map(store.inspect(LockPath.root), (entries) => entries.length === 51)
           yield* until(waiting, "all of them in the queue")
           yield* reset(fixture.admin)

@@ -226,6 +226,26 @@ withOwnServer("when the server", undefined, (it) => {
   )
 
   it.effect(
+    "stands still when a lease is given back, a store that closes waits until it goes on",
+    test((fixture) =>
+      Effect.gen(function* () {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const locks = yield* open(fixture, { ttl: long, store: { commandTimeout: 100 } })
+            const held = yield* hold(locks, r)
+            yield* held.entered
+            yield* Effect.promise(() => fixture.admin.client("PAUSE", 300, "ALL"))
+            // The holder does not wait for the server, and its release is not lost for that.
+            assert.strictEqual(yield* held.leave, "done")
+          })
+        )
+        assert.deepStrictEqual(yield* Effect.promise(() => fixture.admin.keys("*")), [])
+      })
+    ),
+    timeLimit
+  )
+
+  it.effect(
     "forgets everything, a holder learns it, those who wait queue anew, and tokens rise",
     test((fixture) =>
       Effect.gen(function* () {

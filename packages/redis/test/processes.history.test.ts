@@ -125,6 +125,15 @@ describe("the checker of histories", () => {
     assert.throws(() => History.read("p", `{"what":"leave","hold":"9","at":1}\n`), "which it had not entered")
   })
 
+  it("knows a hold that was taken inside another one", () => {
+    const names = ["a 1", "a 2", History.nameWithin("a 1", "3"), History.nameWithin("b 1", "4")]
+    const holds = names.map((name, token) => ({ ...hold(write("r"), 0, 10, token), name }))
+    assert.deepStrictEqual(
+      holds.map((one) => History.outer(holds, one)?.name),
+      [undefined, undefined, "a 1", undefined]
+    )
+  })
+
   it("has a clock that rises", () => {
     const first = History.now()
     assert.isAtLeast(History.now(), first)

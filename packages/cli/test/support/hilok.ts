@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { fileURLToPath } from "node:url"
+import { inspect } from "node:util"
 import { HierarchicalLock } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Effect, Layer, type Scope } from "effect"
@@ -36,11 +37,29 @@ export interface Site {
   readonly hilok: (...args: ReadonlyArray<string>) => Effect.Effect<Result>
 }
 
-/** Looks again and again until it holds. */
-export const until = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (value: A) => boolean): Effect.Effect<A, E, R> =>
-  Effect.flatMap(effect, (value) =>
-    holds(value) ? Effect.succeed(value) : Effect.delay(until(effect, holds), "20 millis")
+/** How long a test may take: far longer than it does. */
+export const timeLimit = 60_000
+
+/** Looks again and again until it holds. Fails, and shows what there is, when that takes too long for any machine. */
+export const until = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  holds: (value: A) => boolean
+): Effect.Effect<A, E, R> => {
+  let last: unknown
+  const look: Effect.Effect<A, E, R> = Effect.flatMap(effect, (value) => {
+    last = value
+    return holds(value) ? Effect.succeed(value) : Effect.delay(look, "20 millis")
+  })
+  return Effect.raceFirst(
+    look,
+    Effect.delay(
+      Effect.suspend(() =>
+        Effect.die(new Error(`${holds} is due, but within 30 seconds there was only ${inspect(last)}`))
+      ),
+      "30 seconds"
+    )
   )
+}
 
 export const launch = (
   args: ReadonlyArray<string>,

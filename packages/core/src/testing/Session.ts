@@ -232,8 +232,9 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
       }).pipe(Effect.orDie)
 
     const end: Session["end"] = Effect.gen(function* () {
-      yield* Effect.forEach(Array.from(pending.keys()), cancel)
-      yield* Effect.forEach(known, (id) => store.release(id))
+      const all = { concurrency: "unbounded", discard: true } as const
+      yield* Effect.forEach(Array.from(pending.keys()), cancel, all)
+      yield* Effect.forEach(known, (id) => store.release(id), all)
       const left = yield* store.inspect(LockPath.root)
       // So that the tests after a failed one start from an empty store.
       yield* Effect.forEach(left, ({ id }) => store.release(id))

@@ -77,6 +77,8 @@ const lateRetries = 2
 export class Commands {
   private oldest: Flight | undefined = undefined
   private newest: Flight | undefined = undefined
+  /** The number of commands that are on their way, those that were given up among them. */
+  private unanswered = 0
   private stopWatching: (() => void) | undefined = undefined
   private closed = false
   /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
@@ -104,6 +106,7 @@ export class Commands {
     const sentAt = this.host.now()
     const flight = new Flight(script, sentAt, done)
     this.begin(flight)
+    this.unanswered++
     // By this time the command has been given up here, so it must not do anything there.
     const late =
       this.ahead === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil((sentAt + this.timeout) * 1000 + this.ahead)
@@ -113,6 +116,7 @@ export class Commands {
       this.keys,
       [this.id, this.keys.channels, late, ...args],
       (reply) => {
+        this.unanswered--
         const receivedAt = this.host.now()
         this.heardAt = receivedAt
         try {
@@ -135,6 +139,7 @@ export class Commands {
         }
       },
       (error) => {
+        this.unanswered--
         this.heardAt = this.host.now()
         this.settle(flight, failure.fromError(script.verb, error))
       }
@@ -181,9 +186,9 @@ export class Commands {
     if (this.end(flight)) flight.done(result)
   }
 
-  /** Waits until all that was sent is answered or given up. */
+  /** Waits until all that was sent is answered, also what was given up: a release does its work however late it is. */
   get idle(): Effect.Effect<void> {
-    return Effect.suspend(() => (this.oldest === undefined ? Effect.void : Effect.zipRight(sleep(1), this.idle)))
+    return Effect.suspend(() => (this.unanswered === 0 ? Effect.void : Effect.zipRight(sleep(1), this.idle)))
   }
 
   close(): void {

@@ -349,12 +349,14 @@ export class Requests {
   private onTimer(): void {
     this.stopTimer = undefined
     this.timerAt = Number.POSITIVE_INFINITY
-    // What is due soon goes along.
-    const horizon = this.host.now() + lookPause / 2
+    const now = this.host.now()
     const due: Array<Request> = []
     let next = Number.POSITIVE_INFINITY
     for (const request of this.waiting.values()) {
-      if (request.lookAt <= horizon) due.push(request)
+      // What is due soon goes along, and what has waited for more than half of its time: so all that have the same ttl
+      // come to be looked at together, whenever they were asked for, and none is looked at twice as often as it has to.
+      const half = (request.seen.sentAt + request.lookAt) / 2
+      if (now >= Math.min(half, request.lookAt - lookPause / 2)) due.push(request)
       else next = Math.min(next, request.lookAt)
     }
     this.look(due)

@@ -73,6 +73,14 @@ export const read = (process: string, text: string): ReadonlyArray<Hold> => {
   return Array.from(holds.values(), (hold) => (hold.outcome === "done" ? hold : { ...hold, left: hold.entered }))
 }
 
+/** The name of a hold that is taken inside another one. */
+export const nameWithin = (outer: string | undefined, name: string): string =>
+  outer === undefined ? name : `${outer}/${name}`
+
+/** The one in which a hold was taken. */
+export const outer = (holds: ReadonlyArray<Hold>, { name }: Hold): Hold | undefined =>
+  holds.find((other) => other.name === name.slice(0, Math.max(0, name.lastIndexOf("/"))))
+
 interface Reach {
   readonly segments: ReadonlyArray<string>
   readonly below: boolean

@@ -64,9 +64,10 @@ const tell = (event: Event) => {
 const inLocks = <A, E>(effect: Effect.Effect<A, E, HierarchicalLock.HierarchicalLock>) =>
   opened === undefined ? Effect.dieMessage("no store is open") : Effect.provide(effect, opened.locks)
 
-/** What became of it, in a word: `done`, the tag of the error and its reason, or `interrupted`. */
+/** What became of it, in a word: `done`, the tag of the error and its reason, or `interrupted`. A defect in full. */
 const outcome = (exit: Exit.Exit<unknown, { readonly _tag: string; readonly reason?: string }>): string => {
   if (Exit.isSuccess(exit)) return "done"
+  if (Cause.isDie(exit.cause)) return Cause.pretty(exit.cause)
   return Option.match(Cause.failureOption(exit.cause), {
     onSome: (error) => (error._tag === "LockLost" ? `LockLost ${error.reason}` : error._tag),
     onNone: () => (Cause.isInterrupted(exit.cause) ? "interrupted" : Cause.pretty(exit.cause))
@@ -122,13 +123,13 @@ const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what:
     const end = History.now() + millis * 1000
     let last = 0
 
-    /** Holds a lock for a moment, and something inside it now and then. */
+    /** Holds a lock for a moment, and something inside it now and then: its name says in what. */
     const once = (
       below: (n: number) => number,
-      depth: number
+      outer?: string
     ): Effect.Effect<void, never, HierarchicalLock.HierarchicalLock> =>
       Effect.suspend(() => {
-        const name = `${++last}`
+        const name = History.nameWithin(outer, `${++last}`)
         let entered = false
         const path = paths[below(paths.length)]!
         // Near the root most are readers, so that there is something to share.
@@ -143,11 +144,11 @@ const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what:
             const pause = below(5)
             if (pause > 2) yield* Effect.sleep(pause - 2)
             else if (pause > 0) yield* Effect.yieldNow()
-            if (depth === 0 && below(8) === 0) yield* once(below, 1)
+            if (outer === undefined && below(8) === 0) yield* once(below, name)
             write({ what: "leave", hold: name, at: History.now() })
           })
         const options =
-          depth === 1 || below(6) === 0
+          outer !== undefined || below(6) === 0
             ? { timeout: 1 + below(20) }
             : below(8) === 0
               ? ({ block: false } as const)
@@ -163,9 +164,16 @@ const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what:
               }[target.mode]()
         // Some are interrupted from outside, wherever they are.
         const perhaps = below(10) === 0 ? Effect.interruptible(Effect.timeout(held, below(8))) : held
-        return Effect.map(Effect.exit(perhaps), (exit) => {
-          if (entered) write({ what: "end", hold: name, outcome: outcome(exit) })
-        })
+        // A fiber that is interrupted runs nothing more than its finalizers, and the hold may be inside one that is.
+        return perhaps.pipe(
+          Effect.onExit((exit) =>
+            Effect.sync(() => {
+              if (entered) write({ what: "end", hold: name, outcome: outcome(exit) })
+            })
+          ),
+          Effect.exit,
+          Effect.asVoid
+        )
       })
 
     const loop = (
@@ -173,7 +181,7 @@ const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what:
       left: number
     ): Effect.Effect<void, never, HierarchicalLock.HierarchicalLock> =>
       Effect.suspend(() =>
-        left > 0 || History.now() < end ? Effect.zipRight(once(below, 0), loop(below, left - 1)) : Effect.void
+        left > 0 || History.now() < end ? Effect.zipRight(once(below), loop(below, left - 1)) : Effect.void
       )
 
     yield* Effect.all(
