@@ -136,7 +136,7 @@ describe("the streams", () => {
         expect(code).toBe(70)
         expect(stderr).toContain("ENOSPC")
       }),
-    { timeout: limit, skip: process.platform !== "linux" }
+    { timeout: timeLimit, skip: process.platform !== "linux" }
   )
 
   it.scopedLive(
