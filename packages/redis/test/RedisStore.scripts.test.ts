@@ -167,7 +167,7 @@ describe("RedisStore, what its scripts do", () => {
             "the grants"
           )
           const calls = yield* scriptCalls(fixture.admin)
-          assert.isAtMost(calls, 1 + 2 * Math.ceil(readers / 64), "a script for every 64, from each client at most")
+          assert.isAtMost(calls, 1 + 2 * Math.ceil(readers / 32), "a script for every 32, from each client at most")
           assert.deepStrictEqual(yield* heldInOrder(store), order)
           yield* layout.check(fixture.admin, fixture.keys)
           yield* many(readers, (i) => store.release(asked[i]!.id))

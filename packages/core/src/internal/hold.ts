@@ -63,7 +63,7 @@ export const holdScoped = <E>(
       if (!isOpen) return yield* close(context, lease, Effect.interrupt)
       lease.isKept = true
       if (interruptsOnLoss) lease.stopOnLoss(() => fiber.unsafeInterruptAsFork(FiberId.unsafeMake()))
-      yield* nesting.enter(lease)
+      nesting.enter(fiber, lease)
       if (traces) yield* Effect.makeSpanScoped("hilok.hold", { attributes: holdAttributes(context, lease) })
       yield* Effect.forkIn(Effect.interruptible(lease.keepAlive()), scope)
       return context.toLease(lease)
@@ -142,7 +142,8 @@ const run = <A, E, R>(
   lease.stopOnLoss(() => stop.interrupt())
   const effect = typeof use === "function" ? Effect.suspend(() => use(context.toLease(lease))) : use
   const traced = traces ? Effect.withSpan(effect, "hilok.hold", { attributes: holdAttributes(context, lease) }) : effect
-  return Effect.matchCauseEffect(restore(Effect.zipRight(nesting.enter(lease), traced)), {
+  nesting.enter(fiber, lease)
+  return Effect.matchCauseEffect(restore(traced), {
     onSuccess: (value) => finish(context, lease, keeping, stop, Effect.succeed(value), Cause.empty),
     onFailure: (cause) => finish(context, lease, keeping, stop, Effect.failCause(cause), cause)
   })

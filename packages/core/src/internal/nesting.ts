@@ -9,6 +9,7 @@ import * as Differ from "effect/Differ"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
+import type { AnyFiber } from "./context.ts"
 import type { HeldLease } from "./heldLease.ts"
 
 type Leases = ReadonlyArray<HeldLease>
@@ -48,9 +49,12 @@ export const current = (
   return leases.length === 0 ? none : leases.filter((lease) => lease.isLive && lease.service === service)
 }
 
-/** Puts what the fiber does from now on inside one more lease, until that ends. */
-export const enter = (lease: HeldLease): Effect.Effect<void> =>
-  FiberRef.update(enclosing, (leases) => [...live(leases), lease])
+/** Puts what the fiber does from now on inside one more lease, until that ends. To be called by the fiber itself. */
+export const enter = (fiber: AnyFiber, lease: HeldLease): void => {
+  // The runtime has `setFiberRef`, though its type does not show it. `FiberRef.update` is the same in three steps.
+  const { setFiberRef } = fiber as unknown as { readonly setFiberRef: (ref: typeof enclosing, value: Leases) => void }
+  setFiberRef.call(fiber, enclosing, [...live(fiber.getFiberRef(enclosing)), lease])
+}
 
 /** Runs an effect outside all leases. */
 export const outside: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.locally(

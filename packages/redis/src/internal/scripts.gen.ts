@@ -637,7 +637,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -1292,7 +1292,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -1901,7 +1901,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -2517,7 +2517,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -3142,7 +3142,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -3763,7 +3763,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -4371,7 +4371,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -5135,7 +5135,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
@@ -5768,7 +5768,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 64, {}, 1, {}
+    local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
