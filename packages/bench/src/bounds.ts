@@ -25,7 +25,6 @@ const one = (depth: number, contestant: string, name: string) => (metrics: Metri
 
 const peers = [
   "setnx",
-  "setnx-pipelined",
   "setnx-effect",
   "redlock",
   "redis-semaphore",
@@ -33,10 +32,10 @@ const peers = [
   "effect-distributed-lock-polling"
 ]
 
-const many = (loops: number): Bound => ({
-  rule: `${loops} at once, distinct paths: more cycles/s than every peer`,
+const many = (loops: number, name: string, contestants: ReadonlyArray<string>): Bound => ({
+  rule: `${loops} at once, distinct paths: more cycles/s than ${name}`,
   value: (metrics) => metrics.median(`many/${loops}/hilok/rate`),
-  limit: (metrics) => greatest(peers.map((peer) => metrics.median(`many/${loops}/${peer}/rate`))),
+  limit: (metrics) => greatest(contestants.map((peer) => metrics.median(`many/${loops}/${peer}/rate`))),
   kind: "more than"
 })
 
@@ -108,8 +107,10 @@ const bounds: ReadonlyArray<Bound> = [
     limit: constant(1.2),
     kind: "at most"
   },
-  many(64),
-  many(512),
+  ...[64, 512].flatMap((loops) => [
+    many(loops, "every peer", peers),
+    many(loops, "setnx with auto-pipelining", ["setnx-pipelined"])
+  ]),
   ...places.flatMap(handOver),
   {
     rule: "1,000 leases held: commands per refresh interval",
