@@ -9,6 +9,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import * as Lease from "../Lease.ts"
 import type { Holder, LockEntry } from "../LockEntry.ts"
 import type { InvalidOptions } from "../LockError.ts"
@@ -100,11 +101,16 @@ export class Context implements Keeper {
     return { ...entry, targets }
   }
 
-  attributes(lease: HeldLease): Record<string, unknown> {
+  /** For the span of a lease. Where it was opened is always here, which is not worth a stack trace. */
+  spanOptions(lease: HeldLease, more: Record<string, unknown> = {}): Tracer.SpanOptions {
     return {
-      "hilok.namespace": this.store.namespace,
-      "hilok.mode": lease.targets.map(({ mode }) => mode).join(","),
-      "hilok.path": lease.regions.map(({ path }) => LockPath.format(path, this.separator)).join(",")
+      captureStackTrace: false,
+      attributes: {
+        "hilok.namespace": this.store.namespace,
+        "hilok.mode": lease.regions.map(({ mode }) => mode).join(","),
+        "hilok.path": lease.regions.map(({ path }) => LockPath.format(path, this.separator)).join(","),
+        ...more
+      }
     }
   }
 

@@ -64,16 +64,13 @@ export const holdScoped = <E>(
       lease.isKept = true
       if (interruptsOnLoss) lease.stopOnLoss(() => fiber.unsafeInterruptAsFork(FiberId.unsafeMake()))
       nesting.enter(fiber, lease)
-      if (traces) yield* Effect.makeSpanScoped("hilok.hold", { attributes: holdAttributes(context, lease) })
+      if (traces) yield* Effect.makeSpanScoped("hilok.hold", holdSpan(context, lease))
       yield* Effect.forkIn(Effect.interruptible(lease.keepAlive()), scope)
       return context.toLease(lease)
     })
   )
 
-const holdAttributes = (context: Context, lease: HeldLease) => ({
-  ...context.attributes(lease),
-  "hilok.token": lease.token
-})
+const holdSpan = (context: Context, lease: HeldLease) => context.spanOptions(lease, { "hilok.token": lease.token })
 
 export const scoped = (
   context: Context,
@@ -141,7 +138,7 @@ const run = <A, E, R>(
   lease.isKept = true
   lease.stopOnLoss(() => stop.interrupt())
   const effect = typeof use === "function" ? Effect.suspend(() => use(context.toLease(lease))) : use
-  const traced = traces ? Effect.withSpan(effect, "hilok.hold", { attributes: holdAttributes(context, lease) }) : effect
+  const traced = traces ? Effect.withSpan(effect, "hilok.hold", holdSpan(context, lease)) : effect
   nesting.enter(fiber, lease)
   return Effect.matchCauseEffect(restore(traced), {
     onSuccess: (value) => finish(context, lease, keeping, stop, Effect.succeed(value), Cause.empty),

@@ -38,7 +38,7 @@ export const obtain = <A, E, R>(
   const annotated = settle(context, restore, pending, () =>
     Effect.annotateCurrentSpan({ "hilok.token": lease.token, "hilok.wait_ms": context.now() - started })
   )
-  const traced = Effect.withSpan(annotated, "hilok.acquire", { attributes: context.attributes(lease) })
+  const traced = Effect.withSpan(annotated, "hilok.acquire", context.spanOptions(lease))
   return Effect.flatMap(traced, next)
 }
 
