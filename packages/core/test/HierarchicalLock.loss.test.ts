@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type HierarchicalLock, type Lease, LockError } from "@hilok/core"
-import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Option, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, FiberId, Option, type Scope, TestClock } from "effect"
 import { type Around, Faults, remote } from "./support/doubles.ts"
 import { assertEmpty, client, entries, open, settle } from "./support/locks.ts"
 import * as metrics from "./support/metrics.ts"
@@ -42,6 +42,37 @@ const reasonOf = (exit: Exit.Exit<unknown, unknown>) =>
           narrow(error, LockError.LockLost)._tag === "LockLost" ? narrow(error, LockError.LockLost).reason : error
       })
     : exit.value
+
+describe("a lease whose refresh is not answered is kept when meanwhile", () => {
+  /** A scoped lease (ttl 9 s, refresh every 3 s) whose first refresh never ends; `act` in the fourth second. */
+  const keeping = (act: (locks: Locks, lease: Lease.Lease) => Effect.Effect<Lease.Lease, unknown, Scope.Scope>) =>
+    Effect.gen(function* () {
+      const faults = new Faults()
+      const { locks, store } = yield* open({ ttl: "9 seconds", refreshInterval: "3 seconds" }, faults.around)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const lease = yield* locks.write("a", { onLost: "signal" })
+          faults.set("refresh", "hangs")
+          yield* TestClock.adjust("4 seconds")
+          assert.strictEqual(faults.calls.get("refresh"), 1)
+          faults.set("refresh", "none")
+          const kept = yield* act(locks, lease)
+          const lost = yield* Effect.fork(Effect.flip(kept.lost))
+          yield* TestClock.adjust("7 seconds")
+          assert.isNull(lost.unsafePoll())
+          yield* kept.check
+          yield* Fiber.interrupt(lost)
+        })
+      )
+      yield* assertEmpty(store)
+    }).pipe(Effect.scoped)
+
+  it.effect("its holder refreshes it by hand", () => keeping((locks, lease) => Effect.as(locks.refresh(lease), lease)))
+
+  it.effect("it is taken over in the same service", () =>
+    keeping((locks, lease) => locks.restore(lease.id, { onLost: "signal" }))
+  )
+})
 
 describe("a lease that is lost interrupts the effect, which fails with `LockLost`", () => {
   /** Runs an effect under `write "a"` (ttl 9 s, refresh every 3 s) and then checks that its fiber goes on. */

@@ -85,6 +85,21 @@ describe("RedisStore, what its scripts do", () => {
       )
     )
 
+    it.effect("an id that is asked for twice in one command, with different targets, is granted once", () =>
+      leavesNothing(({ admin, client, keys }) =>
+        Effect.gen(function* () {
+          const { session, store } = yield* client()
+          const [one, other] = [session.request([write("a")]), session.request([write("b")])]
+          const ask = (request: LockStore.LockRequest) => store.acquire({ ...request, id: one.id })
+          const [first, again] = yield* Effect.all([ask(one), ask(other)], { concurrency: 2 })
+          assert.strictEqual(again.token, first.token)
+          yield* layout.check(admin, keys)
+          assert.isTrue(yield* store.release(one.id))
+          yield* session.end
+        })
+      )
+    )
+
     it.effect("the keys keep their expiry when all in one of them is replaced", () =>
       leavesNothing(({ admin, client, keys }) =>
         Effect.gen(function* () {

@@ -211,6 +211,15 @@ export class HeldLease {
     )
   }
 
+  /** A refresh was not answered by the deadline: that is the loss, unless another refresh has moved it (`false`). */
+  isUnreachable(): boolean {
+    // One that was taken over meanwhile is the other holder's to lose.
+    if (this.state !== "held") return true
+    if (this.now < this.deadline) return false
+    this.lose("unreachable")
+    return true
+  }
+
   /** Refreshes once. A store that does not answer does not keep the loss from being noticed. */
   private attempt(): Effect.Effect<Exit.Exit<boolean, StoreError>> {
     const { timers } = this.service
@@ -235,7 +244,9 @@ class Overdue extends Timer {
   }
 
   run(): void {
-    this.lease.lose("unreachable")
+    if (this.lease.isUnreachable()) return
+    this.deadline = this.lease.deadline
+    this.lease.service.timers.start(this)
   }
 }
 

@@ -13,7 +13,7 @@ import { unsafeNow } from "./monotonic.ts"
 /** What is to be done at a time of the monotonic clock. */
 export abstract class Timer {
   heapIndex = -1
-  readonly deadline: number
+  deadline: number
   /** Sleeps for this one alone. */
   sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
 
@@ -71,7 +71,9 @@ export class Timers {
   private sleepUntil(time: number): void {
     this.sleeper?.unsafeInterruptAsFork(this.sleeper.id())
     this.wakeAt = time
-    this.sleeper = this.fork(this.sleep(time, () => this.wake()))
+    const sleeper = this.fork(this.sleep(time, () => this.wake()))
+    // When the time has come it is over already, and has left another one behind, or none.
+    if (sleeper.unsafePoll() === null) this.sleeper = sleeper
   }
 
   private sleep(until: number, then: () => void): Effect.Effect<void> {

@@ -29,15 +29,15 @@ if #ARGV < 2000 then
   local now = time[1] * 1000000 + time[2]
   free = free and waits == 0 and pending == 0 and (due == 0 or due > now) and now <= tonumber(ARGV[3])
 
-  -- The nodes of the requests (2) of this call, and those above them (1).
+  -- The nodes of the requests (2) of this call, those above them (1), and the requests themselves.
   local mine, above = {}, {}
   for i = 2, requests, 2 do
-    local own = fields[i + 1]
-    if not free or found[i] or found[i + 1] or mine[own] then
+    local id, own = fields[i], fields[i + 1]
+    if not free or found[i] or found[i + 1] or mine[id] or mine[own] then
       free = false
       break
     end
-    mine[own] = 2
+    mine[id], mine[own] = true, 2
     local path, mode, at, depth = sub(own, 2), byte(ARGV[i + 5]), 0, 0
     while at and at < #path do
       local higher = 'n' .. sub(path, 1, at)
