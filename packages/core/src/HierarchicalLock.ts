@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as nesting from "./internal/nesting.ts"
-import { isUse, make as makeService } from "./internal/service.ts"
+import { eitherOrder, make as makeService } from "./internal/service.ts"
 import type { Lease } from "./Lease.ts"
 import type { LockEntry } from "./LockEntry.ts"
 import type {
@@ -230,18 +230,16 @@ const access = <const K extends "read" | "write" | "readNode" | "writeNode" | "l
 const accessWith = <const K extends "withRead" | "withWrite" | "withReadNode" | "withWriteNode" | "withLocks">(
   name: K
 ): Access[K] =>
-  ((first: unknown, second?: unknown, third?: unknown) => {
+  eitherOrder((use, what, options) =>
     // One step where `Effect.flatMap(HierarchicalLock, …)` takes four.
-    const run = (use: unknown, what: unknown, options: unknown) =>
-      Effect.withFiberRuntime<unknown, unknown, unknown>(({ currentContext }) =>
-        (Context.unsafeGet(currentContext as Context.Context<HierarchicalLock>, HierarchicalLock)[name] as AnyWith)(
-          use,
-          what,
-          options
-        )
+    Effect.withFiberRuntime<unknown, unknown, unknown>(({ currentContext }) =>
+      (Context.unsafeGet(currentContext as Context.Context<HierarchicalLock>, HierarchicalLock)[name] as AnyWith)(
+        use,
+        what,
+        options
       )
-    return isUse(first) ? run(first, second, third) : (use: unknown) => run(use, first, second)
-  }) as unknown as Access[K]
+    )
+  ) as unknown as Access[K]
 
 type AnyWith = (use: unknown, what: unknown, options: unknown) => Effect.Effect<unknown, unknown, unknown>
 

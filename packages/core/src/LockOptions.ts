@@ -240,6 +240,9 @@ export const decode = (options: Options): Either.Either<Decoded, InvalidOptions>
  * @internal
  */
 export const decodeRequest = (options: AcquireOptions, base: Settings): Either.Either<Settings, InvalidOptions> => {
+  if (typeof options !== "object" || options === null) {
+    return Either.left(refuse("options", `they are ${JSON.stringify(options)}, but must be an object`))
+  }
   const block = flag("block", options.block, base.block)
   if (isWrong(block)) return Either.left(block)
   if (!block && options.timeout !== undefined) {

@@ -129,6 +129,46 @@ describe("options that cannot be are refused before anything is sent", () => {
     })
   )
 
+  // What the types refuse, JavaScript can do.
+  it.effect("targets that are no list, and options that are no object", () =>
+    Effect.gen(function* () {
+      const targets = yield* refusal("a" as never)
+      assert.strictEqual(targets.message, "The option `targets` is not valid: they must be a list")
+      for (const options of [null, "5 seconds"]) {
+        const error = yield* refusal([Target.write("a")], options as never)
+        assert.include(error.message, `they are ${JSON.stringify(options)}, but must be an object`)
+      }
+    })
+  )
+
+  it.effect("an effect in the wrong place, and what is none", () =>
+    Effect.gen(function* () {
+      const { locks } = yield* open()
+      type Loose = (...args: ReadonlyArray<unknown>) => Effect.Effect<never, LockError.LockError>
+      const provided: Loose = (...args) =>
+        Effect.provideService(
+          (HierarchicalLock.withRead as unknown as Loose)(...args),
+          HierarchicalLock.HierarchicalLock,
+          locks
+        )
+      for (const withRead of [locks.withRead as unknown as Loose, provided]) {
+        for (const args of [
+          ["a", Effect.void],
+          ["a", () => Effect.void],
+          ["a", { block: false }, Effect.void]
+        ]) {
+          const error = yield* Effect.flip(withRead(...args))
+          assert.strictEqual(error._tag, "InvalidOptions")
+          assert.include(error.message, "the effect comes before the path")
+        }
+      }
+      for (const withRead of [locks.withRead("a"), HierarchicalLock.withRead("a")]) {
+        const error = yield* Effect.flip((withRead as unknown as Loose)(Promise.resolve()))
+        assert.include(error.message, "what runs under a lock is an effect")
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("of a refresh by hand", () =>
     Effect.gen(function* () {
       const faults = new Faults()

@@ -11,7 +11,7 @@ import { hostname } from "node:os"
 import { LockError, LockStore } from "@hilok/core"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
+import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -19,7 +19,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
@@ -351,31 +351,59 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
 export const fromClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
   Layer.scoped(LockStore.LockStore, makeWith({ _tag: "Foreign", client }, options ?? {}))
 
+const variables = {
+  url: "REDIS_URL",
+  namespace: "HILOK_NAMESPACE",
+  keyPrefix: "HILOK_KEY_PREFIX",
+  connectTimeout: "HILOK_CONNECT_TIMEOUT",
+  commandTimeout: "HILOK_COMMAND_TIMEOUT"
+} as const
+
+// An environment has only text: digits alone are milliseconds.
+const duration = (variable: string, otherwise: Duration.DurationInput): Config.Config<Duration.Duration> =>
+  Config.string(variable).pipe(
+    Config.mapOrFail((value) =>
+      Either.fromOption(Duration.decodeUnknown(/^\d+(\.\d+)?$/.test(value) ? Number(value) : value), () =>
+        ConfigError.InvalidData(
+          [variable],
+          `it is ${JSON.stringify(value)}, but must be a duration such as "5 seconds" or a number of milliseconds`
+        )
+      )
+    ),
+    Config.withDefault(Duration.decode(otherwise))
+  )
+
 /**
  * The options from the environment: `REDIS_URL` (needed), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
- * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`).
+ * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, or milliseconds).
  *
  * @since 0.1.0
  * @category config
  */
 export const config: Config.Config<Options> = Config.all({
-  url: Config.redacted("REDIS_URL"),
-  namespace: Config.withDefault(Config.string("HILOK_NAMESPACE"), defaults.namespace),
-  keyPrefix: Config.withDefault(Config.string("HILOK_KEY_PREFIX"), defaults.keyPrefix),
-  connectTimeout: Config.withDefault(
-    Config.duration("HILOK_CONNECT_TIMEOUT"),
-    Duration.decode(defaults.connectTimeout)
-  ),
-  commandTimeout: Config.withDefault(Config.duration("HILOK_COMMAND_TIMEOUT"), Duration.decode(defaults.commandTimeout))
+  // `Config.redacted` would hide its message, too.
+  url: Config.map(Config.string(variables.url), Redacted.make),
+  namespace: Config.withDefault(Config.string(variables.namespace), defaults.namespace),
+  keyPrefix: Config.withDefault(Config.string(variables.keyPrefix), defaults.keyPrefix),
+  connectTimeout: duration(variables.connectTimeout, defaults.connectTimeout),
+  commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout)
 })
 
 /**
- * The store as a layer, with the options from the environment. See `config`.
+ * The store as a layer, with the options from the environment. A wrong value is a `ConfigError` that names the
+ * variable. See `config`.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig: Layer.Layer<LockStore.LockStore, Failure | ConfigError.ConfigError> = Layer.scoped(
-  LockStore.LockStore,
-  Effect.flatMap(config, make)
-)
+export const layerConfig: Layer.Layer<LockStore.LockStore, LockError.StoreError | ConfigError.ConfigError> =
+  Layer.scoped(
+    LockStore.LockStore,
+    Effect.flatMap(config, (options) =>
+      Effect.catchTag(make(options), "InvalidOptions", ({ option, reason }) =>
+        Effect.fail(
+          ConfigError.InvalidData([variables[option as keyof typeof variables]], `the value is not valid: ${reason}`)
+        )
+      )
+    )
+  )

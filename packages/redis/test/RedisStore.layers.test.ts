@@ -114,7 +114,7 @@ describe("RedisStore, its layers", () => {
             )
           )
 
-          const slow = yield* open(from({ REDIS_URL, HILOK_COMMAND_TIMEOUT: "50 millis" }))
+          const slow = yield* open(from({ REDIS_URL, HILOK_COMMAND_TIMEOUT: "50" }))
           yield* Effect.promise(() => admin.client("PAUSE", 1000, "WRITE"))
           yield* refusedBecause(slow.lookup("x"), /did not answer within 50 ms/)
           yield* Effect.promise(() => admin.client("UNPAUSE"))
@@ -124,13 +124,14 @@ describe("RedisStore, its layers", () => {
           yield* refusedBecause(Effect.scoped(open(hasty)), /not ready within 300 ms/)
 
           for (const [variables, message] of [
-            [{}, /REDIS_URL/],
+            [{}, /Missing data at REDIS_URL: "Expected/],
             [{ REDIS_URL, HILOK_CONNECT_TIMEOUT: "soon" }, /HILOK_CONNECT_TIMEOUT/],
             [{ REDIS_URL, HILOK_COMMAND_TIMEOUT: "10s" }, /HILOK_COMMAND_TIMEOUT/],
-            [{ REDIS_URL: "nonsense" }, /url/],
-            [{ REDIS_URL, HILOK_NAMESPACE: "{x}" }, /namespace/],
-            [{ REDIS_URL, HILOK_KEY_PREFIX: "" }, /keyPrefix/],
-            [{ REDIS_URL, HILOK_COMMAND_TIMEOUT: "0 millis" }, /commandTimeout/]
+            [{ REDIS_URL: "nonsense" }, /Invalid data at REDIS_URL/],
+            [{ REDIS_URL, HILOK_NAMESPACE: "{x}" }, /HILOK_NAMESPACE/],
+            [{ REDIS_URL, HILOK_KEY_PREFIX: "" }, /HILOK_KEY_PREFIX/],
+            [{ REDIS_URL, HILOK_COMMAND_TIMEOUT: "0 millis" }, /HILOK_COMMAND_TIMEOUT/],
+            [{ REDIS_URL, HILOK_CONNECT_TIMEOUT: "0" }, /HILOK_CONNECT_TIMEOUT/]
           ] as const) {
             const error = yield* Effect.flip(Effect.scoped(open(from(variables as Record<string, string>))))
             assert.match(String(error), message)

@@ -87,8 +87,9 @@ export const prepare = (
     if (Either.isLeft(decoded)) return decoded.left
     settings = decoded.right
   }
-  if (targets.length === 0) {
-    return new InvalidOptions({ option: "targets", reason: "at least one target is needed" })
+  if (!Array.isArray(targets) || targets.length === 0) {
+    const reason = Array.isArray(targets) ? "at least one target is needed" : "they must be a list"
+    return new InvalidOptions({ option: "targets", reason })
   }
   let problem: Invalid | undefined
   const regions = targets.map((target) => {

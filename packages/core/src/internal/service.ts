@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Operations, Use } from "../HierarchicalLock.ts"
-import type { InvalidOptions } from "../LockError.ts"
+import { InvalidOptions } from "../LockError.ts"
 import type * as LockMode from "../LockMode.ts"
 import type * as LockOptions from "../LockOptions.ts"
 import type * as LockPath from "../LockPath.ts"
@@ -20,8 +20,26 @@ type Options = LockOptions.AcquireOptions | undefined
 type AnyUse = Use<unknown, unknown, unknown>
 
 /** Is this the effect, or the function to one, that runs under a lock? A path and targets are strings and lists. */
-export const isUse = (argument: unknown): argument is AnyUse =>
-  typeof argument === "function" || Effect.isEffect(argument)
+const isUse = (argument: unknown): argument is AnyUse => typeof argument === "function" || Effect.isEffect(argument)
+
+const refuse = (option: string, reason: string) => Effect.fail(new InvalidOptions({ option, reason }))
+
+/**
+ * Takes what runs under a lock first or last. JavaScript may get the order wrong, which the types do not let pass: then
+ * it gets an error, as it would else get a function that nobody calls.
+ */
+export const eitherOrder =
+  (run: (use: AnyUse, what: never, options: Options) => Effect.Effect<unknown, unknown, unknown>) =>
+  (first: unknown, second?: unknown, third?: unknown) => {
+    if (isUse(first)) return run(first, second as never, third as Options)
+    if (isUse(second) || isUse(third)) {
+      return refuse("options", "the effect comes before the path or the targets, or in a call or pipe of its own")
+    }
+    return (use: unknown) =>
+      isUse(use)
+        ? run(use, first as never, second as Options)
+        : refuse("effect", "what runs under a lock is an effect, or a function from the lease to one")
+  }
 
 export const make = (
   store: LockStore["Type"],
@@ -33,12 +51,8 @@ export const make = (
 
     const locks = (targets: ReadonlyArray<Target.Target>, options?: Options) => hold.scoped(context, targets, options)
 
-    const around =
-      <What>(targetsOf: (what: What) => ReadonlyArray<Target.Target>) =>
-      (first: What | AnyUse, second?: unknown, third?: unknown) =>
-        isUse(first)
-          ? hold.around(context, first, targetsOf(second as What), third as Options)
-          : (use: AnyUse) => hold.around(context, use, targetsOf(first), second as Options)
+    const around = <What>(targetsOf: (what: What) => ReadonlyArray<Target.Target>) =>
+      eitherOrder((use, what, options) => hold.around(context, use, targetsOf(what), options))
 
     const aroundOne = (mode: LockMode.LockMode) => around((path: LockPath.Input) => single(mode, path))
 
