@@ -71,7 +71,7 @@ export const schema: Schema.Schema<LockEntry> = Schema.Struct({
 })
 
 /**
- * The entry in a few words: `write "a/b" held by "worker-3" (host:pid), for "nightly build", id …`.
+ * The entry in a few words: `write "a/b", held by "worker-3" on host (pid 7), for "nightly build", id …`.
  *
  * @since 0.1.0
  * @category getters
@@ -80,7 +80,7 @@ export const format = (entry: LockEntry): string => {
   const who = entry.label === undefined ? "" : ` by ${JSON.stringify(entry.label)}`
   const where =
     entry.host === undefined ? "" : ` on ${entry.host}${entry.pid === undefined ? "" : ` (pid ${entry.pid})`}`
-  const why = entry.reason === undefined ? "" : ` for ${JSON.stringify(entry.reason)}`
+  const why = entry.reason === undefined ? "" : `, for ${JSON.stringify(entry.reason)}`
   const state = entry.state === "held" ? "held" : "waited for"
   return `${Target.format(entry.targets)}, ${state}${who}${where}${why}, id ${entry.id}`
 }

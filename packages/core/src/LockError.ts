@@ -52,20 +52,27 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/Lo
  * - `broken`: an operator ended it.
  * - `unreachable`: the store could not be reached until the local deadline, so that another may hold the lock by now.
  *
+ * `maxHold` (milliseconds) is there when it expired because it may not be held longer, however well it is refreshed.
+ *
  * @since 0.1.0
  * @category errors
  */
 export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost")("LockLost", {
   id: Schema.String,
   targets,
-  reason: Schema.Literal("expired", "broken", "unreachable")
+  reason: Schema.Literal("expired", "broken", "unreachable"),
+  maxHold: Schema.optional(Schema.Number)
 }) {
   override get message(): string {
     const what = this.targets.length === 0 ? `The lease ${this.id}` : `The lock on ${Target.format(this.targets)}`
     const lease = this.targets.length === 0 ? "" : ` (lease ${this.id})`
     switch (this.reason) {
       case "expired":
-        return `${what} is not held${lease}: it expired or was released`
+        return `${what} is not held${lease}: ${
+          this.maxHold === undefined
+            ? "it expired or was released"
+            : `its \`maxHold\` of ${seconds(this.maxHold)} is over`
+        }`
       case "broken":
         return `${what} was broken by an operator${lease}`
       case "unreachable":
@@ -79,6 +86,7 @@ export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost
  *
  * - `cycle`: the ids of the requests and leases in the cycle, the failed request first; or, for a request that is
  *   blocked by a lease of its own fiber, that lease.
+ * - `members`: those of the cycle that were live, after the failed request: who they are, what they hold or wait for.
  * - `enclosing`: that lease, when the caller's own lease is in the way. Ask with `reentrant: true` to be let in.
  *
  * The request has left the queue.
@@ -89,12 +97,18 @@ export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost
 export class Deadlock extends Schema.TaggedError<Deadlock>("@hilok/core/Deadlock")("Deadlock", {
   targets,
   cycle: Schema.Array(Schema.String),
+  members: Schema.optional(Schema.Array(LockEntry.schema)),
   enclosing: Schema.optional(LockEntry.schema)
 }) {
   override get message(): string {
     const wanted = Target.format(this.targets)
+    const shown = (id: string, at: number) => {
+      if (at === 0) return `this request, id ${id}`
+      const member = this.members?.find((entry) => entry.id === id)
+      return member === undefined ? `id ${id}` : LockEntry.format(member)
+    }
     return this.enclosing === undefined
-      ? `Waiting for ${wanted} would never end: it closes the cycle ${[...this.cycle, ...this.cycle.slice(0, 1)].join(" -> ")}`
+      ? `Waiting for ${wanted} would never end: it closes the cycle ${[...this.cycle.map(shown), "this request"].join(" -> ")}`
       : `Waiting for ${wanted} would never end: the caller itself holds ${LockEntry.format(this.enclosing)}. ` +
           "Use `reentrant: true` to be let in under one's own lock, `block: false` or a `timeout` to be refused"
   }

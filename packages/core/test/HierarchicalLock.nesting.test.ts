@@ -111,7 +111,7 @@ describe("strict", () => {
         const { cycle, enclosing } = narrow(error, LockError.Deadlock)
         assert.deepStrictEqual(cycle, [own.id])
         assert.strictEqual(enclosing?.id, own.id)
-        assert.include(error.message, `the caller itself holds write "a", held for "the outer work"`)
+        assert.include(error.message, `the caller itself holds write "a", held, for "the outer work"`)
         assert.include(error.message, "`reentrant: true`")
         assert.strictEqual((yield* entries(store)).length, 1)
       }).pipe(Effect.scoped)
@@ -246,17 +246,26 @@ describe("re-entrant", () => {
         Effect.gen(function* () {
           if (++ready === 2) yield* both.open
           yield* both.pass
-          return yield* locks.withWrite(Effect.succeed("upgraded"), "a")
+          return yield* locks.withWrite(Effect.succeed("upgraded"), "a", { reason: "mend" })
         }),
-        "a"
+        "a",
+        { reason: "look" }
       )
       const exits = yield* Effect.all([Effect.either(upgrade), Effect.either(upgrade)], { concurrency: 2 })
       const granted = exits.filter(({ _tag }) => _tag === "Right")
       const failed = exits.flatMap((exit) => (exit._tag === "Left" ? [exit.left] : []))
       assert.strictEqual(granted.length, 1)
       assert.isTrue(failed[0] instanceof LockError.Deadlock)
-      assert.isAbove(narrow(failed[0], LockError.Deadlock).cycle.length, 1)
-      assert.include(failed[0]?.message, "it closes the cycle")
+      const { cycle, members, message } = narrow(failed[0], LockError.Deadlock)
+      assert.deepStrictEqual(
+        members?.map(({ id }) => id),
+        cycle.slice(1)
+      )
+      assert.include(
+        message,
+        `it closes the cycle this request, id ${cycle[0]} -> read "a", held, for "look", id ${cycle[1]} -> ` +
+          `write "a", waited for, for "mend", id ${cycle[2]} -> read "a", held, for "look", id ${cycle[3]} -> this request`
+      )
       yield* assertEmpty(store)
     }).pipe(Effect.scoped)
   )

@@ -41,6 +41,8 @@ export class HeldLease {
   /** Does this service refresh it? Else its holder does, by hand. */
   isKept = false
   private onLost: (() => void) | undefined = undefined
+  /** Does `maxHold` make the deadline what it is? */
+  private isLast = false
   grantedAt = 0
   private mustEnd = Number.POSITIVE_INFINITY
   private state: "pending" | "held" | "ended" = "pending"
@@ -77,6 +79,7 @@ export class HeldLease {
     this.grantedAt = this.now
     this.mustEnd = this.grantedAt + this.maxHold
     this.deadline = Math.min(grant.deadline, this.mustEnd)
+    this.isLast = this.ttl === this.maxHold
     // A process may have been stopped while the grant was under way.
     if (this.grantedAt >= this.deadline) this.lose("expired")
   }
@@ -105,7 +108,8 @@ export class HeldLease {
   }
 
   private tellLoss(reason: LockLost["reason"]): void {
-    this.lost = new LockLost({ id: this.id, targets: this.targets, reason })
+    const maxHold = reason === "expired" && this.isLast && this.now >= this.deadline ? this.maxHold : undefined
+    this.lost = new LockLost({ id: this.id, targets: this.targets, reason, maxHold })
     this.onLost?.()
     for (const listener of this.listeners ?? []) listener(this.lost)
     this.listeners = undefined
@@ -161,7 +165,10 @@ export class HeldLease {
       if (!this.isLive) return Effect.succeed(false)
       return Effect.map(this.service.store.refresh(this.id, Duration.millis(left)), (deadline) => {
         if (Option.isNone(deadline)) this.lose("expired")
-        else this.deadline = Math.min(deadline.value, this.mustEnd)
+        else {
+          this.deadline = Math.min(deadline.value, this.mustEnd)
+          this.isLast = left < ttl
+        }
         return this.isLive
       })
     })

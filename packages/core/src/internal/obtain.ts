@@ -15,6 +15,7 @@ import type { Grant, LockRequest } from "../LockStore.ts"
 import type { Context, Restore } from "./context.ts"
 import type { HeldLease } from "./heldLease.ts"
 import * as metrics from "./metrics.ts"
+import { membersOf } from "./others.ts"
 import { obstacleOf, type Pending, toRequest } from "./request.ts"
 import { Timeout } from "./timeout.ts"
 
@@ -89,7 +90,10 @@ const fail = (
   if (failure?._tag === "Deadlock") {
     // The store knows the targets in its own encoding.
     const { cycle, enclosing } = failure
-    return Effect.fail(new Deadlock({ targets: lease.targets, cycle, enclosing }))
+    if (enclosing !== undefined) return Effect.fail(new Deadlock({ targets: lease.targets, cycle, enclosing }))
+    return Effect.flatMap(membersOf(context, cycle), (members) =>
+      Effect.fail(new Deadlock({ targets: lease.targets, cycle, members }))
+    )
   }
   return Effect.zipRight(takeBack(context, lease.id), Effect.failCause(cause))
 }

@@ -2,17 +2,13 @@
  * Limits the time that a fiber waits for its request, by stopping the wait. The fiber itself waits.
  */
 import type * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import type { LockEntry } from "../LockEntry.ts"
 import type { AnyFiber, Context } from "./context.ts"
+import { blockerOf } from "./others.ts"
 import { Stop } from "./stop.ts"
 import { Timer } from "./timers.ts"
-
-/** How long a request that timed out asks who was in its way. */
-const blockerPatience = Duration.millis(100)
 
 export class Timeout extends Timer {
   private readonly context: Context
@@ -64,16 +60,3 @@ export class Timeout extends Timer {
     return this.ranOut ? this.stop.recover(cause) : Effect.succeed(cause)
   }
 }
-
-/** Who is in the way of a waiting request, if the store says so soon. */
-const blockerOf = (context: Context, id: string): Effect.Effect<LockEntry | undefined> =>
-  context.store.lookup(id).pipe(
-    Effect.flatMap((entry) => {
-      const blocker = Option.flatMapNullable(entry, ({ blockedBy }) => blockedBy)
-      return Option.isNone(blocker) ? Effect.succeedNone : context.store.lookup(blocker.value)
-    }),
-    Effect.map((entry) => Option.getOrUndefined(Option.map(entry, (blocker) => context.localize(blocker)))),
-    Effect.disconnect,
-    Effect.timeoutTo({ duration: blockerPatience, onTimeout: () => undefined, onSuccess: (blocker) => blocker }),
-    Effect.catchAllCause(() => Effect.succeed(undefined))
-  )
