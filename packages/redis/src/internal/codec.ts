@@ -48,22 +48,21 @@ const unknown = (what: string): never => {
 export const displayTargets = (regions: ReadonlyArray<LockMode.Region>): LockEntry.LockEntry["targets"] =>
   regions.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
 
-// The holder travels as JSON, with short names: it is kept once for each lease.
+// The holder travels as a list in JSON, what is mostly missing at its end: it is kept once for each lease.
+const maybe = <A>(schema: Schema.Schema<A>) => Schema.optionalElement(Schema.NullOr(schema))
 const Holder = Schema.parseJson(
-  Schema.Struct({
-    l: Schema.optional(Schema.String),
-    r: Schema.optional(Schema.String),
-    h: Schema.optional(Schema.String),
-    p: Schema.optional(Schema.Number)
-  })
+  Schema.Tuple(maybe(Schema.String), maybe(Schema.Number), maybe(Schema.String), maybe(Schema.String))
 )
 
-export const encodeHolder = ({ label, reason, host, pid }: LockStore.LockRequest["holder"]): string =>
-  JSON.stringify({ l: label, r: reason, h: host, p: pid })
+export const encodeHolder = ({ label, reason, host, pid }: LockStore.LockRequest["holder"]): string => {
+  const parts = [host, pid, label, reason]
+  while (parts.length > 0 && parts.at(-1) === undefined) parts.pop()
+  return JSON.stringify(parts)
+}
 
 const decodeHolder = (json: string): LockStore.LockRequest["holder"] => {
-  const found = Option.getOrUndefined(Schema.decodeOption(Holder)(json))
-  return { label: found?.l, reason: found?.r, host: found?.h, pid: found?.p }
+  const [host, pid, label, reason] = Option.getOrElse(Schema.decodeOption(Holder)(json), () => [])
+  return { label: label ?? undefined, reason: reason ?? undefined, host: host ?? undefined, pid: pid ?? undefined }
 }
 
 /** What `include/describe.lua` answers, at the given time of the server (microseconds). */
