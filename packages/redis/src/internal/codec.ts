@@ -65,7 +65,7 @@ const decodeHolder = (json: string): LockStore.LockRequest["holder"] => {
   return { label: label ?? undefined, reason: reason ?? undefined, host: host ?? undefined, pid: pid ?? undefined }
 }
 
-/** What `include/describe.lua` answers, at the given time of the server (microseconds). */
+/** What `F.describe` in `include/rest.lua` answers, at the given time of the server (microseconds). */
 export const decodeEntry = (reply: unknown, now: number): LockEntry.LockEntry => {
   const [id, state, ticket, token, since, deadline, blocker, holder, count, ...rest] = list(reply)
   const targets = rest.slice(0, number(count)).map(decodeTarget)

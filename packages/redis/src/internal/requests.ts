@@ -90,8 +90,8 @@ export class Requests {
   private readonly waiting = new Map<string, Request>()
   /**
    * What is on its way, a list for each command. Most requests are only asked and answered, and are in no `Map` or `Set`:
-   * one that so many pass through costs the collector of young objects more than all else, since its former tables, with
-   * all that was in them, live on once one of them has grown old.
+   * the former tables of one that so many pass through, with all that was in them, live on once one of them has grown
+   * old, until the next full collection.
    */
   private readonly sent: Array<ReadonlyArray<Request>> = []
   private readonly acquires: Batch<Request>
