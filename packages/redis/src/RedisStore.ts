@@ -174,7 +174,7 @@ const makeWith = (
       (batch) => {
         commands.send(
           Script.refresh,
-          batch.flatMap(({ id, ttl }) => [id, ttl]),
+          batch.flatMap(({ id, ttl }) => [id, String(ttl)]),
           (result) => {
             for (let i = 0; i < batch.length; i++) batch[i]!.done(refreshed(result, i))
           }
@@ -261,7 +261,7 @@ const makeWith = (
           })
         ),
       restore: (leaseId, ttl) =>
-        commands.run(Script.restore, [leaseId, millis(ttl)], (reply) => {
+        commands.run(Script.restore, [leaseId, String(millis(ttl))], (reply) => {
           const [token, deadline, ...targets] = reply.values
           return token === undefined
             ? Option.none()
@@ -283,7 +283,7 @@ const makeWith = (
           Effect.flatMap(
             commands.run(
               Script.inspect,
-              [path, kind, behind],
+              [path, String(kind), behind],
               ({ serverTime, values: [nextKind, nextBehind, ...entries] }): Page => ({
                 entries: entries.map((entry) => codec.decodeEntry(entry, serverTime)),
                 kind: codec.number(nextKind),

@@ -107,10 +107,14 @@ const once = (port: number, key: string, contestant: string, waiters: number, pr
   }
 })
 
-const loop = (key: string, contestant: string, waiters: number, processes: number, millis: number): Entry => ({
+/** Milliseconds until programs that take turns are compiled for speed: each of four has but a fourth of the sections. */
+const warm = 2_000
+
+const loop = (key: string, contestant: string, waiters: number, processes: number, usual: number): Entry => ({
   key,
   contestant,
-  measure: async (worker) => {
+  measure: async (worker, warmUp) => {
+    const millis = warmUp ? Math.max(usual, warm) : usual
     const parts = split(waiters, processes)
     const workers = await Promise.all(parts.map((_, i) => worker(i)))
     const spread = parts.length > 1
@@ -128,22 +132,6 @@ const loop = (key: string, contestant: string, waiters: number, processes: numbe
       ({ entered }) => entered < endAt
     )
     return { ...values, rate: (values.sections! * 1_000) / millis }
-  }
-})
-
-/** Brings all processes of a contestant up to speed. */
-const warmUp = (contestant: string): Entry => ({
-  key: `hot/warm/${contestant}`,
-  contestant,
-  measure: async (worker) => {
-    const workers = await Promise.all(Array.from({ length: Math.max(...processCounts) }, (_, i) => worker(i)))
-    const millis = 1_000
-    await Promise.all(
-      workers.map((worker, i) =>
-        worker.run("cycles", { root: `${contestant}-warm${i}`, loops: 4, depth: 3, millis }, millis)
-      )
-    )
-    return {}
   }
 })
 
@@ -209,8 +197,8 @@ export const hot: Workload = {
         return compared.includes(name) ? entry : { ...entry, rounds: 1 }
       })
     )
-    const contended = entries.filter(({ key }) => key.startsWith("hot/loop/16/4/"))
-    await roundRobin(bench, rounds, entries, [...all.map(warmUp), ...contended])
+    const warmUp = entries.filter(({ key }) => /^hot\/loop\/16\//.test(key))
+    await roundRobin(bench, rounds, entries, warmUp)
     const tables = cases.map((one) => tableOf(bench, entries, one))
     const last = tables.at(-1)!
     return [

@@ -21,8 +21,13 @@ do
   local head = found[count + 1] and { unpack_values(found[count + 1]) }
   -- Nothing is left to look at (7), nothing is due (8).
   if head and head[7] == 0 and (head[8] == 0 or head[8] > now) then
+    -- One region is held (3, 4) and nobody waits (5): it is this lease's. Nothing is left.
+    if count == 1 and found[1] and head[3] + head[4] == 1 and head[5] == 0 and head[1] < now then
+      call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      return { now, 0, '', 1 }
+    end
     local answers, released, nodes, index, deadlines = { now, 0, '' }, {}, {}, {}, {}
-    local records, waits, is_short = {}, head[5] > 0, true
+    local records, waits, is_short, fresh = {}, head[5] > 0, true, #head
     fields = {}
     for i = 1, count do
       local id = ARGV[i + 3]
@@ -36,7 +41,7 @@ do
         records[#records + 1] = record
         answers[i + 3], released[id] = 1, true
         released[#released + 1] = 'r' .. id
-        deadlines[#deadlines + 1] = 'h' .. id
+        local entries = #index
         for t = 10, 9 + record[9] do
           local mode, path = byte(record[t]), sub(record[t], 2)
           local slot, mark = mode < 97 and 1 or 2, mode < 97 and '/s' or '/n'
@@ -46,9 +51,23 @@ do
           else
             head[3] = head[3] - 1
           end
-          index[#index + 1] = access .. path .. mark .. record[2] .. id
+          local member = access .. path .. mark .. record[2] .. id
+          -- One that is fresh is only in the head.
+          local at = 11
+          while at < fresh and head[at] ~= member do
+            at = at + 2
+          end
+          if at < fresh then
+            head[at], head[at + 1] = head[fresh - 1], head[fresh]
+            head[fresh - 1], head[fresh], fresh = nil, nil, fresh - 2
+          else
+            index[#index + 1] = member
+          end
           fields[#fields + 1] = 'n' .. path
           nodes[#fields] = slot
+        end
+        if #index > entries then
+          deadlines[#deadlines + 1] = 'h' .. id
         end
       end
     end
@@ -85,8 +104,13 @@ do
         end
         -- Below a subtree nothing else may be held.
         if is_short and slot == 3 and held > 0 then
-          is_short = (head[4] == 0 or call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\255') == 1)
-            and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\255') == 0)
+          for i = 11, fresh, 2 do
+            is_short = is_short and sub(head[i], 3, 2 + #path) ~= path
+          end
+          if is_short and 2 * held > fresh - 10 then
+            is_short = (head[4] == 0 or call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\255') == #index)
+              and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\255') == 0)
+          end
         end
         if is_short then
           local deadline, token, minute = now + waiter[5] * 1000, head[1] < now and now or head[1] + 1, 60000000
@@ -101,14 +125,22 @@ do
           if deadline < head[8] then
             head[8] = deadline
           end
+          local member, sets = 'hw' .. path .. mark .. tail, fresh > 24
+          if not sets then
+            head[fresh + 1], head[fresh + 2] = member, deadline
+          end
           -- A removal first: what has removed something may go on to write when memory is short. But what is added to
           -- the sorted sets comes before what is taken out, as one that becomes empty loses its expiry.
           call('HDEL', KEYS[1], released[1])
           call('HSET', KEYS[1], 'm', pack(unpack(head)), 'r' .. id, pack(unpack(waiter)), fields[1], pack(unpack(node)))
-          call('ZADD', KEYS[2], 0, 'hw' .. path .. mark .. tail)
-          call('ZREM', KEYS[2], index[1], watchers[1], 'qw' .. path .. mark .. tail, unpack(above))
-          call('ZADD', KEYS[3], deadline, 'h' .. id)
-          call('ZREM', KEYS[3], deadlines[1], 'q' .. id)
+          if sets then
+            call('ZADD', KEYS[2], 0, member)
+            call('ZADD', KEYS[3], deadline, 'h' .. id)
+          end
+          index[#index + 1], deadlines[#deadlines + 1] = watchers[1], 'q' .. id
+          above[#above + 1] = 'qw' .. path .. mark .. tail
+          call('ZREM', KEYS[2], index[1], index[2] or index[1], unpack(above))
+          call('ZREM', KEYS[3], unpack(deadlines))
           if extend then
             local expiry = math.ceil(head[9] / 1000)
             call('PEXPIREAT', KEYS[1], expiry)
@@ -141,9 +173,11 @@ do
           hash[#hash + 1] = pack(unpack(node))
         end
       end
-      call('ZREM', KEYS[2], unpack(index))
-      call('ZREM', KEYS[3], unpack(deadlines))
       call('HDEL', KEYS[1], unpack(released))
+      if #index > 0 then
+        call('ZREM', KEYS[2], unpack(index))
+        call('ZREM', KEYS[3], unpack(deadlines))
+      end
       call('HSET', KEYS[1], unpack(hash))
       return answers
     elseif is_short and held == 0 and head[1] < now then

@@ -5,11 +5,14 @@ KEYS[1] table      hash
   m                the head: the last token and ticket, how many regions are held shared and exclusive, how many requests
                    wait, how many of those are nested, how many marks `p` there are, the earliest deadline (never later
                    than it is), the time at which the keys expire, the least number of segments of a path whose subtree
-                   was held since the table was made
+                   was held since the table was made; then the fresh leases
   r<id>            one lease or waiting request: state (h held, q waiting), ticket (16 digits), token, since, ttl,
                    client, holder, blocker, the number of targets, the targets, the enclosing leases
   n<path>          what stands at one node, eight counts: held shared (subtree, the node alone), held exclusive, waiting
                    shared, waiting exclusive (the same)
+                   A lease is fresh when it is one of a few that were granted a short way (free.lua, hand-over.lua) and
+                   no other script has run since. What the sorted sets would hold of it is here: for each two, its member
+                   of the index, and its deadline. Most leases end before anybody looks for them, and are never entered.
 KEYS[2] index      sorted set, all at score 0, read by lexicographic range
   h<a><path>/<m><ticket><id>    a region that is held. a: r shared, w exclusive. m: s subtree, n the node alone
   q<a><node>/<m><ticket><id>    a region that is waited for, and (m: b) the same under each node above its path
@@ -101,8 +104,9 @@ local function nodes_above(path)
   return list
 end
 
--- Begins a script: reads the head, and along with it what the caller knows it will need.
-local function begin(fields)
+-- Begins a script: reads the head, and along with it what the caller knows it will need. `asks` says that it asks for
+-- locks: it is the only one that must do nothing when memory is short.
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -110,6 +114,17 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      -- Fresh leases no more.
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     -- What is left of a table that is gone holds nothing. What is not ours is refused before anything is written.
     call('ZCARD', index_key)

@@ -114,7 +114,7 @@ export class Commands {
       this.client,
       script,
       this.keys,
-      [this.id, this.keys.channels, late, ...args],
+      [this.id, this.keys.channels, String(late), ...args],
       (reply) => {
         this.unanswered--
         const receivedAt = this.host.now()

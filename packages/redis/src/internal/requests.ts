@@ -35,6 +35,7 @@ export class Request {
   readonly request: LockStore.LockRequest
   /** Wait in the server's queue, or be refused. */
   readonly queue: boolean
+  /** Milliseconds. */
   readonly ttl: number
   /** Who asks, encoded. */
   readonly holder: string
@@ -62,9 +63,9 @@ export class Request {
     if (this.queue && targets.length === 1 && within.length === 0 && this.holder === holder && this.ttl === ttl) {
       args.push(id, codec.encodeTarget(targets[0]))
     } else {
-      args.push("", id, this.ttl, this.queue ? "q" : "t", this.holder, targets.length)
+      args.push("", id, String(this.ttl), this.queue ? "q" : "t", this.holder, String(targets.length))
       for (const target of targets) args.push(codec.encodeTarget(target))
-      args.push(within.length, ...within)
+      args.push(String(within.length), ...within)
     }
   }
 }
@@ -166,7 +167,7 @@ export class Requests {
   private sendAcquires(requests: ReadonlyArray<Request>): void {
     // Most requests of a client have the same holder and ttl: these are sent once.
     const { holder, ttl } = requests[0]!
-    const args: Array<Script.Argument> = [holder, ttl]
+    const args: Array<Script.Argument> = [holder, String(ttl)]
     for (const request of requests) {
       request.state = "sent"
       request.encode(holder, ttl, args)
@@ -309,7 +310,7 @@ export class Requests {
       for (const request of some) request.lookAt = Number.POSITIVE_INFINITY
       this.commands.send(
         Script.look,
-        some.flatMap(({ request, ttl }) => [request.id, ttl]),
+        some.flatMap(({ request, ttl }) => [request.id, String(ttl)]),
         (result) => {
           for (let i = 0; i < some.length; i++) this.looked(some[i]!, result, i)
         }

@@ -30,12 +30,13 @@ export const inspect = make("inspect", lua.inspect)
 
 const all = [acquire, release, refresh, look, restore, downgrade, breakLease, lookup, inspect]
 
-export type Argument = string | number
+/** A text: what is none costs ioredis a look for what else it may be. */
+export type Argument = string
 
 /** What a script needs of a client of ioredis. */
 export interface Evaluator {
-  readonly evalsha: (sha: string, numberOfKeys: number, ...args: Array<Argument>) => Promise<unknown>
-  readonly eval: (script: string, numberOfKeys: number, ...args: Array<Argument>) => Promise<unknown>
+  readonly evalsha: (sha: string, numberOfKeys: string, ...args: Array<Argument>) => Promise<unknown>
+  readonly eval: (script: string, numberOfKeys: string, ...args: Array<Argument>) => Promise<unknown>
 }
 
 /**
@@ -46,6 +47,8 @@ export const load = (client: {
   readonly script: (command: "LOAD", lua: string) => Promise<unknown>
 }): Promise<unknown> => Promise.allSettled(all.map(({ lua }) => client.script("LOAD", lua)))
 
+const numberOfKeys = "3"
+
 /** Runs a script that the server may have forgotten. */
 export const run = (
   client: Evaluator,
@@ -55,8 +58,8 @@ export const run = (
   onReply: (reply: unknown) => void,
   onError: (error: unknown) => void
 ): void => {
-  client.evalsha(script.sha, keys.length, ...keys, ...args).then(onReply, (error: unknown) => {
+  client.evalsha(script.sha, numberOfKeys, ...keys, ...args).then(onReply, (error: unknown) => {
     if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) return onError(error)
-    client.eval(script.lua, keys.length, ...keys, ...args).then(onReply, onError)
+    client.eval(script.lua, numberOfKeys, ...keys, ...args).then(onReply, onError)
   })
 }

@@ -1,37 +1,41 @@
 // Generated from packages/redis/lua by `npm run codegen`. Do not edit.
 
 export const acquire: string = `if #ARGV < 2000 then
-  local call, pack, sub, byte, find = redis.call, cmsgpack.pack, string.sub, string.byte, string.find
-  local fields, requests, free = { 'm' }, 0, true
-  for at = 6, #ARGV, 2 do
-    if ARGV[at] == '' then
-      free = false
-      break
-    end
-    fields[requests + 2], fields[requests + 3] = 'r' .. ARGV[at], 'n' .. sub(ARGV[at + 1], 2)
-    requests = requests + 2
+local call, pack, unpack_values, sub, byte, find = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte, string.find
+local fields, values, plain = { 'm' }, 0, true
+for at = 6, #ARGV, 2 do
+  if ARGV[at] == '' then
+    plain = false
+    break
   end
-  local found = free and call('HMGET', KEYS[1], unpack(fields))
-  local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 999
-  if free and found[1] then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow = cmsgpack.unpack(found[1])
-  elseif free then
-    free = call('EXISTS', KEYS[2], KEYS[3]) == 0
+  fields[values + 2], fields[values + 3] = 'r' .. ARGV[at], 'n' .. sub(ARGV[at + 1], 2)
+  values = values + 2
+end
+local found, head, now = nil, nil, 0
+if plain then
+  found = call('HMGET', KEYS[1], unpack(fields))
+  if found[1] then
+    head = { unpack_values(found[1]) }
+  elseif call('EXISTS', KEYS[2], KEYS[3]) == 0 then
+    head = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 999 }
   end
   local time = call('TIME')
-  local now = time[1] * 1000000 + time[2]
-  free = free and waits == 0 and pending == 0 and (due == 0 or due > now) and now <= tonumber(ARGV[3])
-  local mine, above = {}, {}
-  for i = 2, requests, 2 do
-    local id, own = fields[i], fields[i + 1]
-    if not free or found[i] or found[i + 1] or mine[id] or mine[own] then
-      free = false
-      break
-    end
-    mine[id], mine[own] = true, 2
-    local path, mode, at, depth = sub(own, 2), byte(ARGV[i + 5]), 0, 0
-    while at and at < #path do
+  now = time[1] * 1000000 + time[2]
+  plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= tonumber(ARGV[3])
+end
+local indexed = plain and (head[5] > 0 or 2 * (head[3] + head[4]) > #head - 10)
+local free = plain and head[5] == 0
+local mine, above, shallow = {}, {}, free and head[10]
+for i = 2, free and values or 0, 2 do
+  local id, own = fields[i], fields[i + 1]
+  if found[i] or found[i + 1] or mine[id] or mine[own] then
+    free = false
+    break
+  end
+  mine[id], mine[own] = true, 2
+  local path, mode, at, depth = sub(own, 2), byte(ARGV[i + 5]), 0, 0
+  while at and at < #path do
+    if values > 2 or depth >= shallow then
       local higher = 'n' .. sub(path, 1, at)
       if mine[higher] == 2 then
         free = false
@@ -41,76 +45,185 @@ export const acquire: string = `if #ARGV < 2000 then
       if depth >= shallow then
         above[#above + 1] = higher
       end
-      depth = depth + 1
-      at = find(path, '/', at + 1, true)
     end
-    if mode < 97 then
-      if held_w > 0 and call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') > 0
-        or mode == 87 and held_r > 0 and call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') > 0
-      then
-        free = false
-        break
-      end
-      if depth < shallow then
-        shallow = depth
-      end
+    depth = depth + 1
+    at = find(path, '/', at + 1, true)
+  end
+  if mode < 97 then
+    local exclusive, shared = 'hw' .. path, 'hr' .. path
+    for j = 11, #head, 2 do
+      local start = sub(head[j], 1, #exclusive)
+      free = free and start ~= exclusive and (mode ~= 87 or start ~= shared)
+    end
+    if indexed
+      and (head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\\255') > 0
+        or mode == 87 and head[3] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. shared, '(' .. shared .. '\\255') > 0)
+    then
+      free = false
+    end
+    if depth < shallow then
+      shallow = depth
     end
   end
-  if free and #above > 0 then
-    local higher = call('HMGET', KEYS[1], unpack(above))
-    for i = 1, #above do
-      if higher[i] then
-        free = false
-        break
-      end
-    end
+  if not free then
+    break
   end
-  if free then
-    local ttl, minute = tonumber(ARGV[5]), 60000000
-    local deadline, i = now + ttl * 1000, 0
-    local index, deadlines, hash, answers = {}, {}, { 'm', '' }, { now, 0, '' }
-    for at = 6, #ARGV, 2 do
-      local id, target = ARGV[at], ARGV[at + 1]
-      local mode, path = byte(target), sub(target, 2)
-      local ticket = string.format('%016d', last_ticket + i + 1)
-      local member, node = 'hr' .. path .. '/s' .. ticket .. id, '\\1\\0\\0\\0\\0\\0\\0\\0'
-      if mode == 87 then
-        member, node, held_w = 'hw' .. path .. '/s' .. ticket .. id, '\\0\\0\\1\\0\\0\\0\\0\\0', held_w + 1
-      elseif mode == 119 then
-        member, node, held_w = 'hw' .. path .. '/n' .. ticket .. id, '\\0\\0\\0\\1\\0\\0\\0\\0', held_w + 1
-      elseif mode == 114 then
-        member, node, held_r = 'hr' .. path .. '/n' .. ticket .. id, '\\0\\1\\0\\0\\0\\0\\0\\0', held_r + 1
-      else
-        held_r = held_r + 1
-      end
-      last_token = last_token < now and now or last_token + 1
+end
+if free and #above > 0 then
+  local higher = call('HMGET', KEYS[1], unpack(above))
+  for i = 1, #above do
+    free = free and not higher[i]
+  end
+end
+if free then
+  local ttl, minute, fresh = tonumber(ARGV[5]), 60000000, #head - 10 + values <= 16
+  local deadline, i = now + ttl * 1000, 0
+  local index, deadlines, hash, answers = {}, {}, { 'm', '' }, { now, 0, '' }
+  for at = 6, #ARGV, 2 do
+    local id, target = ARGV[at], ARGV[at + 1]
+    local mode, path = byte(target), sub(target, 2)
+    local ticket = string.format('%016d', head[2] + i + 1)
+    local member, node = 'hr' .. path .. '/s' .. ticket .. id, '\\1\\0\\0\\0\\0\\0\\0\\0'
+    if mode == 87 then
+      member, node, head[4] = 'hw' .. path .. '/s' .. ticket .. id, '\\0\\0\\1\\0\\0\\0\\0\\0', head[4] + 1
+    elseif mode == 119 then
+      member, node, head[4] = 'hw' .. path .. '/n' .. ticket .. id, '\\0\\0\\0\\1\\0\\0\\0\\0', head[4] + 1
+    elseif mode == 114 then
+      member, node, head[3] = 'hr' .. path .. '/n' .. ticket .. id, '\\0\\1\\0\\0\\0\\0\\0\\0', head[3] + 1
+    else
+      head[3] = head[3] + 1
+    end
+    local token = head[1] < now and now or head[1] + 1
+    head[1] = token
+    if fresh then
+      head[#head + 1] = member
+      head[#head + 1] = deadline
+    else
       index[2 * i + 1], index[2 * i + 2] = 0, member
       deadlines[2 * i + 1], deadlines[2 * i + 2] = deadline, 'h' .. id
-      hash[4 * i + 3], hash[4 * i + 4] = fields[2 * i + 3], node
-      hash[4 * i + 5] = fields[2 * i + 2]
-      hash[4 * i + 6] = pack('h', ticket, last_token, now, ttl, ARGV[1], ARGV[4], '', 1, target)
-      answers[3 * i + 4], answers[3 * i + 5], answers[3 * i + 6] = 1, last_token, deadline
-      i = i + 1
     end
-    local extend = deadline + minute > keep
-    if extend then
-      keep = deadline + 2 * minute
-    end
-    if due == 0 or deadline < due then
-      due = deadline
-    end
-    hash[2] = pack(last_token, last_ticket + i, held_r, held_w, 0, 0, 0, due, keep, shallow)
+    hash[4 * i + 3], hash[4 * i + 4] = fields[2 * i + 3], node
+    hash[4 * i + 5] = fields[2 * i + 2]
+    hash[4 * i + 6] = pack('h', ticket, token, now, ttl, ARGV[1], ARGV[4], '', 1, target)
+    answers[3 * i + 4], answers[3 * i + 5], answers[3 * i + 6] = 1, token, deadline
+    i = i + 1
+  end
+  local extend = deadline + minute > head[9] or not (fresh or indexed)
+  if extend then
+    head[9] = math.max(head[9], deadline + 2 * minute)
+  end
+  if head[8] == 0 or deadline < head[8] then
+    head[8] = deadline
+  end
+  head[2], head[10] = head[2] + i, shallow
+  hash[2] = pack(unpack(head))
+  if not fresh then
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], unpack(deadlines))
-    call('HSET', KEYS[1], unpack(hash))
+  end
+  call('HSET', KEYS[1], unpack(hash))
+  if extend then
+    local expiry = math.ceil(head[9] / 1000)
+    call('PEXPIREAT', KEYS[1], expiry)
+    if indexed or not fresh then
+      call('PEXPIREAT', KEYS[2], expiry)
+      call('PEXPIREAT', KEYS[3], expiry)
+    end
+  end
+  return answers
+end
+if plain and values == 2 and found[3] and not found[2] then
+  local id, target = ARGV[6], ARGV[7]
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+  local node, ticket = { unpack_values(found[3]) }, string.format('%016d', head[2] + 1)
+  local latest, blocker, blocked_until, is_alone = '', nil, nil, true
+  local higher, at = {}, 0
+  while at and at < #path do
+    higher[#higher + 1] = sub(path, 1, at)
+    at = find(path, '/', at + 1, true)
+  end
+  if head[5] > 0 then
+    for slot = exclusive and 5 or 7, 8 do
+      if node[slot] > 0 then
+        local list = (slot > 6 and 'qw' or 'qr') .. path .. (slot % 2 == 1 and '/s' or '/n')
+        local member = call('ZREVRANGEBYLEX', KEYS[2], '(' .. list .. '\\255', '[' .. list, 'LIMIT', 0, 1)[1]
+        if member and sub(member, #list + 1) > latest then
+          latest = sub(member, #list + 1)
+        end
+      end
+    end
+  end
+  local others = head[5] > 0 and tonumber(sub(latest, 1, 16)) ~= head[2]
+  if others and subtree then
+    for slot = exclusive and 1 or 2, 2 do
+      local list = (slot == 2 and 'qw' or 'qr') .. path .. '/b'
+      local member = call('ZREVRANGEBYLEX', KEYS[2], '(' .. list .. '\\255', '[' .. list, 'LIMIT', 0, 1)[1]
+      if member and sub(member, #list + 1) > latest then
+        latest = sub(member, #list + 1)
+      end
+    end
+  end
+  if #higher > 0 and (others or latest == '' and #higher > head[10]) then
+    for i = 1, #higher do
+      above[i] = 'n' .. higher[i]
+    end
+    local raw = call('HMGET', KEYS[1], unpack(above, 1, #higher))
+    for i = 1, #higher do
+      is_alone = is_alone and not raw[i]
+    end
+  end
+  if not is_alone then
+    blocker = nil
+  elseif latest ~= '' then
+    blocker = sub(latest, 17)
+    blocked_until = call('ZSCORE', KEYS[3], 'q' .. blocker)
+  else
+    local is_indexed = 2 * (head[3] + head[4]) > #head - 10
+    for slot = 1, exclusive and 2 or 1 do
+      local list, member = (slot == 1 and 'hw' or 'hr') .. path .. (subtree and '' or '/'), nil
+      if is_indexed and not blocker then
+        member = call('ZRANGEBYLEX', KEYS[2], '[' .. list, '(' .. list .. '\\255', 'LIMIT', 0, 1)[1]
+      end
+      for j = 11, blocker and 0 or #head, 2 do
+        if sub(head[j], 1, #list) == list and not (member and member < head[j]) then
+          member, blocked_until = head[j], head[j + 1]
+        end
+      end
+      if member then
+        blocker = sub(string.match(member, '^.*/(.*)$'), 18)
+        blocked_until = blocked_until or call('ZSCORE', KEYS[3], 'h' .. blocker)
+      end
+    end
+  end
+  if blocker and blocked_until then
+    local ttl, minute, slot = tonumber(ARGV[5]), 60000000, (exclusive and 7 or 5) + (subtree and 0 or 1)
+    local deadline, tail, kind = now + ttl * 1000, ticket .. id, exclusive and 'qw' or 'qr'
+    local index = { 0, kind .. path .. (subtree and '/s' or '/n') .. tail, 0, 'w' .. blocker .. '/' .. tail }
+    for i = 1, #higher do
+      index[2 * i + 3], index[2 * i + 4] = 0, kind .. higher[i] .. '/b' .. tail
+    end
+    local extend = deadline + minute > head[9] or not indexed
     if extend then
-      local expiry = math.ceil(keep / 1000)
+      head[9] = math.max(head[9], deadline + 2 * minute)
+    end
+    if deadline < head[8] then
+      head[8] = deadline
+    end
+    head[2], head[5], node[slot] = head[2] + 1, head[5] + 1, node[slot] + 1
+    local record = pack('q', ticket, 0, now, ttl, ARGV[1], ARGV[4], blocker, 1, target)
+    call('ZADD', KEYS[2], unpack(index))
+    call('ZADD', KEYS[3], deadline, 'q' .. id)
+    call('HSET', KEYS[1], 'm', pack(unpack(head)), fields[2], record, fields[3], pack(unpack(node)))
+    if extend then
+      local expiry = math.ceil(head[9] / 1000)
       call('PEXPIREAT', KEYS[1], expiry)
       call('PEXPIREAT', KEYS[2], expiry)
       call('PEXPIREAT', KEYS[3], expiry)
     end
-    return answers
+    return { now, 0, '', 2, blocker, tonumber(blocked_until) }
   end
+end
 end
 local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
@@ -168,7 +281,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -176,6 +289,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -733,7 +856,7 @@ while at <= #ARGV do
   end
   records[i], fields[#fields + 1] = record, 'r' .. ids[i]
 end
-begin(fields)
+begin(fields, true)
 local answers = {}
 for i = 1, #ids do
   local id, record, a = ids[i], records[i], 3 * i + 1
@@ -826,7 +949,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -834,6 +957,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -1435,7 +1568,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -1443,6 +1576,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -2051,7 +2194,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -2059,6 +2202,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -2673,7 +2826,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -2681,6 +2834,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -3297,7 +3460,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -3305,6 +3468,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -3902,7 +4075,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -3910,6 +4083,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -4487,8 +4670,12 @@ export const release: string = `do
   local now = time[1] * 1000000 + time[2]
   local head = found[count + 1] and { unpack_values(found[count + 1]) }
   if head and head[7] == 0 and (head[8] == 0 or head[8] > now) then
+    if count == 1 and found[1] and head[3] + head[4] == 1 and head[5] == 0 and head[1] < now then
+      call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      return { now, 0, '', 1 }
+    end
     local answers, released, nodes, index, deadlines = { now, 0, '' }, {}, {}, {}, {}
-    local records, waits, is_short = {}, head[5] > 0, true
+    local records, waits, is_short, fresh = {}, head[5] > 0, true, #head
     fields = {}
     for i = 1, count do
       local id = ARGV[i + 3]
@@ -4502,7 +4689,7 @@ export const release: string = `do
         records[#records + 1] = record
         answers[i + 3], released[id] = 1, true
         released[#released + 1] = 'r' .. id
-        deadlines[#deadlines + 1] = 'h' .. id
+        local entries = #index
         for t = 10, 9 + record[9] do
           local mode, path = byte(record[t]), sub(record[t], 2)
           local slot, mark = mode < 97 and 1 or 2, mode < 97 and '/s' or '/n'
@@ -4512,9 +4699,22 @@ export const release: string = `do
           else
             head[3] = head[3] - 1
           end
-          index[#index + 1] = access .. path .. mark .. record[2] .. id
+          local member = access .. path .. mark .. record[2] .. id
+          local at = 11
+          while at < fresh and head[at] ~= member do
+            at = at + 2
+          end
+          if at < fresh then
+            head[at], head[at + 1] = head[fresh - 1], head[fresh]
+            head[fresh - 1], head[fresh], fresh = nil, nil, fresh - 2
+          else
+            index[#index + 1] = member
+          end
           fields[#fields + 1] = 'n' .. path
           nodes[#fields] = slot
+        end
+        if #index > entries then
+          deadlines[#deadlines + 1] = 'h' .. id
         end
       end
     end
@@ -4548,8 +4748,13 @@ export const release: string = `do
           is_short = is_short and not raw[i]
         end
         if is_short and slot == 3 and held > 0 then
-          is_short = (head[4] == 0 or call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') == 1)
-            and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') == 0)
+          for i = 11, fresh, 2 do
+            is_short = is_short and sub(head[i], 3, 2 + #path) ~= path
+          end
+          if is_short and 2 * held > fresh - 10 then
+            is_short = (head[4] == 0 or call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') == #index)
+              and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') == 0)
+          end
         end
         if is_short then
           local deadline, token, minute = now + waiter[5] * 1000, head[1] < now and now or head[1] + 1, 60000000
@@ -4564,12 +4769,20 @@ export const release: string = `do
           if deadline < head[8] then
             head[8] = deadline
           end
+          local member, sets = 'hw' .. path .. mark .. tail, fresh > 24
+          if not sets then
+            head[fresh + 1], head[fresh + 2] = member, deadline
+          end
           call('HDEL', KEYS[1], released[1])
           call('HSET', KEYS[1], 'm', pack(unpack(head)), 'r' .. id, pack(unpack(waiter)), fields[1], pack(unpack(node)))
-          call('ZADD', KEYS[2], 0, 'hw' .. path .. mark .. tail)
-          call('ZREM', KEYS[2], index[1], watchers[1], 'qw' .. path .. mark .. tail, unpack(above))
-          call('ZADD', KEYS[3], deadline, 'h' .. id)
-          call('ZREM', KEYS[3], deadlines[1], 'q' .. id)
+          if sets then
+            call('ZADD', KEYS[2], 0, member)
+            call('ZADD', KEYS[3], deadline, 'h' .. id)
+          end
+          index[#index + 1], deadlines[#deadlines + 1] = watchers[1], 'q' .. id
+          above[#above + 1] = 'qw' .. path .. mark .. tail
+          call('ZREM', KEYS[2], index[1], index[2] or index[1], unpack(above))
+          call('ZREM', KEYS[3], unpack(deadlines))
           if extend then
             local expiry = math.ceil(head[9] / 1000)
             call('PEXPIREAT', KEYS[1], expiry)
@@ -4602,9 +4815,11 @@ export const release: string = `do
           hash[#hash + 1] = pack(unpack(node))
         end
       end
-      call('ZREM', KEYS[2], unpack(index))
-      call('ZREM', KEYS[3], unpack(deadlines))
       call('HDEL', KEYS[1], unpack(released))
+      if #index > 0 then
+        call('ZREM', KEYS[2], unpack(index))
+        call('ZREM', KEYS[3], unpack(deadlines))
+      end
       call('HSET', KEYS[1], unpack(hash))
       return answers
     elseif is_short and held == 0 and head[1] < now then
@@ -4669,7 +4884,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -4677,6 +4892,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
@@ -5299,7 +5524,7 @@ local function nodes_above(path)
   end
   return list
 end
-local function begin(fields)
+local function begin(fields, asks)
   fields[#fields + 1] = 'm'
   for from = 1, #fields, 4000 do
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
@@ -5307,6 +5532,16 @@ local function begin(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    if cache.m[11] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      for at = 11, #cache.m, 2 do
+        call('ZADD', index_key, 0, cache.m[at])
+        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      end
+      changed, emptied = true, true
+    end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
