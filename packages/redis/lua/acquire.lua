@@ -11,7 +11,9 @@ Returns    {now, more, events}, then three for each request:
              2, blocker, its deadline      waiting
              3, the blocker (describe), 0  refused
              4, cycle (ids, by space), 0   deadlock
-           or {now, -1} when the command is late
+           or {now, -1} when the command is late; or, when all were granted and nothing else happened, a short answer: the
+           seconds and the microseconds of now, and the first token where that is not now. The tokens follow each other, and
+           the ttls begin now.
 ]]
 -- (Calls that are too large for the stack of Lua do not go the short ways.)
 if #ARGV < 2000 then

@@ -3,7 +3,8 @@ Ends leases, and takes waiting requests out of the queue.
 
 KEYS, ARGV[1..3]: see include/state.lua (it is never late)
 ARGV[4..]  ids
-Returns    {now, more, events}, then for each id 1 when it was live, else 0
+Returns    {now, more, events}, then for each id 1 when it was live, else 0; or, when all were live and nothing is left to
+           look at, a short answer: the seconds and the microseconds of now; on further lines events
 ]]
 --@include hand-over
 --@include state

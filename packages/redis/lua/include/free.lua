@@ -17,25 +17,25 @@ for at = 6, #ARGV, 2 do
   fields[values + 2], fields[values + 3] = 'r' .. ARGV[at], 'n' .. sub(ARGV[at + 1], 2)
   values = values + 2
 end
-local found, head, now = nil, nil, 0
+local found, head, time, now = nil, nil, nil, 0
 if plain then
   found = call('HMGET', KEYS[1], unpack(fields))
   if found[1] then
     head = { unpack_values(found[1]) }
   elseif call('EXISTS', KEYS[2], KEYS[3]) == 0 then
-    head = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 999 }
+    head = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0 }
   end
-  local time = call('TIME')
+  time = call('TIME')
   now = time[1] * 1000000 + time[2]
   -- Nothing is left to look at (7), nothing is due (8).
   plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= tonumber(ARGV[3])
 end
 -- Is anything in the sorted sets? What is held (3, 4) but not fresh, and what waits (5).
-local indexed = plain and (head[5] > 0 or 2 * (head[3] + head[4]) > #head - 10)
+local indexed = plain and (head[5] > 0 or 2 * (head[3] + head[4]) > #head - 11)
 local free = plain and head[5] == 0
 
 -- The nodes of the requests (2) of this call, those above them (1), and the requests themselves.
-local mine, above, shallow = {}, {}, free and head[10]
+local mine, above, shallow, deep, fresh = {}, {}, free and head[10], free and head[11], nil
 for i = 2, free and values or 0, 2 do
   local id, own = fields[i], fields[i + 1]
   if found[i] or found[i + 1] or mine[id] or mine[own] then
@@ -62,20 +62,24 @@ for i = 2, free and values or 0, 2 do
   end
   -- What is below: anything for W (87), what is exclusive for R (82). The nodes themselves are free.
   if mode < 97 then
-    local exclusive, shared = 'hw' .. path, 'hr' .. path
-    for j = 11, #head, 2 do
-      local start = sub(head[j], 1, #exclusive)
-      free = free and start ~= exclusive and (mode ~= 87 or start ~= shared)
-    end
-    if indexed
-      and (head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\255') > 0
-        or mode == 87 and head[3] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. shared, '(' .. shared .. '\255') > 0)
-    then
-      free = false
+    if depth < head[11] then
+      fresh = fresh or '\0' .. table.concat(head, '\0', 12)
+      local exclusive, shared = 'hw' .. path, 'hr' .. path
+      if find(fresh, '\0' .. exclusive, 1, true)
+        or mode == 87 and find(fresh, '\0' .. shared, 1, true)
+        or indexed
+          and (head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\255') > 0
+            or mode == 87 and head[3] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. shared, '(' .. shared .. '\255') > 0)
+      then
+        free = false
+      end
     end
     if depth < shallow then
       shallow = depth
     end
+  end
+  if depth > deep then
+    deep = depth
   end
   if not free then
     break
@@ -88,9 +92,11 @@ if free and #above > 0 then
   end
 end
 if free then
-  local ttl, minute, fresh = tonumber(ARGV[5]), 60000000, #head - 10 + values <= 16
+  -- Of what comes together more may be fresh: unpacking the head costs less then than the sorted sets would.
+  local ttl, minute, stays_fresh = tonumber(ARGV[5]), 60000000, #head - 11 <= 16 + values
   local deadline, i = now + ttl * 1000, 0
-  local index, deadlines, hash, answers = {}, {}, { 'm', '' }, { now, 0, '' }
+  local first = head[1] < now and now or head[1] + 1
+  local index, deadlines, hash = {}, {}, { 'm', '' }
   for at = 6, #ARGV, 2 do
     local id, target = ARGV[at], ARGV[at + 1]
     local mode, path = byte(target), sub(target, 2)
@@ -105,9 +111,7 @@ if free then
     else
       head[3] = head[3] + 1
     end
-    local token = head[1] < now and now or head[1] + 1
-    head[1] = token
-    if fresh then
+    if stays_fresh then
       head[#head + 1] = member
       head[#head + 1] = deadline
     else
@@ -116,21 +120,20 @@ if free then
     end
     hash[4 * i + 3], hash[4 * i + 4] = fields[2 * i + 3], node
     hash[4 * i + 5] = fields[2 * i + 2]
-    hash[4 * i + 6] = pack('h', ticket, token, now, ttl, ARGV[1], ARGV[4], '', 1, target)
-    answers[3 * i + 4], answers[3 * i + 5], answers[3 * i + 6] = 1, token, deadline
+    hash[4 * i + 6] = pack('h', ticket, first + i, now, ttl, ARGV[1], ARGV[4], '', 1, target)
     i = i + 1
   end
   -- Sorted sets that are new have no expiry yet.
-  local extend = deadline + minute > head[9] or not (fresh or indexed)
+  local extend = deadline + minute > head[9] or not (stays_fresh or indexed)
   if extend then
     head[9] = math.max(head[9], deadline + 2 * minute)
   end
   if head[8] == 0 or deadline < head[8] then
     head[8] = deadline
   end
-  head[2], head[10] = head[2] + i, shallow
+  head[1], head[2], head[10], head[11] = first + i - 1, head[2] + i, shallow, deep
   hash[2] = pack(unpack(head))
-  if not fresh then
+  if not stays_fresh then
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], unpack(deadlines))
   end
@@ -138,10 +141,10 @@ if free then
   if extend then
     local expiry = math.ceil(head[9] / 1000)
     call('PEXPIREAT', KEYS[1], expiry)
-    if indexed or not fresh then
+    if indexed or not stays_fresh then
       call('PEXPIREAT', KEYS[2], expiry)
       call('PEXPIREAT', KEYS[3], expiry)
     end
   end
-  return answers
+  return time[1] .. ' ' .. time[2] .. (first > now and string.format(' %.0f', first) or '')
 end

@@ -24,7 +24,7 @@ do
     -- One region is held (3, 4) and nobody waits (5): it is this lease's. Nothing is left.
     if count == 1 and found[1] and head[3] + head[4] == 1 and head[5] == 0 and head[1] < now then
       call('DEL', KEYS[1], KEYS[2], KEYS[3])
-      return { now, 0, '', 1 }
+      return time[1] .. ' ' .. time[2]
     end
     local answers, released, nodes, index, deadlines = { now, 0, '' }, {}, {}, {}, {}
     local records, waits, is_short, fresh = {}, head[5] > 0, true, #head
@@ -53,7 +53,7 @@ do
           end
           local member = access .. path .. mark .. record[2] .. id
           -- One that is fresh is only in the head.
-          local at = 11
+          local at = 12
           while at < fresh and head[at] ~= member do
             at = at + 2
           end
@@ -74,7 +74,7 @@ do
     if is_short and #released == 0 then
       return answers
     end
-    local held = head[3] + head[4]
+    local held, short_answer = head[3] + head[4], #released == count and time[1] .. ' ' .. time[2]
     if is_short and waits then
       local record, slot = records[1], nodes[1]
       -- One lease, not nested, on one target (10), exclusive (3 and 4), and no nested request waits (6).
@@ -103,11 +103,11 @@ do
           is_short = is_short and not raw[i]
         end
         -- Below a subtree nothing else may be held.
-        if is_short and slot == 3 and held > 0 then
-          for i = 11, fresh, 2 do
+        if is_short and slot == 3 and held > 0 and depth < head[11] then
+          for i = 12, fresh, 2 do
             is_short = is_short and sub(head[i], 3, 2 + #path) ~= path
           end
-          if is_short and 2 * held > fresh - 10 then
+          if is_short and 2 * held > fresh - 11 then
             is_short = (head[4] == 0 or call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\255') == #index)
               and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\255') == 0)
           end
@@ -125,7 +125,7 @@ do
           if deadline < head[8] then
             head[8] = deadline
           end
-          local member, sets = 'hw' .. path .. mark .. tail, fresh > 24
+          local member, sets = 'hw' .. path .. mark .. tail, fresh > 25
           if not sets then
             head[fresh + 1], head[fresh + 2] = member, deadline
           end
@@ -148,12 +148,14 @@ do
             call('PEXPIREAT', KEYS[3], expiry)
           end
           local event = string.format('g %s %.0f %.0f', id, token, deadline)
-          if waiter[6] == ARGV[1] then
-            answers[3] = event
-          else
+          if waiter[6] ~= ARGV[1] then
             call('PUBLISH', ARGV[2] .. waiter[6], string.format('%.0f\n', now) .. event)
+          elseif short_answer then
+            return short_answer .. '\n' .. event
+          else
+            answers[3] = event
           end
-          return answers
+          return short_answer or answers
         end
       end
     elseif is_short and held > 0 and #index < 4000 then
@@ -179,11 +181,11 @@ do
         call('ZREM', KEYS[3], unpack(deadlines))
       end
       call('HSET', KEYS[1], unpack(hash))
-      return answers
+      return short_answer or answers
     elseif is_short and held == 0 and head[1] < now then
       -- These were all there were.
       call('DEL', KEYS[1], KEYS[2], KEYS[3])
-      return answers
+      return short_answer or answers
     end
   end
 end

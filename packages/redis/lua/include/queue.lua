@@ -54,13 +54,13 @@ if plain and values == 2 and found[3] and not found[2] then
     blocker = sub(latest, 17)
     blocked_until = call('ZSCORE', KEYS[3], 'q' .. blocker)
   else
-    local is_indexed = 2 * (head[3] + head[4]) > #head - 10
+    local is_indexed = 2 * (head[3] + head[4]) > #head - 11
     for slot = 1, exclusive and 2 or 1 do
       local list, member = (slot == 1 and 'hw' or 'hr') .. path .. (subtree and '' or '/'), nil
       if is_indexed and not blocker then
         member = call('ZRANGEBYLEX', KEYS[2], '[' .. list, '(' .. list .. '\255', 'LIMIT', 0, 1)[1]
       end
-      for j = 11, blocker and 0 or #head, 2 do
+      for j = 12, blocker and 0 or #head, 2 do
         if sub(head[j], 1, #list) == list and not (member and member < head[j]) then
           member, blocked_until = head[j], head[j + 1]
         end

@@ -25,10 +25,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end

@@ -47,8 +47,8 @@ local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {},
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 -- Whether something was changed; whether a sorted set may have lost all its members on the way, and its expiry with them.
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 
 -- Reads fields of the hash into the cache, as many as the stack of Lua can hold. What is there stays: it may have been
 -- changed since.
@@ -112,17 +112,22 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       -- Fresh leases no more.
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        -- Behind the last slash: a mark, a ticket of 16 digits, the id.
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -150,7 +155,7 @@ local function save()
     -- Nothing is left. Tokens follow the clock, so the last one is only kept while it is ahead of the clock.
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -189,7 +194,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)

@@ -45,6 +45,16 @@ const unknown = (what: string): never => {
   throw new UnknownReply(what)
 }
 
+/** A short answer: see acquire.lua and release.lua. Times are in microseconds. */
+export const decodeShort = (answer: string) => {
+  const end = answer.indexOf("\n")
+  const [seconds, micros, token] = (end === -1 ? answer : answer.slice(0, end)).split(" ")
+  const time = Number(seconds) * 1e6 + Number(micros)
+  const firstToken = token === undefined ? time : Number(token)
+  if (!Number.isSafeInteger(time + firstToken)) throw new UnknownReply("a text")
+  return { time, firstToken, events: end === -1 ? "" : answer.slice(end + 1) }
+}
+
 export const displayTargets = (regions: ReadonlyArray<LockMode.Region>): LockEntry.LockEntry["targets"] =>
   regions.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
 

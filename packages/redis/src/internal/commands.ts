@@ -28,16 +28,27 @@ export class Reply {
   readonly receivedAt: number
   /** The time of the server while the script ran (microseconds). */
   readonly serverTime: number
-  /** What comes behind the beginning that all answers share. */
+  /** What comes behind the beginning that all answers share; nothing in a short answer. */
   readonly values: ReadonlyArray<unknown>
+  /** In a short answer, which says that all that was asked for was done: the first token, if there are any. */
+  readonly firstToken: number | undefined
 
-  constructor(sentAt: number, receivedAt: number, serverTime: number, values: ReadonlyArray<unknown>) {
+  constructor(
+    sentAt: number,
+    receivedAt: number,
+    serverTime: number,
+    values: ReadonlyArray<unknown>,
+    firstToken: number | undefined
+  ) {
     this.sentAt = sentAt
     this.receivedAt = receivedAt
     this.serverTime = serverTime
     this.values = values
+    this.firstToken = firstToken
   }
 }
+
+const nothing: ReadonlyArray<unknown> = []
 
 /** The latest local time at which the server can have had the given time, less what the reply took: never too late. */
 export const localDeadline = (reply: Pick<Reply, "sentAt" | "serverTime">, deadline: number): number =>
@@ -120,6 +131,12 @@ export class Commands {
         const receivedAt = this.host.now()
         this.heardAt = receivedAt
         try {
+          if (typeof reply === "string" && script.isShort) {
+            const { events, firstToken, time } = codec.decodeShort(reply)
+            this.ahead = time - receivedAt * 1000
+            if (events !== "") this.listener.onEvents(events, time)
+            return this.settle(flight, new Reply(sentAt, receivedAt, time, nothing, firstToken))
+          }
           const all = codec.list(reply)
           const [time, more, events] = all
           const serverTime = codec.number(time)
@@ -131,7 +148,7 @@ export class Commands {
             return done(failure.timedOut(script.verb, this.timeout))
           }
           if (events !== "") this.listener.onEvents(codec.text(events), serverTime)
-          this.settle(flight, new Reply(sentAt, receivedAt, serverTime, all.slice(3)))
+          this.settle(flight, new Reply(sentAt, receivedAt, serverTime, all.slice(3), undefined))
           if (more === 1) this.listener.onMore()
         } catch (error) {
           if (!(error instanceof codec.UnknownReply)) throw error

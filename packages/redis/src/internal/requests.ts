@@ -180,6 +180,8 @@ export class Requests {
         // The store was closed meanwhile.
         if (request.state !== "sent") continue
         if (!("values" in result)) this.failAsk(request, result)
+        else if (result.firstToken !== undefined)
+          this.answer(request, result, 1, result.firstToken + i, result.serverTime + ttl * 1000)
         else this.answer(request, result, result.values[3 * i], result.values[3 * i + 1], result.values[3 * i + 2])
       }
     })
@@ -238,7 +240,7 @@ export class Requests {
       releases.map(({ id }) => id),
       (result) => {
         for (let i = 0; i < releases.length; i++) {
-          releases[i]!.done("values" in result ? result.values[i] === 1 : result)
+          releases[i]!.done("values" in result ? result.firstToken !== undefined || result.values[i] === 1 : result)
         }
       }
     )

@@ -10,16 +10,19 @@ export interface Script {
   readonly verb: string
   readonly lua: string
   readonly sha: string
+  /** Whether it may give a short answer, which says that all that was asked for was done. */
+  readonly isShort: boolean
 }
 
-const make = (verb: string, text: string): Script => ({
+const make = (verb: string, text: string, isShort = false): Script => ({
   verb,
   lua: text,
-  sha: createHash("sha1").update(text).digest("hex")
+  sha: createHash("sha1").update(text).digest("hex"),
+  isShort
 })
 
-export const acquire = make("acquire", lua.acquire)
-export const release = make("release", lua.release)
+export const acquire = make("acquire", lua.acquire, true)
+export const release = make("release", lua.release, true)
 export const refresh = make("refresh", lua.refresh)
 export const look = make("look after waiting requests", lua.look)
 export const restore = make("restore", lua.restore)

@@ -11,21 +11,21 @@ for at = 6, #ARGV, 2 do
   fields[values + 2], fields[values + 3] = 'r' .. ARGV[at], 'n' .. sub(ARGV[at + 1], 2)
   values = values + 2
 end
-local found, head, now = nil, nil, 0
+local found, head, time, now = nil, nil, nil, 0
 if plain then
   found = call('HMGET', KEYS[1], unpack(fields))
   if found[1] then
     head = { unpack_values(found[1]) }
   elseif call('EXISTS', KEYS[2], KEYS[3]) == 0 then
-    head = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 999 }
+    head = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0 }
   end
-  local time = call('TIME')
+  time = call('TIME')
   now = time[1] * 1000000 + time[2]
   plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= tonumber(ARGV[3])
 end
-local indexed = plain and (head[5] > 0 or 2 * (head[3] + head[4]) > #head - 10)
+local indexed = plain and (head[5] > 0 or 2 * (head[3] + head[4]) > #head - 11)
 local free = plain and head[5] == 0
-local mine, above, shallow = {}, {}, free and head[10]
+local mine, above, shallow, deep, fresh = {}, {}, free and head[10], free and head[11], nil
 for i = 2, free and values or 0, 2 do
   local id, own = fields[i], fields[i + 1]
   if found[i] or found[i + 1] or mine[id] or mine[own] then
@@ -50,20 +50,24 @@ for i = 2, free and values or 0, 2 do
     at = find(path, '/', at + 1, true)
   end
   if mode < 97 then
-    local exclusive, shared = 'hw' .. path, 'hr' .. path
-    for j = 11, #head, 2 do
-      local start = sub(head[j], 1, #exclusive)
-      free = free and start ~= exclusive and (mode ~= 87 or start ~= shared)
-    end
-    if indexed
-      and (head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\\255') > 0
-        or mode == 87 and head[3] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. shared, '(' .. shared .. '\\255') > 0)
-    then
-      free = false
+    if depth < head[11] then
+      fresh = fresh or '\\0' .. table.concat(head, '\\0', 12)
+      local exclusive, shared = 'hw' .. path, 'hr' .. path
+      if find(fresh, '\\0' .. exclusive, 1, true)
+        or mode == 87 and find(fresh, '\\0' .. shared, 1, true)
+        or indexed
+          and (head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\\255') > 0
+            or mode == 87 and head[3] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. shared, '(' .. shared .. '\\255') > 0)
+      then
+        free = false
+      end
     end
     if depth < shallow then
       shallow = depth
     end
+  end
+  if depth > deep then
+    deep = depth
   end
   if not free then
     break
@@ -76,9 +80,10 @@ if free and #above > 0 then
   end
 end
 if free then
-  local ttl, minute, fresh = tonumber(ARGV[5]), 60000000, #head - 10 + values <= 16
+  local ttl, minute, stays_fresh = tonumber(ARGV[5]), 60000000, #head - 11 <= 16 + values
   local deadline, i = now + ttl * 1000, 0
-  local index, deadlines, hash, answers = {}, {}, { 'm', '' }, { now, 0, '' }
+  local first = head[1] < now and now or head[1] + 1
+  local index, deadlines, hash = {}, {}, { 'm', '' }
   for at = 6, #ARGV, 2 do
     local id, target = ARGV[at], ARGV[at + 1]
     local mode, path = byte(target), sub(target, 2)
@@ -93,9 +98,7 @@ if free then
     else
       head[3] = head[3] + 1
     end
-    local token = head[1] < now and now or head[1] + 1
-    head[1] = token
-    if fresh then
+    if stays_fresh then
       head[#head + 1] = member
       head[#head + 1] = deadline
     else
@@ -104,20 +107,19 @@ if free then
     end
     hash[4 * i + 3], hash[4 * i + 4] = fields[2 * i + 3], node
     hash[4 * i + 5] = fields[2 * i + 2]
-    hash[4 * i + 6] = pack('h', ticket, token, now, ttl, ARGV[1], ARGV[4], '', 1, target)
-    answers[3 * i + 4], answers[3 * i + 5], answers[3 * i + 6] = 1, token, deadline
+    hash[4 * i + 6] = pack('h', ticket, first + i, now, ttl, ARGV[1], ARGV[4], '', 1, target)
     i = i + 1
   end
-  local extend = deadline + minute > head[9] or not (fresh or indexed)
+  local extend = deadline + minute > head[9] or not (stays_fresh or indexed)
   if extend then
     head[9] = math.max(head[9], deadline + 2 * minute)
   end
   if head[8] == 0 or deadline < head[8] then
     head[8] = deadline
   end
-  head[2], head[10] = head[2] + i, shallow
+  head[1], head[2], head[10], head[11] = first + i - 1, head[2] + i, shallow, deep
   hash[2] = pack(unpack(head))
-  if not fresh then
+  if not stays_fresh then
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], unpack(deadlines))
   end
@@ -125,12 +127,12 @@ if free then
   if extend then
     local expiry = math.ceil(head[9] / 1000)
     call('PEXPIREAT', KEYS[1], expiry)
-    if indexed or not fresh then
+    if indexed or not stays_fresh then
       call('PEXPIREAT', KEYS[2], expiry)
       call('PEXPIREAT', KEYS[3], expiry)
     end
   end
-  return answers
+  return time[1] .. ' ' .. time[2] .. (first > now and string.format(' %.0f', first) or '')
 end
 if plain and values == 2 and found[3] and not found[2] then
   local id, target = ARGV[6], ARGV[7]
@@ -179,13 +181,13 @@ if plain and values == 2 and found[3] and not found[2] then
     blocker = sub(latest, 17)
     blocked_until = call('ZSCORE', KEYS[3], 'q' .. blocker)
   else
-    local is_indexed = 2 * (head[3] + head[4]) > #head - 10
+    local is_indexed = 2 * (head[3] + head[4]) > #head - 11
     for slot = 1, exclusive and 2 or 1 do
       local list, member = (slot == 1 and 'hw' or 'hr') .. path .. (subtree and '' or '/'), nil
       if is_indexed and not blocker then
         member = call('ZRANGEBYLEX', KEYS[2], '[' .. list, '(' .. list .. '\\255', 'LIMIT', 0, 1)[1]
       end
-      for j = 11, blocker and 0 or #head, 2 do
+      for j = 12, blocker and 0 or #head, 2 do
         if sub(head[j], 1, #list) == list and not (member and member < head[j]) then
           member, blocked_until = head[j], head[j + 1]
         end
@@ -233,8 +235,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -287,16 +289,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -320,7 +326,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -358,7 +364,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -401,10 +407,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
@@ -901,8 +907,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -955,16 +961,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -988,7 +998,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -1026,7 +1036,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -1066,10 +1076,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
@@ -1520,8 +1530,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -1574,16 +1584,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -1607,7 +1621,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -1645,7 +1659,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -1685,10 +1699,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
@@ -2146,8 +2160,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -2200,16 +2214,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -2233,7 +2251,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -2271,7 +2289,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -2311,10 +2329,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
@@ -2778,8 +2796,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -2832,16 +2850,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -2865,7 +2887,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -2903,7 +2925,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -2946,10 +2968,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
@@ -3412,8 +3434,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -3466,16 +3488,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -3499,7 +3525,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -3537,7 +3563,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -3577,10 +3603,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
@@ -4027,8 +4053,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -4081,16 +4107,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -4114,7 +4144,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -4152,7 +4182,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -4195,10 +4225,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
@@ -4672,7 +4702,7 @@ export const release: string = `do
   if head and head[7] == 0 and (head[8] == 0 or head[8] > now) then
     if count == 1 and found[1] and head[3] + head[4] == 1 and head[5] == 0 and head[1] < now then
       call('DEL', KEYS[1], KEYS[2], KEYS[3])
-      return { now, 0, '', 1 }
+      return time[1] .. ' ' .. time[2]
     end
     local answers, released, nodes, index, deadlines = { now, 0, '' }, {}, {}, {}, {}
     local records, waits, is_short, fresh = {}, head[5] > 0, true, #head
@@ -4700,7 +4730,7 @@ export const release: string = `do
             head[3] = head[3] - 1
           end
           local member = access .. path .. mark .. record[2] .. id
-          local at = 11
+          local at = 12
           while at < fresh and head[at] ~= member do
             at = at + 2
           end
@@ -4721,7 +4751,7 @@ export const release: string = `do
     if is_short and #released == 0 then
       return answers
     end
-    local held = head[3] + head[4]
+    local held, short_answer = head[3] + head[4], #released == count and time[1] .. ' ' .. time[2]
     if is_short and waits then
       local record, slot = records[1], nodes[1]
       is_short = #records == 1 and #record == 10 and slot > 2 and head[6] == 0
@@ -4747,11 +4777,11 @@ export const release: string = `do
         for i = 3, #fields do
           is_short = is_short and not raw[i]
         end
-        if is_short and slot == 3 and held > 0 then
-          for i = 11, fresh, 2 do
+        if is_short and slot == 3 and held > 0 and depth < head[11] then
+          for i = 12, fresh, 2 do
             is_short = is_short and sub(head[i], 3, 2 + #path) ~= path
           end
-          if is_short and 2 * held > fresh - 10 then
+          if is_short and 2 * held > fresh - 11 then
             is_short = (head[4] == 0 or call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') == #index)
               and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') == 0)
           end
@@ -4769,7 +4799,7 @@ export const release: string = `do
           if deadline < head[8] then
             head[8] = deadline
           end
-          local member, sets = 'hw' .. path .. mark .. tail, fresh > 24
+          local member, sets = 'hw' .. path .. mark .. tail, fresh > 25
           if not sets then
             head[fresh + 1], head[fresh + 2] = member, deadline
           end
@@ -4790,12 +4820,14 @@ export const release: string = `do
             call('PEXPIREAT', KEYS[3], expiry)
           end
           local event = string.format('g %s %.0f %.0f', id, token, deadline)
-          if waiter[6] == ARGV[1] then
-            answers[3] = event
-          else
+          if waiter[6] ~= ARGV[1] then
             call('PUBLISH', ARGV[2] .. waiter[6], string.format('%.0f\\n', now) .. event)
+          elseif short_answer then
+            return short_answer .. '\\n' .. event
+          else
+            answers[3] = event
           end
-          return answers
+          return short_answer or answers
         end
       end
     elseif is_short and held > 0 and #index < 4000 then
@@ -4821,10 +4853,10 @@ export const release: string = `do
         call('ZREM', KEYS[3], unpack(deadlines))
       end
       call('HSET', KEYS[1], unpack(hash))
-      return answers
+      return short_answer or answers
     elseif is_short and held == 0 and head[1] < now then
       call('DEL', KEYS[1], KEYS[2], KEYS[3])
-      return answers
+      return short_answer or answers
     end
   end
 end
@@ -4836,8 +4868,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -4890,16 +4922,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -4923,7 +4959,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -4961,7 +4997,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -5001,10 +5037,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
@@ -5476,8 +5512,8 @@ local F, cache, above = {}, {}, {}
 local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
-local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 999
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
   local found = call('HMGET', table_key, unpack(fields))
   for i = 1, #fields do
@@ -5530,16 +5566,20 @@ local function begin(fields, asks)
     load({ unpack(fields, from, math.min(from + 3999, #fields)) })
   end
   if cache.m then
-    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    if cache.m[11] then
+    if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
-      for at = 11, #cache.m, 2 do
-        call('ZADD', index_key, 0, cache.m[at])
-        call('ZADD', deadlines_key, cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18))
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
       end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
       changed, emptied = true, true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
@@ -5563,7 +5603,7 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
       call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
     end
     return
@@ -5601,7 +5641,7 @@ local function save()
     keep = math.max(keep, latest + 2 * minute)
   end
   additions[1] = 'm'
-  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow)
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
   F.call_all('HSET', table_key, additions)
   if extend then
     local at = math.ceil(keep / 1000)
@@ -5644,10 +5684,10 @@ local function place_held(id, record, change)
   local tail = record[TICKET] .. id
   for i = N + 1, N + record[N] do
     local mode, path = byte(record[i]), sub(record[i], 2)
-    local subtree = mode < 97
     local member, slot = '/n' .. tail, 2
-    if subtree then
-      local _, depth = string.gsub(path, '/', '')
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
       member, slot = '/s' .. tail, 1
       shallow = math.min(shallow, depth)
     end
