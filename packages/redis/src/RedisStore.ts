@@ -230,7 +230,7 @@ const makeWith = (
           Cause.isInterrupted(cause)
             ? Effect.zipRight(giveUp(request), Effect.failCause(cause))
             : Effect.failCause(cause)
-        return Effect.uninterruptible(Effect.matchCauseEffect(waiting, { onFailure, onSuccess: Effect.succeed }))
+        return Effect.uninterruptible(Effect.catchAllCause(waiting, onFailure))
       })
     const giveUp = (request: Request) =>
       Effect.async<void>((resume) => requests.abandon(request, () => resume(Effect.void)))

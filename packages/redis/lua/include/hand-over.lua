@@ -147,7 +147,7 @@ do
             call('PEXPIREAT', KEYS[2], expiry)
             call('PEXPIREAT', KEYS[3], expiry)
           end
-          local event = string.format('g %s %.0f %.0f', id, token, deadline)
+          local event = 'g ' .. id .. (token > now and string.format(' %.0f', token) or '')
           if waiter[6] ~= ARGV[1] then
             call('PUBLISH', ARGV[2] .. waiter[6], string.format('%.0f\n', now) .. event)
           elseif short_answer then

@@ -95,6 +95,8 @@ export class Requests {
    * old, until the next full collection.
    */
   private readonly sent: Array<ReadonlyArray<Request>> = []
+  /** The last that was granted after a wait: most likely others wait behind it, so its release does not wait for more. */
+  private urgent: string | undefined = undefined
   private readonly acquires: Batch<Request>
   private readonly releases: Batch<Release>
   private stopTimer: (() => void) | undefined = undefined
@@ -118,6 +120,10 @@ export class Requests {
 
   release(id: string, done: Release["done"]): void {
     this.releases.add(new Release(id, done))
+    if (id === this.urgent) {
+      this.urgent = undefined
+      this.releases.flush()
+    }
   }
 
   /** Gives a request up, wherever it is. `gone` is called when nothing is left of it, or nothing more can be done. */
@@ -139,10 +145,7 @@ export class Requests {
   }
 
   private forget(request: Request): void {
-    if (request.state === "waiting") {
-      this.waiting.delete(request.request.id)
-      if (this.waiting.size === 0) this.disarm()
-    }
+    if (request.state === "waiting") this.waiting.delete(request.request.id)
     request.state = "settled"
   }
 
@@ -225,7 +228,10 @@ export class Requests {
   private granted(request: Request, token: number, deadline: number): void {
     const local = localDeadline(request.seen, deadline)
     // A process that was stopped may hear of a grant when the lease is over.
-    if (request.state === "waiting" && local <= this.host.now()) return this.askAgain(request)
+    if (request.state === "waiting") {
+      if (local <= this.host.now()) return this.askAgain(request)
+      this.urgent = request.request.id
+    }
     this.settle(request, Exit.succeed({ token, deadline: local }))
   }
 
@@ -279,7 +285,8 @@ export class Requests {
     if (request.state !== "waiting" || !(time >= request.seen.serverTime)) return
     switch (words[0]) {
       case "g": {
-        const [token, deadline] = [Number(words[2]), Number(words[3])]
+        const token = words[2] === undefined ? time : Number(words[2])
+        const deadline = words[3] === undefined ? time + request.ttl * 1000 : Number(words[3])
         return Number.isSafeInteger(token + deadline) ? this.granted(request, token, deadline) : undefined
       }
       case "d":
@@ -334,7 +341,8 @@ export class Requests {
     this.answer(request, result, tag, first, second)
   }
 
-  // -- The timer: it sleeps until the first of the waiting requests is to be looked at
+  // -- The timer: it sleeps until the first of the waiting requests is to be looked at. When that is gone it sleeps on, and
+  // may serve the next: requests come and go faster than timers are set.
 
   private arm(at: number): void {
     if (at >= this.timerAt) return

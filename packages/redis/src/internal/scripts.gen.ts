@@ -80,7 +80,7 @@ if free and #above > 0 then
   end
 end
 if free then
-  local ttl, minute, stays_fresh = tonumber(ARGV[5]), 60000000, #head - 11 <= 16 + values
+  local ttl, minute, stays_fresh = tonumber(ARGV[5]), 60000000, 2 * (head[3] + head[4]) <= 16 + values
   local deadline, i = now + ttl * 1000, 0
   local first = head[1] < now and now or head[1] + 1
   local index, deadlines, hash = {}, {}, { 'm', '' }
@@ -4819,7 +4819,7 @@ export const release: string = `do
             call('PEXPIREAT', KEYS[2], expiry)
             call('PEXPIREAT', KEYS[3], expiry)
           end
-          local event = string.format('g %s %.0f %.0f', id, token, deadline)
+          local event = 'g ' .. id .. (token > now and string.format(' %.0f', token) or '')
           if waiter[6] ~= ARGV[1] then
             call('PUBLISH', ARGV[2] .. waiter[6], string.format('%.0f\\n', now) .. event)
           elseif short_answer then
