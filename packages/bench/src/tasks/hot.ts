@@ -34,6 +34,8 @@ export interface Once extends Common {
 /** Each waiter asks again as soon as it has let go. */
 export interface Loop extends Common {
   readonly endAt: number
+  /** After how many sections of this process it ends at the latest. */
+  readonly most: number
 }
 
 /** Four numbers for each section: when it was asked for, by when that was on its way, when it began, when it ended. */
@@ -152,7 +154,7 @@ export const runOnce = async (session: Session, spec: Once): Promise<HotResult> 
 }
 
 export const runLoop = async (session: Session, spec: Loop): Promise<HotResult> => {
-  const { endAt, path, spread, startAt, waiters } = spec
+  const { endAt, most, path, spread, startAt, waiters } = spec
   const sections: Array<Section> = []
   await session.prepare?.(path, waiters.length)
   await until(startAt)
@@ -161,7 +163,7 @@ export const runLoop = async (session: Session, spec: Loop): Promise<HotResult> 
     let section: Section
     return session.loop({
       next: () => {
-        if (now() >= endAt) return undefined
+        if (now() >= endAt || sections.length >= most) return undefined
         const one = newSection()
         section = one
         sections.push(one)

@@ -107,8 +107,12 @@ const once = (port: number, key: string, contestant: string, waiters: number, pr
   }
 })
 
-/** Milliseconds until programs that take turns are compiled for speed: each of four has but a fourth of the sections. */
-const warm = 2_000
+/**
+ * How long all warm up, in milliseconds, and after how many sections they have: a program is compiled for speed by what it
+ * has done, and each of four has but a fourth of the sections.
+ */
+const warm = 10_000
+const warmSections = 20_000
 
 const loop = (key: string, contestant: string, waiters: number, processes: number, usual: number): Entry => ({
   key,
@@ -116,6 +120,7 @@ const loop = (key: string, contestant: string, waiters: number, processes: numbe
   measure: async (worker, warmUp) => {
     const millis = warmUp ? Math.max(usual, warm) : usual
     const parts = split(waiters, processes)
+    const most = warmUp ? warmSections / parts.length : Number.POSITIVE_INFINITY
     const workers = await Promise.all(parts.map((_, i) => worker(i)))
     const spread = parts.length > 1
     const startAt = now() + lead
@@ -123,7 +128,7 @@ const loop = (key: string, contestant: string, waiters: number, processes: numbe
     const path = `${contestant}/b/hot`
     const results = await Promise.all(
       workers.map((worker, i) =>
-        worker.run("loop", { path, waiters: parts[i]!, spread, startAt, endAt }, endAt - now())
+        worker.run("loop", { path, waiters: parts[i]!, spread, startAt, endAt, most }, endAt - now())
       )
     )
     const values = evaluate(
