@@ -501,7 +501,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -1166,7 +1173,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -1785,7 +1799,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -2411,7 +2432,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -3046,7 +3074,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -3677,7 +3712,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -4295,7 +4337,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -5101,7 +5150,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -5744,7 +5800,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end

@@ -1,0 +1,126 @@
+/**
+ * The scripts as the server gets them, run by hand: with a clock that stands still unless the test moves it, and with
+ * what each of them did beside its answer. One set is as the store sends it. From the other the short ways are cut out: it
+ * is what they must not differ from.
+ */
+import { createHash } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { Effect, type Scope } from "effect"
+import type { Fixture } from "./fixture.ts"
+import * as layout from "./layout.ts"
+
+const codegen = (await import(new URL("../../../../scripts/codegen.mjs", import.meta.url).href)) as {
+  readonly resolveIncludes: (file: string, read: (file: string) => string) => string
+  readonly stripComments: (lua: string) => string
+}
+
+const names = [
+  "acquire",
+  "release",
+  "refresh",
+  "look",
+  "restore",
+  "downgrade",
+  "break-lease",
+  "lookup",
+  "inspect"
+] as const
+export type Name = (typeof names)[number]
+
+/** `KEYS[4]` is the time (microseconds): no script has a fourth key, and arguments are counted. */
+const instrumented = (lua: string) => `
+local server, commands, messages = redis, {}, {}
+local redis = setmetatable({}, { __index = server })
+function redis.call(name, ...)
+  commands[#commands + 1] = name
+  if name == 'TIME' then
+    local time = tonumber(KEYS[4])
+    return { math.floor(time / 1000000), time % 1000000 }
+  elseif name == 'PUBLISH' then
+    messages[#messages + 1] = table.concat({ ... }, '\\n')
+  end
+  return server.call(name, ...)
+end
+local function script()
+${lua}
+end
+local answer = script()
+return answer.err and answer or { answer, messages, commands }`
+
+const shortWays = /^--@include (?:free|queue|hand-over)$/gm
+
+const read = (file: string) => readFileSync(fileURLToPath(new URL(`../../lua/${file}`, import.meta.url)), "utf8")
+const scripts = (change: (lua: string) => string) => {
+  const make = (name: Name) => {
+    const lua = instrumented(
+      codegen.stripComments(codegen.resolveIncludes(`${name}.lua`, (file) => change(read(file))))
+    )
+    return { lua, sha: createHash("sha1").update(lua).digest("hex") }
+  }
+  return Object.fromEntries(names.map((name) => [name, make(name)])) as {
+    readonly [_ in Name]: { readonly lua: string; readonly sha: string }
+  }
+}
+const variants = { short: scripts((lua) => lua), long: scripts((lua) => lua.replace(shortWays, "")) }
+
+/** What a script did. */
+export interface Ran {
+  readonly answer: ReadonlyArray<unknown>
+  /** For each message the channel, the time, and what is told, by line. */
+  readonly messages: ReadonlyArray<string>
+  /** The names of the commands it called, in order. */
+  readonly commands: ReadonlyArray<string>
+}
+
+/** Who runs a script, when (microseconds), and from when on it is late. */
+export interface Call {
+  readonly client: string
+  readonly time: number
+  readonly late?: number | undefined
+}
+
+/** A namespace that is used by hand. */
+export interface Raw {
+  readonly keys: Fixture["keys"]
+  /** Runs a script, with its arguments from the fourth on. */
+  readonly run: (name: Name, call: Call, args: ReadonlyArray<string>) => Effect.Effect<Ran>
+  readonly look: Effect.Effect<layout.Table>
+  readonly clear: Effect.Effect<void>
+}
+
+/** A namespace with the short ways, or one without. */
+export const make = (
+  { admin, keys, namespace }: Fixture,
+  variant: keyof typeof variants
+): Effect.Effect<Raw, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scripts = variants[variant]
+    for (const { lua } of Object.values(scripts)) yield* Effect.promise(() => admin.script("LOAD", lua))
+    const [table, index, deadlines] = keys.map((key) => key.replace(namespace, `${namespace}-${variant}`))
+    const own = [table!, index!, deadlines!] as const
+    const clear = Effect.promise(() => admin.del(...own))
+    yield* Effect.addFinalizer(() => clear)
+    return {
+      keys: own,
+      run: (name, { client, late = Number.MAX_SAFE_INTEGER, time }, args) =>
+        Effect.promise(async () => {
+          const all = [...own, `${time}`, client, "to-", `${late}`, ...args]
+          const [answer, messages, commands] = (await admin.evalsha(scripts[name].sha, 4, ...all)) as [
+            ReadonlyArray<unknown>,
+            ReadonlyArray<string>,
+            ReadonlyArray<string>
+          ]
+          return { answer, messages, commands }
+        }),
+      look: layout.look(admin, own),
+      clear
+    }
+  })
+
+/** The time of the server (microseconds), an hour ahead: no key expires, wherever a test moves its clock. */
+export const start = ({ admin }: Fixture): Effect.Effect<number> =>
+  Effect.promise(async () => {
+    const [seconds] = (await admin.time()) as unknown as [string]
+    return (Number(seconds) + 3600) * 1_000_000
+  })
