@@ -60,6 +60,22 @@ const comparableTable = (table: layout.Table) => ({
   deadlines: Object.fromEntries(Array.from(layout.deadlines(table)).sort())
 })
 
+/** How often each must have been taken, or little was shown. */
+const leastOften = {
+  fresh: 500,
+  "fresh beside what is entered": 250,
+  "granted and entered": 100,
+  "queued behind one that waits": 500,
+  "queued behind a lease that is fresh": 120,
+  "queued behind a lease that is entered": 80,
+  "handed over, fresh to fresh": 150,
+  "handed over, entered to fresh": 120,
+  "handed over, entered to entered": 3,
+  "released, and others are left": 700,
+  "released, and nothing is left": 250,
+  "nothing to release": 80
+}
+
 /** Which short way was taken, if one was: the rest of a script asks for the time (anew). */
 const wayOf = (
   name: Raw.Name,
@@ -123,7 +139,7 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
             let last = "nobody"
             for (const { again, inside, queues, targets } of command.requests) {
               made++
-              const id = again === null ? `id-${made}` : again % 8 === 0 ? last : chosen(ordered, again)
+              const id = again === null ? `id-${made}` : again === "last" ? last : chosen(ordered, again)
               last = id
               const texts = targets.map(({ mode, path }) => `${mode}${path ?? `own-${made}/leaf/`}`)
               const lease = inside === null || held.length === 0 ? undefined : held[inside % held.length]
@@ -194,6 +210,14 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
             const [tag, blocker, deadline] = ran.answer.slice(3 + 3 * at, 6 + 3 * at)
             if (tag !== 2) continue
             assert.strictEqual(blocker, after.records.find((record) => record.id === id)?.blocker)
+            const entry = reference.find(id)!
+            const ahead = reference
+              .blockers(entry)
+              .filter(({ state }) => state === "waiting")
+              .at(-1)
+            // So that a queue is a chain: what hands a lock over relies on it.
+            const isNew = before.records.every((record) => record.id !== id)
+            if (isNew && ahead !== undefined) assert.strictEqual(blocker, ahead.id, "the latest that waits")
             assert.strictEqual(deadline, deadlines.get(`h${blocker}`) ?? deadlines.get(`q${blocker}`))
           }
         }
@@ -230,16 +254,15 @@ describe("RedisStore, the short ways of its scripts", () => {
             const driven = drive(fixture, short, long, yield* Raw.start(fixture), counts)
             const runPromise = Runtime.runPromise(yield* Effect.runtime())
             const property = FastCheck.asyncProperty(runs, (steps) => runPromise(driven(steps)))
-            yield* Effect.promise(() =>
-              FastCheck.assert(property, {
-                seed: Number(process.env.SEED ?? 1),
-                numRuns: Number(process.env.RUNS ?? 100)
-              })
-            )
-            console.log(counts)
+            // The limit is for the search of a smaller run, when one has failed.
+            const parameters = { seed: 1, numRuns: 200, interruptAfterTimeLimit: 50_000 }
+            yield* Effect.promise(() => FastCheck.assert(property, parameters))
+            const taken = Object.fromEntries(counts)
+            console.log("short ways taken:", taken)
+            for (const [way, least] of Object.entries(leastOften)) assert.isAtLeast(taken[way] ?? 0, least, way)
           }).pipe(Effect.scoped)
         ),
-      600_000
+      60_000
     )
   })
 })

@@ -1,6 +1,6 @@
 // Generated from packages/redis/lua by `npm run codegen`. Do not edit.
 
-export const acquire: string = `if #ARGV < 2000 then
+export const acquire: string = `if #ARGV <= 125 then
 local call, pack, unpack_values, sub, byte, find = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte, string.find
 local fields, values, plain = { 'm' }, 0, true
 for at = 6, #ARGV, 2 do
@@ -851,6 +851,9 @@ while at <= #ARGV do
   else
     local n = tonumber(ARGV[at + 5])
     local within = at + 6 + n
+    if n + ARGV[within] > 3900 then
+      return redis.error_reply('ERR too many targets in one request')
+    end
     ids[i], queued[i] = ARGV[at + 1], ARGV[at + 3] == 'q'
     record[TTL], record[HOLDER], record[N] = tonumber(ARGV[at + 2]), ARGV[at + 4], n
     for t = 1, n do
@@ -4706,7 +4709,7 @@ table.insert(answers, 1, 0)
 save()
 return answer(answers)`
 
-export const release: string = `do
+export const release: string = `if #ARGV < 2000 then
   local call, pack, unpack_values, sub, byte, find = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte, string.find
   local fields = {}
   for at = 4, #ARGV do
@@ -4847,7 +4850,7 @@ export const release: string = `do
           return answers
         end
       end
-    elseif is_short and held > 0 and #index < 4000 then
+    elseif is_short and held > 0 and #fields < 3000 then
       local raw, changed = call('HMGET', KEYS[1], unpack(fields)), {}
       for i = 1, #fields do
         local field = fields[i]
@@ -5507,7 +5510,9 @@ for at = 4, #ARGV do
   end
 end
 if #nodes > 0 then
-  load(nodes)
+  for from = 1, #nodes, 4000 do
+    load({ unpack(nodes, from, math.min(from + 3999, #nodes)) })
+  end
   for at = 4, #ARGV do
     local record = cache['r' .. ARGV[at]]
     if record then

@@ -13,8 +13,8 @@ export interface Asked {
   readonly inside: number | null
   /** Wait, or be refused. */
   readonly queues: boolean
-  /** Has the id of one that is there, or of the one before. */
-  readonly again: number | null
+  /** Has the id of the one before in the same call, or of one that is there. */
+  readonly again: "last" | number | null
 }
 
 /** Of leases, those that somebody waits for come first; `any` may be nobody at all. */
@@ -48,17 +48,28 @@ const ttl = FastCheck.constantFrom(1000, 30_000, 60_000, 100_000, 600_000)
 const target = (among: ReadonlyArray<string | null>, modes: FastCheck.Arbitrary<Letter>) =>
   FastCheck.record({ mode: modes, path: FastCheck.constantFrom(...among) })
 
+const again: FastCheck.Arbitrary<Asked["again"]> = FastCheck.oneof(
+  { weight: 40, arbitrary: FastCheck.constant(null) },
+  { weight: 1, arbitrary: FastCheck.constant("last" as const) },
+  { weight: 1, arbitrary: pick }
+)
+
 const simple = (
   among: ReadonlyArray<string | null>,
   modes: FastCheck.Arbitrary<Letter> = letter
 ): FastCheck.Arbitrary<Asked> =>
-  target(among, modes).map((one) => ({ targets: [one], inside: null, queues: true, again: null }))
+  FastCheck.tuple(target(among, modes), again).map(([one, again]) => ({
+    targets: [one],
+    inside: null,
+    queues: true,
+    again
+  }))
 
 const special: FastCheck.Arbitrary<Asked> = FastCheck.record({
   targets: FastCheck.array(target(paths, letter), { minLength: 1, maxLength: 3 }),
   inside: FastCheck.option(pick, { freq: 2 }),
   queues: FastCheck.boolean(),
-  again: FastCheck.option(pick, { freq: 1 }).map((again) => (again !== null && again % 4 === 0 ? again : null))
+  again
 })
 
 const acquire = (requests: FastCheck.Arbitrary<ReadonlyArray<Asked>>): FastCheck.Arbitrary<Command> =>
@@ -142,7 +153,7 @@ export const runs: FastCheck.Arbitrary<ReadonlyArray<Step>> = FastCheck.oneof(
       { weight: 1, arbitrary: long },
       ...often(6, one(simple(["a/", "a/b/", "a/b/c/", "a/c/"])), one(simple(paths))),
       ...often(12, release("wanted", 1)),
-      ...often(2, release("held", 1), release("held", 4))
+      ...often(2, some(simple(paths), 2, 3), release("held", 1), release("held", 4))
     )
   ),
   // A queue for one node, and others beside.
