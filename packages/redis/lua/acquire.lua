@@ -5,7 +5,8 @@ KEYS, ARGV[1..3]: see include/state.lua
 ARGV[4]    the holder (JSON), and ARGV[5] the ttl (ms), of the requests that do not say otherwise
 ARGV[6..]  the requests, in order. A simple one, which queues, for one target and not nested: id, target.
            Another: an empty string, id, ttl (ms), q to queue or t to be refused, holder, the number of targets, the
-           targets, the number of enclosing leases, their ids
+           targets, the number of enclosing leases, their ids. Both together are 3,900 at most: more is an error, and nothing
+           of the call is done
 Returns    {now, more, events}, then three for each request:
              1, token, deadline            granted
              2, blocker, its deadline      waiting

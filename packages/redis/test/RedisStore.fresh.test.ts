@@ -233,6 +233,30 @@ describe("RedisStore, fresh leases", () => {
       )
     )
 
+    it.effect("the last token is kept until the clock has come to it, whatever is asked for meanwhile", () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const { ask, clock, leases, raw, run } = yield* hand(fixture)
+          const start = clock.time
+          for (const how of ["fresh", "entered", "the long way"]) {
+            clock.time = start
+            yield* ask(60_000, "a", "Wa/")
+            clock.time -= 1_800_000_000
+            yield* run("release", ["a"])
+            const [kept] = (yield* raw.look).ttls
+            if (how === "fresh") yield* leases("1")
+            else if (how === "entered")
+              yield* ask(1000, ...Array.from({ length: 9 }, (_, i) => [`${i}`, `W${i}/`]).flat())
+            else yield* run("acquire", ["[]", "1000", "", "1", "1000", "q", "[]", "2", "Wb/", "Wc/", "0"])
+            const { ttls } = yield* raw.look
+            assert.closeTo(ttls[0]!, kept!, 1000, how)
+            assert.deepStrictEqual(ttls.slice(1), how === "fresh" ? [-2, -2] : [ttls[0], ttls[0]], how)
+            yield* raw.clear
+          }
+        }).pipe(Effect.scoped)
+      )
+    )
+
     it.effect("who is let in by what a release finds expired, and is what it ends, leaves nothing", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {

@@ -289,6 +289,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -320,8 +321,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -967,6 +969,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -998,8 +1001,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -1593,6 +1597,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -1624,8 +1629,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -2226,6 +2232,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -2257,8 +2264,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -2865,6 +2873,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -2896,8 +2905,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -3506,6 +3516,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -3537,8 +3548,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -4128,6 +4140,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -4159,8 +4172,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -4944,6 +4958,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -4975,8 +4990,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -5593,6 +5609,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[11] then
       if not asks then
         call('ZREM', index_key, '')
@@ -5624,8 +5641,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end

@@ -65,12 +65,16 @@ const simple = (
     again
   }))
 
-const special: FastCheck.Arbitrary<Asked> = FastCheck.record({
-  targets: FastCheck.array(target(paths, letter), { minLength: 1, maxLength: 3 }),
-  inside: FastCheck.option(pick, { freq: 2 }),
-  queues: FastCheck.boolean(),
-  again
-})
+const special = (among: ReadonlyArray<string>, modes = letter): FastCheck.Arbitrary<Asked> =>
+  FastCheck.record({
+    targets: FastCheck.oneof(
+      { weight: 1, arbitrary: FastCheck.array(target(among, modes), { minLength: 1, maxLength: 3 }) },
+      { weight: 1, arbitrary: target(among, modes).map((only) => [only]) }
+    ),
+    inside: FastCheck.option(pick, { freq: 2 }),
+    queues: FastCheck.boolean(),
+    again
+  })
 
 const acquire = (requests: FastCheck.Arbitrary<ReadonlyArray<Asked>>): FastCheck.Arbitrary<Command> =>
   FastCheck.record({ op: FastCheck.constant("acquire" as const), requests, ttl })
@@ -87,9 +91,9 @@ const release = (of: Chosen, maxLength: number): FastCheck.Arbitrary<Command> =>
 
 /** What goes the long way, and makes an end of all that is fresh. */
 const long: FastCheck.Arbitrary<Command> = FastCheck.oneof(
-  { weight: 4, arbitrary: one(special) },
-  { weight: 2, arbitrary: some(FastCheck.oneof(special, simple(paths)), 2, 4) },
-  { weight: 1, arbitrary: release("waiting", 1) },
+  { weight: 4, arbitrary: one(special(paths)) },
+  { weight: 2, arbitrary: some(FastCheck.oneof(special(paths), simple(paths)), 2, 4) },
+  { weight: 2, arbitrary: release("waiting", 1) },
   { weight: 1, arbitrary: release("any", 3) },
   {
     weight: 3,
@@ -161,7 +165,8 @@ export const runs: FastCheck.Arbitrary<ReadonlyArray<Step>> = FastCheck.oneof(
     FastCheck.oneof(
       { weight: 1, arbitrary: long },
       ...often(20, one(hot), release("wanted", 1)),
-      ...often(1, one(simple(["a/c/", null, "ab/"], exclusive)), one(simple([...paths, null])), release("held", 1))
+      ...often(1, one(simple(["a/c/", null, "ab/"], exclusive)), one(simple([...paths, null]))),
+      ...often(1, one(special(["a/b/", "a/c/"], exclusive)), release("held", 1), release("waiting", 1))
     ),
     // Eight are fresh at most.
     FastCheck.oneof(some(simple([null]), 8, 8), some(simple([null]), 1, 12))
