@@ -233,6 +233,29 @@ describe("RedisStore, fresh leases", () => {
       )
     )
 
+    it.effect("a lease that is handed over has all of its time, whatever the times of those before it", () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const { ask, clock, deadline, run } = yield* hand(fixture)
+          // Longer than all there was.
+          yield* ask(600_000, "a", "Wa/")
+          yield* ask(600_000, "b", "Wa/")
+          clock.time += 500_000_000
+          yield* run("release", ["a"])
+          assert.strictEqual(yield* deadline("b"), clock.time + 600_000_000)
+          // Shorter than all there is: it said that it waits for long, and nothing is due before.
+          yield* ask(1000, "c", "Wa/")
+          yield* run("look", ["c", "600000"])
+          clock.time += 1_000_000
+          yield* run("look", [])
+          yield* run("release", ["b"])
+          assert.strictEqual(yield* deadline("c"), clock.time + 1_000_000)
+          clock.time += 1_000_000
+          assert.deepStrictEqual((yield* ask(1000, "d", "Wa/")).answer.slice(2, 4), ["e c", 1])
+        }).pipe(Effect.scoped)
+      )
+    )
+
     it.effect("the last token is kept until the clock has come to it, whatever is asked for meanwhile", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {

@@ -62,18 +62,18 @@ const comparableTable = (table: layout.Table) => ({
 
 /** How often each must have been taken, or little was shown. */
 const leastOften = {
-  fresh: 500,
-  "fresh beside what is entered": 250,
-  "granted and entered": 100,
-  "queued behind one that waits": 500,
-  "queued behind a lease that is fresh": 120,
+  fresh: 400,
+  "fresh beside what is entered": 200,
+  "granted and entered": 80,
+  "queued behind one that waits": 400,
+  "queued behind a lease that is fresh": 70,
   "queued behind a lease that is entered": 80,
-  "handed over, fresh to fresh": 150,
-  "handed over, entered to fresh": 120,
-  "handed over, entered to entered": 3,
-  "released, and others are left": 700,
-  "released, and nothing is left": 250,
-  "nothing to release": 80
+  "handed over, fresh to fresh": 80,
+  "handed over, entered to fresh": 100,
+  "handed over, entered to entered": 2,
+  "released, and others are left": 500,
+  "released, and nothing is left": 200,
+  "nothing to release": 70
 }
 
 /** Which short way was taken, if one was: the rest of a script asks for the time (anew). */
@@ -131,6 +131,8 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
           ordered.filter(({ state }) => state === "h"),
           ordered.filter(({ state }) => state === "q")
         ]
+        const watched = new Set(waiting.map(({ blocker }) => blocker))
+        const wanted = held.filter(({ id }) => watched.has(id))
         const chosen = (among: typeof held, at: number) =>
           among.length === 0 ? "nobody" : among[at % among.length]!.id
         switch (command.op) {
@@ -142,7 +144,8 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
               const id = again === null ? `id-${made}` : again === "last" ? last : chosen(ordered, again)
               last = id
               const texts = targets.map(({ mode, path }) => `${mode}${path ?? `own-${made}/leaf/`}`)
-              const lease = inside === null || held.length === 0 ? undefined : held[inside % held.length]
+              const hosts = inside !== null && inside % 2 === 0 && wanted.length > 0 ? wanted : held
+              const lease = inside === null || hosts.length === 0 ? undefined : hosts[inside % hosts.length]
               const within = lease === undefined ? [] : [...lease.within, lease.id]
               if (queues && texts.length === 1 && within.length === 0) args.push(id, texts[0]!)
               else {
@@ -153,8 +156,6 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
             return args
           }
           case "release": {
-            const watched = new Set(waiting.map(({ blocker }) => blocker))
-            const wanted = held.filter(({ id }) => watched.has(id))
             const among = { wanted: wanted.length > 0 ? wanted : held, held, waiting, any: ordered }[command.of]
             return command.picks.map((at) => (command.of === "any" && at === 50 ? "nobody" : chosen(among, at)))
           }
