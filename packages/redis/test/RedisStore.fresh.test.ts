@@ -233,6 +233,56 @@ describe("RedisStore, fresh leases", () => {
       )
     )
 
+    it.effect("who is next in a queue is not let in as long as anything else is in the way", () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const { ask, raw, run } = yield* hand(fixture)
+          const special = (id: string, targets: ReadonlyArray<string>, ...within: ReadonlyArray<string>) =>
+            ask(1, "", id, "60000", "q", "[]", `${targets.length}`, ...targets, `${within.length}`, ...within)
+          const granted = (ran: Raw.Ran) => String(ran.answer[2]).replace(/^g (\S+) .*$/gm, "$1")
+          const end = (...ids: ReadonlyArray<string>) => Effect.map(run("release", ids), granted)
+          // What the lease encloses: at its node, below it, above it.
+          for (const [lease, inside] of [
+            ["Wa/", "ra/"],
+            ["wa/", "ra/"],
+            ["Wa/", "Ra/b/"],
+            ["Wa/", "wa/b/"],
+            ["Wa/b/", "Ra/"],
+            ["Wa/b/", "W"]
+          ] as const) {
+            yield* ask(60_000, "lease", lease)
+            yield* ask(60_000, "next", lease)
+            yield* special("inside", [inside], "lease")
+            assert.strictEqual(yield* end("lease"), "", `${lease}, and ${inside} in it`)
+            assert.strictEqual(yield* end("inside"), "next")
+            yield* end("next")
+          }
+          // The lease has another target, or the next one wants another.
+          yield* special("lease", ["Wa/", "Wb/"])
+          yield* ask(60_000, "next", "Wa/")
+          assert.strictEqual(yield* end("lease"), "next")
+          yield* ask(60_000, "other", "Wb/")
+          yield* special("both", ["Wa/", "Wb/"])
+          assert.strictEqual(yield* end("next"), "")
+          assert.strictEqual(yield* end("other"), "both")
+          yield* end("both")
+          // The lease did not queue, as it was nested: there is one who waits for longer than the next.
+          yield* ask(60_000, "beside", "wA/")
+          yield* ask(60_000, "outer", "Ra/")
+          yield* special("reader", ["Ra/"])
+          yield* ask(60_000, "first", "W")
+          yield* special("nested", ["Wa/"], "outer")
+          yield* ask(60_000, "next", "Wa/")
+          assert.strictEqual(yield* end("reader"), "nested")
+          assert.strictEqual(yield* end("outer"), "")
+          assert.strictEqual((yield* raw.look).records.find(({ id }) => id === "first")?.blocker, "beside")
+          assert.strictEqual(yield* end("nested"), "")
+          assert.strictEqual(yield* end("beside"), "first")
+          assert.strictEqual(yield* end("first"), "next")
+        }).pipe(Effect.scoped)
+      )
+    )
+
     it.effect("a lease that is handed over has all of its time, whatever the times of those before it", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
