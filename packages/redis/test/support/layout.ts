@@ -23,7 +23,7 @@ const head = ["token", "ticket", "shared", "exclusive", "waits", "nested", "pend
 /** And the least depth. */
 const headLength = head.length + 1
 
-export interface Record {
+interface Record {
   readonly id: string
   readonly state: string
   readonly ticket: string

@@ -74,7 +74,7 @@ export interface Ran {
 }
 
 /** Who runs a script, when (microseconds), and from when on it is late. */
-export interface Call {
+interface Call {
   readonly client: string
   readonly time: number
   readonly late?: number | undefined

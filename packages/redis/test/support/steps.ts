@@ -7,7 +7,7 @@ import { FastCheck } from "effect"
 /** A mode, as the scripts have it. */
 type Letter = "R" | "W" | "r" | "w"
 
-export interface Asked {
+interface Asked {
   readonly targets: ReadonlyArray<{ readonly mode: Letter; readonly path: string | null }>
   /** The lease that encloses it: every other time one that somebody waits for. */
   readonly inside: number | null
@@ -18,7 +18,7 @@ export interface Asked {
 }
 
 /** Of leases, those that somebody waits for come first; `any` may be nobody at all. */
-export type Chosen = "wanted" | "held" | "waiting" | "any"
+type Chosen = "wanted" | "held" | "waiting" | "any"
 
 export type Command =
   | { readonly op: "acquire"; readonly requests: ReadonlyArray<Asked>; readonly ttl: number }
