@@ -5,7 +5,8 @@ KEYS, ARGV[1..3]: see include/state.lua
 ARGV[4]    the holder (JSON), and ARGV[5] the ttl (ms), of the requests that do not say otherwise
 ARGV[6..]  the requests, in order. A simple one, which queues, for one target and not nested: id, target.
            Another: an empty string, id, ttl (ms), q to queue or t to be refused, holder, the number of targets, the
-           targets, the number of enclosing leases, their ids
+           targets, the number of enclosing leases, their ids. Both together are 3,900 at most: more is an error, and nothing
+           of the call is done
 Returns    {now, more, events}, then three for each request:
              1, token, deadline            granted
              2, blocker, its deadline      waiting
@@ -15,8 +16,8 @@ Returns    {now, more, events}, then three for each request:
            seconds and the microseconds of now, and the first token where that is not now. The tokens follow each other, and
            the ttls begin now.
 ]]
--- (Calls that are too large for the stack of Lua do not go the short ways.)
-if #ARGV < 2000 then
+-- (Calls that may be too large for the stack of Lua, 8,000 values, do not go the short ways: sixty paths of 128 segments.)
+if #ARGV <= 125 then
 --@include free
 --@include queue
 end
@@ -36,6 +37,10 @@ while at <= #ARGV do
   else
     local n = tonumber(ARGV[at + 5])
     local within = at + 6 + n
+    -- A record is packed, and unpacked, in one go.
+    if n + ARGV[within] > 3900 then
+      return redis.error_reply('ERR too many targets in one request')
+    end
     ids[i], queued[i] = ARGV[at + 1], ARGV[at + 3] == 'q'
     record[TTL], record[HOLDER], record[N] = tonumber(ARGV[at + 2]), ARGV[at + 4], n
     for t = 1, n do

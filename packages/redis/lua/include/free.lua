@@ -92,8 +92,8 @@ if free and #above > 0 then
   end
 end
 if free then
-  -- Of what comes together more may be fresh: unpacking the head costs less then than the sorted sets would.
-  local ttl, minute, stays_fresh = tonumber(ARGV[5]), 60000000, 2 * (head[3] + head[4]) <= 16 + values
+  -- Eight may be fresh, and more of what comes together: unpacking the head costs less then than the sorted sets would.
+  local ttl, minute, stays_fresh = tonumber(ARGV[5]), 60000000, 2 * (head[3] + head[4]) <= 12 + values
   local deadline, i = now + ttl * 1000, 0
   local first = head[1] < now and now or head[1] + 1
   local index, deadlines, hash = {}, {}, { 'm', '' }

@@ -6,8 +6,11 @@ decides first and writes last, before any function is made; where it does not ap
 The next in the queue is granted when no lease is in the way. No waiting request can be: one before it that conflicts with
 it would conflict with the lease that ends, too; those before that lease would have kept it from being granted, and of
 those behind it the next in the queue would watch the latest.
+
+Calls that are too large for the stack of Lua do not go this way: 8,000 values, and each node may be written back with its
+field.
 ]]
-do
+if #ARGV < 2000 then
   local call, pack, unpack_values, sub, byte, find = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte, string.find
   local fields = {}
   for at = 4, #ARGV do
@@ -158,7 +161,7 @@ do
           return short_answer or answers
         end
       end
-    elseif is_short and held > 0 and #index < 4000 then
+    elseif is_short and held > 0 and #fields < 3000 then
       local raw, changed = call('HMGET', KEYS[1], unpack(fields)), {}
       for i = 1, #fields do
         local field = fields[i]

@@ -139,7 +139,15 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  -- What this script granted before is not written yet.
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end

@@ -114,6 +114,8 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    -- A head that was kept for its token has no sorted sets.
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       -- Fresh leases no more.
       if not asks then
@@ -155,8 +157,9 @@ local function save()
     -- Nothing is left. Tokens follow the clock, so the last one is only kept while it is ahead of the clock.
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end

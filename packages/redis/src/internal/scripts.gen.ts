@@ -1,6 +1,6 @@
 // Generated from packages/redis/lua by `npm run codegen`. Do not edit.
 
-export const acquire: string = `if #ARGV < 2000 then
+export const acquire: string = `if #ARGV <= 125 then
 local call, pack, unpack_values, sub, byte, find = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte, string.find
 local fields, values, plain = { 'm' }, 0, true
 for at = 6, #ARGV, 2 do
@@ -80,7 +80,7 @@ if free and #above > 0 then
   end
 end
 if free then
-  local ttl, minute, stays_fresh = tonumber(ARGV[5]), 60000000, 2 * (head[3] + head[4]) <= 16 + values
+  local ttl, minute, stays_fresh = tonumber(ARGV[5]), 60000000, 2 * (head[3] + head[4]) <= 12 + values
   local deadline, i = now + ttl * 1000, 0
   local first = head[1] < now and now or head[1] + 1
   local index, deadlines, hash = {}, {}, { 'm', '' }
@@ -291,6 +291,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -326,8 +327,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -507,7 +509,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -850,6 +859,9 @@ while at <= #ARGV do
   else
     local n = tonumber(ARGV[at + 5])
     local within = at + 6 + n
+    if n + ARGV[within] > 3900 then
+      return redis.error_reply('ERR too many targets in one request')
+    end
     ids[i], queued[i] = ARGV[at + 1], ARGV[at + 3] == 'q'
     record[TTL], record[HOLDER], record[N] = tonumber(ARGV[at + 2]), ARGV[at + 4], n
     for t = 1, n do
@@ -963,6 +975,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -998,8 +1011,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -1176,7 +1190,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -1586,6 +1607,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -1621,8 +1643,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -1799,7 +1822,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -2216,6 +2246,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -2251,8 +2282,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -2429,7 +2461,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -2852,6 +2891,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -2887,8 +2927,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -3068,7 +3109,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -3490,6 +3538,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -3525,8 +3574,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -3703,7 +3753,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -4109,6 +4166,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -4144,8 +4202,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -4325,7 +4384,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -4687,7 +4753,7 @@ table.insert(answers, 1, 0)
 save()
 return answer(answers)`
 
-export const release: string = `do
+export const release: string = `if #ARGV < 2000 then
   local call, pack, unpack_values, sub, byte, find = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte, string.find
   local fields = {}
   for at = 4, #ARGV do
@@ -4830,7 +4896,7 @@ export const release: string = `do
           return short_answer or answers
         end
       end
-    elseif is_short and held > 0 and #index < 4000 then
+    elseif is_short and held > 0 and #fields < 3000 then
       local raw, changed = call('HMGET', KEYS[1], unpack(fields)), {}
       for i = 1, #fields do
         local field = fields[i]
@@ -4924,6 +4990,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -4959,8 +5026,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -5137,7 +5205,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end
@@ -5487,7 +5562,9 @@ for at = 4, #ARGV do
   end
 end
 if #nodes > 0 then
-  load(nodes)
+  for from = 1, #nodes, 4000 do
+    load({ unpack(nodes, from, math.min(from + 3999, #nodes)) })
+  end
   for at = 4, #ARGV do
     local record = cache['r' .. ARGV[at]]
     if record then
@@ -5568,6 +5645,7 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
     if cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
@@ -5603,8 +5681,9 @@ local function save()
   if held_r + held_w + waits == 0 then
     call('DEL', table_key, index_key, deadlines_key)
     if last_token >= now then
-      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, 0, 999, 0))
-      call('PEXPIREAT', table_key, math.ceil((last_token + minute) / 1000))
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
     end
     return
   end
@@ -5784,7 +5863,14 @@ local function drop(id, record)
     F.place_waiting(id, record, -1)
     index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
   end
-  deadline_removals[#deadline_removals + 1] = record[STATE] .. id
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
   set('r' .. id, false)
   gone[#gone + 1] = id
 end

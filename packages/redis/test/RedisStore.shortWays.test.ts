@@ -1,0 +1,269 @@
+/**
+ * The short ways of the scripts (`lua/include/free.lua`, `queue.lua`, `hand-over.lua`) must do what the rest of the
+ * scripts would. So random commands run in two namespaces, one without them, and all is compared after each: answers,
+ * messages, keys. Nothing else runs in between, as every other script ends the freshness of leases.
+ */
+import { assert, describe, layer } from "@effect/vitest"
+import type { LockMode, LockPath } from "@hilok/core"
+import { Reference } from "@hilok/core/testing"
+import { Effect, FastCheck, Runtime } from "effect"
+import { type Fixture, leavesNothing, TestServer } from "./support/fixture.ts"
+import * as layout from "./support/layout.ts"
+import * as Raw from "./support/raw.ts"
+import { type Command, runs, type Step } from "./support/steps.ts"
+
+// -- How it is compared
+
+const letters: { readonly [letter: string]: LockMode.LockMode } = {
+  R: "read",
+  W: "write",
+  r: "readNode",
+  w: "writeNode"
+}
+
+const inOrder = (records: layout.Table["records"]) => [...records].sort((a, b) => (a.ticket < b.ticket ? -1 : 1))
+
+/** The rules, on what the keys hold. */
+const rules = ({ records }: layout.Table): Reference.Reference => {
+  const reference = new Reference.Reference()
+  reference.entries = inOrder(records).map(({ id, state, targets, within }) => ({
+    id,
+    state: state === "h" ? "held" : "waiting",
+    targets: targets.map((text) => ({ mode: letters[text.slice(0, 1)]!, path: text.slice(1) as LockPath.LockPath })),
+    within,
+    ttl: 0,
+    since: 0,
+    deadline: 0
+  }))
+  return reference
+}
+
+/** A record or a description of one, without what it waits for: of several that are in its way any can be named. */
+const blockerAt = { record: 7, description: 6 } as const
+const unblocked = (what: keyof typeof blockerAt, values: ReadonlyArray<unknown>) =>
+  values.map((value, at) => (at === blockerAt[what] ? "" : value))
+
+/** An answer, without what any blocker would do for. */
+const comparable = (name: Raw.Name, answer: ReadonlyArray<unknown>) => {
+  const [start, values] = [answer.slice(0, 3), answer.slice(3)]
+  const described = (value: unknown) => (Array.isArray(value) ? unblocked("description", value) : value)
+  if (name !== "acquire" && name !== "look") return [...start, ...values.map(described)]
+  return [...start, ...values.map((value, at) => (values[at - (at % 3)] === 2 && at % 3 > 0 ? 0 : described(value)))]
+}
+
+/** What must be the same in both. */
+const comparableTable = (table: layout.Table) => ({
+  // Whatever is the earliest deadline, and when the keys expire, is checked by itself.
+  head: [...table.head.slice(0, 7), ...table.head.slice(9, 11)],
+  records: Object.fromEntries(table.records.map(({ id, values }) => [id, unblocked("record", values)])),
+  nodes: layout.nodes(table.nodes),
+  deadlines: Object.fromEntries(Array.from(layout.deadlines(table)).sort())
+})
+
+/** How often each must have been taken, or little was shown. */
+const leastOften = {
+  fresh: 400,
+  "fresh beside what is entered": 200,
+  "granted and entered": 80,
+  "queued behind one that waits": 400,
+  "queued behind a lease that is fresh": 70,
+  "queued behind a lease that is entered": 80,
+  "handed over, fresh to fresh": 80,
+  "handed over, entered to fresh": 100,
+  "handed over, entered to entered": 2,
+  "released, and others are left": 500,
+  "released, and nothing is left": 200,
+  "nothing to release": 70
+}
+
+/** Which short way was taken, if one was: the rest of a script asks for the time (anew). */
+const wayOf = (
+  name: Raw.Name,
+  args: ReadonlyArray<string>,
+  { answer, commands, messages }: Raw.Ran,
+  before: layout.Table
+): string | undefined => {
+  const isIn = (map: ReadonlyMap<string, unknown>, id: unknown) => map.has(`h${id}`)
+  if (commands.filter((command) => command === "TIME").length !== 1 || answer[1] === -1) return undefined
+  if (name === "acquire") {
+    if (args.some((arg, at) => at > 1 && at % 2 === 0 && arg === "")) return undefined
+    const blocker = answer[4]
+    const entered = commands.includes("ZADD")
+    if (answer[3] === 1)
+      return entered ? "granted and entered" : before.index.length > 0 ? "fresh beside what is entered" : "fresh"
+    if (!isIn(layout.deadlines(before), blocker)) return "queued behind one that waits"
+    return `queued behind a lease that is ${isIn(before.fresh.deadlines, blocker) ? "fresh" : "entered"}`
+  }
+  if (name === "release") {
+    if (commands.includes("DEL")) return "released, and nothing is left"
+    if (!commands.includes("HSET")) return "nothing to release"
+    if (!commands.includes("ZRANGEBYLEX")) return "released, and others are left"
+    const ended = args.find((id) => isIn(layout.deadlines(before), id))
+    const [from, to] = [isIn(before.fresh.deadlines, ended), !commands.includes("ZADD")]
+    assert.strictEqual(messages.length, answer[2] === "" ? 1 : 0, "the one it is handed to is told")
+    return `handed over, ${from ? "fresh" : "entered"} to ${to ? "fresh" : "entered"}`
+  }
+  return undefined
+}
+
+const clients = ["one", "two"] as const
+const everyone = Array.from({ length: 32 }, (_, at) => at)
+
+/** `assert.deepStrictEqual` is slow, and seldom has anything to say. */
+const same = <A>(actual: A, expected: A, what: string) => {
+  if (JSON.stringify(actual) !== JSON.stringify(expected)) assert.deepStrictEqual(actual, expected, what)
+}
+
+/** Runs the steps in both namespaces, and counts the short ways that were taken. */
+const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, counts: Map<string, number>) => {
+  const { admin } = fixture
+  return (steps: ReadonlyArray<Step>) =>
+    Effect.gen(function* () {
+      let time = start
+      let made = 0
+      yield* short.clear
+      yield* long.clear
+      let before = yield* short.look
+
+      const argumentsOf = (command: Command): ReadonlyArray<string> | undefined => {
+        const ordered = inOrder(before.records)
+        const [held, waiting] = [
+          ordered.filter(({ state }) => state === "h"),
+          ordered.filter(({ state }) => state === "q")
+        ]
+        const watched = new Set(waiting.map(({ blocker }) => blocker))
+        const wanted = held.filter(({ id }) => watched.has(id))
+        const chosen = (among: typeof held, at: number) =>
+          among.length === 0 ? "nobody" : among[at % among.length]!.id
+        switch (command.op) {
+          case "acquire": {
+            const args = ['["host",1]', `${command.ttl}`]
+            let last = "nobody"
+            for (const { again, inside, queues, targets } of command.requests) {
+              made++
+              const id = again === null ? `id-${made}` : again === "last" ? last : chosen(ordered, again)
+              last = id
+              const texts = targets.map(({ mode, path }) => `${mode}${path ?? `own-${made}/leaf/`}`)
+              const hosts = inside !== null && inside % 2 === 0 && wanted.length > 0 ? wanted : held
+              const lease = inside === null || hosts.length === 0 ? undefined : hosts[inside % hosts.length]
+              const within = lease === undefined ? [] : [...lease.within, lease.id]
+              if (queues && texts.length === 1 && within.length === 0) args.push(id, texts[0]!)
+              else {
+                args.push("", id, `${command.ttl / 2}`, queues ? "q" : "t", "[]", `${texts.length}`, ...texts)
+                args.push(`${within.length}`, ...within)
+              }
+            }
+            return args
+          }
+          case "release": {
+            const among = { wanted: wanted.length > 0 ? wanted : held, held, waiting, any: ordered }[command.of]
+            return command.picks.map((at) => (command.of === "any" && at === 50 ? "nobody" : chosen(among, at)))
+          }
+          case "refresh":
+          case "look":
+            return command.picks.flatMap((at) => [chosen(command.op === "look" ? ordered : held, at), `${command.ttl}`])
+          case "restore":
+            return [chosen(held, command.picks[0]!), `${command.ttl}`]
+          case "downgrade":
+          case "break-lease":
+          case "lookup":
+            return [chosen(ordered, command.pick)]
+          case "inspect":
+            return [command.path, "1", ""]
+          case "expire":
+            time = Math.max(time, Math.min(...layout.deadlines(before).values(), time + 1e9))
+            return undefined
+          case "back":
+            time -= command.seconds * 1_000_000
+            return undefined
+        }
+      }
+
+      for (const { client, command, isLate, passes } of steps) {
+        time += passes
+        // No more at once than one script may look at.
+        const isFull = command.op === "acquire" && before.records.length > 20
+        const args = argumentsOf(isFull ? { op: "release", picks: everyone, of: "held" } : command)
+        if (args === undefined) continue
+        const name = (isFull ? "release" : command.op) as Raw.Name
+        const call = { client: clients[client], time, late: isLate ? time - 1 : undefined }
+        const [ran, other, after, expected] = yield* Effect.all(
+          [short.run(name, call, args), long.run(name, call, args), short.look, long.look],
+          { concurrency: "unbounded" }
+        )
+        same(comparable(name, ran.answer), comparable(name, other.answer), "the answers")
+        same([...ran.messages].sort(), [...other.messages].sort(), "what is told")
+        same(comparableTable(after), comparableTable(expected), "what the keys hold")
+        yield* layout.checkTable(admin, after)
+        const reference = rules(after)
+        for (const { blocker, id, state } of after.records) {
+          if (state === "h") continue
+          const blockers = reference.blockers(reference.find(id)!)
+          assert.include(
+            blockers.map((entry) => entry.id),
+            blocker,
+            `${id} watches what is in its way`
+          )
+        }
+        if (name === "acquire") {
+          const deadlines = layout.deadlines(after)
+          for (const [at, id] of askedFor(args).entries()) {
+            const [tag, blocker, deadline] = ran.answer.slice(3 + 3 * at, 6 + 3 * at)
+            if (tag !== 2) continue
+            assert.strictEqual(blocker, after.records.find((record) => record.id === id)?.blocker)
+            const entry = reference.find(id)!
+            const ahead = reference
+              .blockers(entry)
+              .filter(({ state }) => state === "waiting")
+              .at(-1)
+            // So that a queue is a chain: what hands a lock over relies on it.
+            const isNew = before.records.every((record) => record.id !== id)
+            if (isNew && ahead !== undefined) assert.strictEqual(blocker, ahead.id, "the latest that waits")
+            assert.strictEqual(deadline, deadlines.get(`h${blocker}`) ?? deadlines.get(`q${blocker}`))
+          }
+        }
+        const way = wayOf(name, args, ran, before)
+        if (way !== undefined) counts.set(way, (counts.get(way) ?? 0) + 1)
+        counts.set("steps", (counts.get("steps") ?? 0) + 1)
+        before = after
+      }
+      yield* layout.check(admin, long.keys)
+    })
+}
+
+/** The ids of a call of acquire. */
+const askedFor = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const ids: Array<string> = []
+  for (let at = 2; at < args.length; ) {
+    const isSimple = args[at] !== ""
+    ids.push(args[isSimple ? at : at + 1]!)
+    const targets = isSimple ? 0 : Number(args[at + 5])
+    at += isSimple ? 2 : 7 + targets + Number(args[at + 6 + targets])
+  }
+  return ids
+}
+
+describe("RedisStore, the short ways of its scripts", () => {
+  layer(TestServer.layer, { excludeTestServices: true })("", (it) => {
+    it.effect(
+      "do what the rest would, whatever comes before and after",
+      () =>
+        leavesNothing((fixture) =>
+          Effect.gen(function* () {
+            const [short, long] = [yield* Raw.make(fixture, "short"), yield* Raw.make(fixture, "long")]
+            const counts = new Map<string, number>()
+            const driven = drive(fixture, short, long, yield* Raw.start(fixture), counts)
+            const runPromise = Runtime.runPromise(yield* Effect.runtime())
+            const property = FastCheck.asyncProperty(runs, (steps) => runPromise(driven(steps)))
+            // The limit is for the search of a smaller run, when one has failed.
+            const parameters = { seed: 1, numRuns: 200, interruptAfterTimeLimit: 50_000 }
+            yield* Effect.promise(() => FastCheck.assert(property, parameters))
+            const taken = Object.fromEntries(counts)
+            console.log("short ways taken:", taken)
+            for (const [way, least] of Object.entries(leastOften)) assert.isAtLeast(taken[way] ?? 0, least, way)
+          }).pipe(Effect.scoped)
+        ),
+      60_000
+    )
+  })
+})
