@@ -52,6 +52,7 @@ while at <= #ARGV do
     at = within + ARGV[within] + 1
   end
   records[i], fields[#fields + 1] = record, 'r' .. ids[i]
+  add_nodes(record, fields)
 end
 begin(fields, true)
 

@@ -15,7 +15,6 @@ local live = record and record[STATE] == 'h'
 if live then
   F.rest()
   place_held(id, record, -1)
-  F.flush_index()
   for i = N + 1, N + record[N] do
     local mode = sub(record[i], 1, 1)
     record[i] = (mode == 'W' and 'R' or mode == 'w' and 'r' or mode) .. sub(record[i], 2)

@@ -28,9 +28,7 @@ for at = 4, #ARGV do
   end
 end
 if #nodes > 0 then
-  for from = 1, #nodes, 4000 do
-    load({ unpack(nodes, from, math.min(from + 3999, #nodes)) })
-  end
+  load(nodes)
   for at = 4, #ARGV do
     local record = cache['r' .. ARGV[at]]
     if record then

@@ -29,7 +29,7 @@ if plain and values == 2 and found[3] and not found[2] then
   end
   -- Unless that is the last request of all, others may be later: below the node, or above it.
   local others = head[5] > 0 and tonumber(sub(latest, 1, 16)) ~= head[2]
-  if others and subtree then
+  if others and subtree and #higher < head[11] then
     for slot = exclusive and 1 or 2, 2 do
       local list = (slot == 2 and 'qw' or 'qr') .. path .. '/b'
       local member = call('ZREVRANGEBYLEX', KEYS[2], '(' .. list .. '\255', '[' .. list, 'LIMIT', 0, 1)[1]
@@ -38,7 +38,7 @@ if plain and values == 2 and found[3] and not found[2] then
       end
     end
   end
-  if #higher > 0 and (others or latest == '' and #higher > head[10]) then
+  if #higher > 0 and others then
     for i = 1, #higher do
       above[i] = 'n' .. higher[i]
     end
@@ -88,6 +88,7 @@ if plain and values == 2 and found[3] and not found[2] then
       head[8] = deadline
     end
     head[2], head[5], node[slot] = head[2] + 1, head[5] + 1, node[slot] + 1
+    head[11] = math.max(head[11], #higher)
     local record = pack('q', ticket, 0, now, ttl, ARGV[1], ARGV[4], blocker, 1, target)
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], deadline, 'q' .. id)

@@ -12,14 +12,6 @@ function F.rest()
     return cache[field]
   end
 
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
-
   -- Writes the deadlines, removals first. What was added is added again at the end, in case it was changed since.
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
@@ -39,6 +31,7 @@ function F.rest()
     end
   end
 
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -51,14 +44,17 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
 
   -- The deadline of a lease is earlier than it was: those who watch it meant to look later.
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -122,7 +118,7 @@ function F.rest()
   -- The id of the first lease under a prefix of the index that is not waived.
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -159,14 +155,13 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
 
   -- The latest waiting request before this one that conflicts with it.
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -199,7 +194,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -211,37 +206,27 @@ function F.rest()
 
   -- Enters (1) or removes (-1) what a request waits for, and what it waits inside of.
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
 
   -- The ids from a lease to a lease that encloses the request, over what waits in each: the cycle that watching it
@@ -272,14 +257,14 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
 
   -- Sets what a waiting request watches. Answers with the cycle that this closes, if it does, the request first.
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -294,6 +279,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -320,12 +306,25 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      -- All that is going to be read of them at once.
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\255')
       gone, pending = {}, 0
@@ -353,7 +352,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             -- Whoever watched it came later, so the order of the rest is all there is to keep.
             local rest = {}
             for i = at, #queue do

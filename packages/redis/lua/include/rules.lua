@@ -5,6 +5,25 @@ The places in a record; the targets begin behind N, the enclosing leases behind 
 ]]
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
+-- Adds to a list of fields the nodes of a record's targets, and those above them, as far as they are not there. They must be
+-- loaded before anything else: `nodes_above` goes by it.
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
+
 -- Changes one of the counts of a node, and forgets the node when all are zero.
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -38,11 +57,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -81,19 +96,27 @@ local function held_blocker(target, waived)
     end
   end
   -- 97 is a: the modes of subtrees are capital letters. The others only ask for the node itself.
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -137,7 +160,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member

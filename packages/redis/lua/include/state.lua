@@ -26,9 +26,9 @@ ARGV[3] the time after which the command is late and must do nothing
 Times are in microseconds of the server's clock, ttls in milliseconds. A target is a letter for its mode, then its path:
 R read, W write, r readNode, w writeNode. Ids have no slash and no space.
 
-Reads go through a cache, and writes of the hash and of the deadlines are put off to the end, so that many requests in one
-call share their commands. Removals come before additions: a script that has removed something may go on to write when
-memory is short.
+Reads go through a cache, and writes are put off to the end, or until the index is read where something was changed, so that
+many requests in one call share their commands. Removals come before additions: a script that has removed something may go on
+to write when memory is short.
 
 A script makes its functions anew each time it runs, and that takes longer than most of the commands. So they are few, and
 what is seldom needed (rest.lua) is only made when it is.
@@ -40,8 +40,9 @@ local now = time[1] * 1000000 + time[2]
 
 -- The functions, and the parts of the hash that were read or written, by their field: a list, or false.
 local F, cache, above = {}, {}, {}
--- What is put off: the fields that were changed, members to remove and add.
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+-- What is put off: the fields that were changed, members to remove and add. Those of the index by their first letter, each
+-- list with whether they are to be there (the last word counts).
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 -- Those whose watchers must look again, and for some of them the target that nobody else waits for before these
 -- watchers (see drop); what the caller, and what others must be told.
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -50,14 +51,17 @@ local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 
--- Reads fields of the hash into the cache, as many as the stack of Lua can hold. What is there stays: it may have been
+-- Reads fields of the hash into the cache, in pieces that the stack of Lua can hold. What is there stays: it may have been
 -- changed since.
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -98,9 +102,7 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 
@@ -108,9 +110,7 @@ end
 -- locks: it is the only one that must do nothing when memory is short.
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -163,9 +163,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -204,6 +202,51 @@ local function save()
     call('PEXPIREAT', table_key, at)
     call('PEXPIREAT', index_key, at)
     call('PEXPIREAT', deadlines_key, at)
+  end
+end
+
+-- A member of the index comes or goes.
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+
+-- Writes what was put off of the index: of the members that begin with a letter, or of all.
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  -- Had it nothing but these, then its expiry is gone.
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 

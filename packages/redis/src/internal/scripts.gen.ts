@@ -157,7 +157,7 @@ if plain and values == 2 and found[3] and not found[2] then
     end
   end
   local others = head[5] > 0 and tonumber(sub(latest, 1, 16)) ~= head[2]
-  if others and subtree then
+  if others and subtree and #higher < head[11] then
     for slot = exclusive and 1 or 2, 2 do
       local list = (slot == 2 and 'qw' or 'qr') .. path .. '/b'
       local member = call('ZREVRANGEBYLEX', KEYS[2], '(' .. list .. '\\255', '[' .. list, 'LIMIT', 0, 1)[1]
@@ -166,7 +166,7 @@ if plain and values == 2 and found[3] and not found[2] then
       end
     end
   end
-  if #higher > 0 and (others or latest == '' and #higher > head[10]) then
+  if #higher > 0 and others then
     for i = 1, #higher do
       above[i] = 'n' .. higher[i]
     end
@@ -213,6 +213,7 @@ if plain and values == 2 and found[3] and not found[2] then
       head[8] = deadline
     end
     head[2], head[5], node[slot] = head[2] + 1, head[5] + 1, node[slot] + 1
+    head[11] = math.max(head[11], #higher)
     local record = pack('q', ticket, 0, now, ttl, ARGV[1], ARGV[4], blocker, 1, target)
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], deadline, 'q' .. id)
@@ -232,17 +233,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -278,16 +282,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -333,9 +333,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -375,6 +373,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -392,6 +430,22 @@ if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -421,11 +475,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -459,19 +509,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -507,7 +565,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -529,13 +587,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -552,6 +603,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -563,12 +615,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -622,7 +677,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -656,12 +711,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -694,7 +748,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -704,37 +758,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -761,12 +805,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -778,6 +822,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -803,12 +848,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -836,7 +893,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -873,6 +929,7 @@ while at <= #ARGV do
     at = within + ARGV[within] + 1
   end
   records[i], fields[#fields + 1] = record, 'r' .. ids[i]
+  add_nodes(record, fields)
 end
 begin(fields, true)
 local answers = {}
@@ -916,17 +973,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -962,16 +1022,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -1017,9 +1073,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -1059,6 +1113,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -1073,6 +1167,22 @@ local function answer(values)
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -1102,11 +1212,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -1140,19 +1246,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -1188,7 +1302,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -1210,13 +1324,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -1233,6 +1340,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -1244,12 +1352,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -1303,7 +1414,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -1337,12 +1448,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -1375,7 +1485,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -1385,37 +1495,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -1442,12 +1542,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -1459,6 +1559,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -1484,12 +1585,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -1517,7 +1630,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -1548,17 +1660,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -1594,16 +1709,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -1649,9 +1760,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -1691,6 +1800,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -1705,6 +1854,22 @@ local function answer(values)
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -1734,11 +1899,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -1772,19 +1933,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -1820,7 +1989,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -1842,13 +2011,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -1865,6 +2027,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -1876,12 +2039,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -1935,7 +2101,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -1969,12 +2135,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -2007,7 +2172,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -2017,37 +2182,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -2074,12 +2229,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -2091,6 +2246,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -2116,12 +2272,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -2149,7 +2317,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -2169,7 +2336,6 @@ local live = record and record[STATE] == 'h'
 if live then
   F.rest()
   place_held(id, record, -1)
-  F.flush_index()
   for i = N + 1, N + record[N] do
     local mode = sub(record[i], 1, 1)
     record[i] = (mode == 'W' and 'R' or mode == 'w' and 'r' or mode) .. sub(record[i], 2)
@@ -2187,17 +2353,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -2233,16 +2402,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -2288,9 +2453,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -2330,6 +2493,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -2344,6 +2547,22 @@ local function answer(values)
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -2373,11 +2592,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -2411,19 +2626,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -2459,7 +2682,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -2481,13 +2704,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -2504,6 +2720,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -2515,12 +2732,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -2574,7 +2794,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -2608,12 +2828,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -2646,7 +2865,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -2656,37 +2875,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -2713,12 +2922,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -2730,6 +2939,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -2755,12 +2965,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -2788,7 +3010,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -2832,17 +3053,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -2878,16 +3102,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -2933,9 +3153,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -2975,6 +3193,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -2992,6 +3250,22 @@ if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -3021,11 +3295,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -3059,19 +3329,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -3107,7 +3385,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -3129,13 +3407,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -3152,6 +3423,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -3163,12 +3435,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -3222,7 +3497,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -3256,12 +3531,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -3294,7 +3568,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -3304,37 +3578,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -3361,12 +3625,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -3378,6 +3642,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -3403,12 +3668,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -3436,7 +3713,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -3479,17 +3755,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -3525,16 +3804,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -3580,9 +3855,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -3622,6 +3895,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -3636,6 +3949,22 @@ local function answer(values)
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -3665,11 +3994,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -3703,19 +4028,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -3751,7 +4084,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -3773,13 +4106,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -3796,6 +4122,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -3807,12 +4134,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -3866,7 +4196,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -3900,12 +4230,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -3938,7 +4267,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -3948,37 +4277,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -4005,12 +4324,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -4022,6 +4341,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -4047,12 +4367,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -4080,7 +4412,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -4107,17 +4438,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -4153,16 +4487,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -4208,9 +4538,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -4250,6 +4578,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -4267,6 +4635,22 @@ if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -4296,11 +4680,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -4334,19 +4714,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -4382,7 +4770,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -4404,13 +4792,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -4427,6 +4808,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -4438,12 +4820,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -4497,7 +4882,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -4531,12 +4916,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -4569,7 +4953,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -4579,37 +4963,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -4636,12 +5010,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -4653,6 +5027,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -4678,12 +5053,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -4711,7 +5098,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -4931,17 +5317,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -4977,16 +5366,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -5032,9 +5417,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -5074,6 +5457,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -5088,6 +5511,22 @@ local function answer(values)
   return values
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -5117,11 +5556,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -5155,19 +5590,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -5203,7 +5646,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -5225,13 +5668,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -5248,6 +5684,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -5259,12 +5696,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -5318,7 +5758,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -5352,12 +5792,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -5390,7 +5829,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -5400,37 +5839,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -5457,12 +5886,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -5474,6 +5903,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -5499,12 +5929,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -5532,7 +5974,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
@@ -5562,9 +6003,7 @@ for at = 4, #ARGV do
   end
 end
 if #nodes > 0 then
-  for from = 1, #nodes, 4000 do
-    load({ unpack(nodes, from, math.min(from + 3999, #nodes)) })
-  end
+  load(nodes)
   for at = 4, #ARGV do
     local record = cache['r' .. ARGV[at]]
     if record then
@@ -5586,17 +6025,20 @@ local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
-local dirty, index_removals, deadline_removals, deadline_additions = {}, {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
 local changed, emptied = false, false
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
-  local found = call('HMGET', table_key, unpack(fields))
-  for i = 1, #fields do
-    if cache[fields[i]] == nil then
-      local raw = found[i]
-      cache[fields[i]] = raw and { unpack_values(raw) }
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
     end
   end
 end
@@ -5632,16 +6074,12 @@ local function nodes_above(path)
   if cache['n' .. path] == nil then
     missing[#missing + 1] = 'n' .. path
   end
-  if #missing > 0 then
-    load(missing)
-  end
+  load(missing)
   return list
 end
 local function begin(fields, asks)
   fields[#fields + 1] = 'm'
-  for from = 1, #fields, 4000 do
-    load({ unpack(fields, from, math.min(from + 3999, #fields)) })
-  end
+  load(fields)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
@@ -5687,9 +6125,7 @@ local function save()
     end
     return
   end
-  if #index_removals > 0 then
-    F.call_all('ZREM', index_key, index_removals)
-  end
+  F.flush_index()
   if #deadline_removals > 0 then
     F.flush_deadlines()
   end
@@ -5729,6 +6165,46 @@ local function save()
     call('PEXPIREAT', deadlines_key, at)
   end
 end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
     return call(command, key, unpack(arguments))
@@ -5746,6 +6222,22 @@ if now > tonumber(ARGV[3]) then
   return { now, -1 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    local path = sub(record[i], 2)
+    if not above[path] then
+      local list = paths_above(path)
+      above[path] = list
+      for j = 0, #list do
+        local field = 'n' .. (list[j] or path)
+        if not fields[field] then
+          fields[field] = true
+          fields[#fields + 1] = field
+        end
+      end
+    end
+  end
+end
 local function count(path, slot, change)
   local field = 'n' .. path
   local node = cache[field]
@@ -5775,11 +6267,7 @@ local function place_held(id, record, change)
     else
       member, held_r = 'hr' .. path .. member, held_r + change
     end
-    if change > 0 then
-      call('ZADD', index_key, 0, member)
-    else
-      index_removals[#index_removals + 1] = member
-    end
+    F.index(member, change > 0)
     count(path, slot, change)
   end
 end
@@ -5813,19 +6301,27 @@ local function held_blocker(target, waived)
       end
     end
   end
-  local own = mode < 97 and path or path .. '/'
   local node = cache['n' .. path]
-  if mode > 97 and not node then
-    return nil
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
   end
-  if held_w > 0 and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0 then
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
     F.rest()
     local id = F.first('hw' .. own, waived)
     if id then
       return id
     end
   end
-  if exclusive and held_r > 0 and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0 then
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
     F.rest()
     return F.first('hr' .. own, waived)
   end
@@ -5861,7 +6357,7 @@ local function drop(id, record)
   else
     F.rest()
     F.place_waiting(id, record, -1)
-    index_removals[#index_removals + 1] = 'w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
   end
   local member = record[STATE] .. id
   deadline_removals[#deadline_removals + 1] = member
@@ -5883,13 +6379,6 @@ function F.rest()
     end
     return cache[field]
   end
-  function F.flush_index()
-    if #index_removals > 0 then
-      F.call_all('ZREM', index_key, index_removals)
-      index_removals = {}
-      emptied = emptied or held_r + held_w + waits == 0
-    end
-  end
   function F.flush_deadlines()
     F.call_all('ZREM', deadlines_key, deadline_removals)
     deadline_removals = {}
@@ -5906,6 +6395,7 @@ function F.rest()
       due = deadline
     end
   end
+  local scores = {}
   function F.deadline_of(id)
     local record = F.record(id)
     if not record then
@@ -5917,12 +6407,15 @@ function F.rest()
         return deadline_additions[i - 1]
       end
     end
-    local score = call('ZSCORE', deadlines_key, member)
-    return score and tonumber(score) or now
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
   end
   function F.sooner(id)
     if waits > 0 then
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
       for i = 1, #watchers do
         local watcher = sub(watchers[i], #prefix + 17)
@@ -5976,7 +6469,7 @@ function F.rest()
   end
   function F.first(prefix, waived)
     local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
-    F.flush_index()
+    F.flush_index(sub(prefix, 1, 1))
     while true do
       local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
       for i = 1, #members do
@@ -6010,12 +6503,11 @@ function F.rest()
       end
     end
     F.settle()
-    F.flush_index()
   end
   function F.earlier_waiting(record)
     local ticket, latest_ticket, latest = record[TICKET], 0, nil
-    F.flush_index()
     local function consider(list)
+      F.flush_index('q')
       local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
       local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
       if member and its_ticket > latest_ticket then
@@ -6048,7 +6540,7 @@ function F.rest()
           consider_node('qr', path, node[5], node[6])
         end
       end
-      if mode < 97 then
+      if mode < 97 and #list < deep then
         consider('qw' .. path .. '/b')
         if exclusive then
           consider('qr' .. path .. '/b')
@@ -6058,37 +6550,27 @@ function F.rest()
     return latest
   end
   function F.place_waiting(id, record, change)
-    local tail, members = record[TICKET] .. id, {}
+    local tail, is_there = record[TICKET] .. id, change > 0
     for i = N + 1, N + record[N] do
       local mode, path = byte(record[i]), sub(record[i], 2)
       local exclusive, subtree = mode == 87 or mode == 119, mode < 97
       local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
-      local list = paths_above(path)
-      members[#members + 1] = kind .. path .. (subtree and '/s' or '/n') .. tail
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
       count(path, subtree and slot or slot + 1, change)
-      for _, higher in ipairs(list) do
-        members[#members + 1] = kind .. higher .. '/b' .. tail
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
       end
+      deep = math.max(deep, #list)
     end
     local from = N + record[N] + 1
     for i = from, #record do
-      members[#members + 1] = 'n' .. record[i] .. '/' .. id
+      F.index('n' .. record[i] .. '/' .. id, is_there)
     end
     waits = waits + change
     if from <= #record then
       nested = nested + change
     end
-    if change < 0 then
-      for i = 1, #members do
-        index_removals[#index_removals + 1] = members[i]
-      end
-      return
-    end
-    local scored = {}
-    for i = 1, #members do
-      scored[2 * i - 1], scored[2 * i] = 0, members[i]
-    end
-    F.call_all('ZADD', index_key, scored)
   end
   function F.cycle_to(enclosing, blocker)
     local left, seen = 1000, {}
@@ -6115,12 +6597,12 @@ function F.rest()
       end
       return nil
     end
-    F.flush_index()
+    F.flush_index('n')
     return walk(blocker)
   end
   function F.watch(id, record, blocker)
     record[BLOCKER] = blocker
-    call('ZADD', index_key, 0, 'w' .. blocker .. '/' .. record[TICKET] .. id)
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
     set('r' .. id, record)
     local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
     if cycle then
@@ -6132,6 +6614,7 @@ function F.rest()
     local left, queue, at, target_of = 32, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
       local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
       local more = #watchers > left
       if more then
@@ -6157,12 +6640,24 @@ function F.rest()
       end
       gone = {}
       table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
     end
     if #gone == 0 and pending == 0 then
       return
     end
     changed = true
-    F.flush_index()
     if waits == 0 then
       call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
       gone, pending = {}, 0
@@ -6190,7 +6685,6 @@ function F.rest()
           if cycle then
             F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
             drop(id, record)
-            F.flush_index()
             local rest = {}
             for i = at, #queue do
               rest[#rest + 1] = queue[i]
