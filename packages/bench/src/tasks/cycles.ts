@@ -9,6 +9,8 @@ export interface Cycles {
   readonly loops: number
   readonly depth: number
   readonly millis: number
+  /** Ends it earlier, after so many cycles. */
+  readonly most?: number
   /** For locks so quick that it costs too much to look at the clock in each cycle. There are no quantiles then. */
   readonly unsampled?: boolean
 }
@@ -34,7 +36,7 @@ const stride = 64
 
 export const runCycles = async (
   session: Session,
-  { depth, loops, millis, root, unsampled }: Cycles
+  { depth, loops, millis, most = Number.POSITIVE_INFINITY, root, unsampled }: Cycles
 ): Promise<CyclesResult> => {
   for (let i = 0; i < loops; i++) await session.prepare?.(pathOf(root, depth, i), loops)
   const samples = new Float64Array(unsampled ? 0 : mostSamples)
@@ -46,7 +48,7 @@ export const runCycles = async (
     const ask = { path: pathOf(root, depth, i), mode: "write" } as const
     let asked = start
     return session.loop({
-      next: () => (asked < end ? ask : undefined),
+      next: () => (asked < end && cycles < most ? ask : undefined),
       held: () => undefined,
       left: () => {
         const now = performance.now()

@@ -10,7 +10,8 @@ import {
   leftOut,
   roundRobin,
   rowsOf,
-  type Workload
+  type Workload,
+  warmUp
 } from "./workload.ts"
 
 interface Section {
@@ -107,20 +108,13 @@ const once = (port: number, key: string, contestant: string, waiters: number, pr
   }
 })
 
-/**
- * How long all warm up, in milliseconds, and after how many sections they have: a program is compiled for speed by what it
- * has done, and each of four has but a fourth of the sections.
- */
-const warm = 10_000
-const warmSections = 20_000
-
 const loop = (key: string, contestant: string, waiters: number, processes: number, usual: number): Entry => ({
   key,
   contestant,
-  measure: async (worker, warmUp) => {
-    const millis = warmUp ? Math.max(usual, warm) : usual
+  measure: async (worker, isWarmUp) => {
+    const millis = isWarmUp ? Math.max(usual, warmUp.millis) : usual
     const parts = split(waiters, processes)
-    const most = warmUp ? warmSections / parts.length : Number.POSITIVE_INFINITY
+    const most = isWarmUp ? warmUp.sections / parts.length : Number.POSITIVE_INFINITY
     const workers = await Promise.all(parts.map((_, i) => worker(i)))
     const spread = parts.length > 1
     const startAt = now() + lead
@@ -202,8 +196,8 @@ export const hot: Workload = {
         return compared.includes(name) ? entry : { ...entry, rounds: 1 }
       })
     )
-    const warmUp = entries.filter(({ key }) => /^hot\/loop\/16\//.test(key))
-    await roundRobin(bench, rounds, entries, warmUp)
+    const warming = entries.filter(({ key }) => /^hot\/loop\/16\//.test(key))
+    await roundRobin(bench, rounds, entries, warming)
     const tables = cases.map((one) => tableOf(bench, entries, one))
     const last = tables.at(-1)!
     return [

@@ -17,7 +17,6 @@ const free = (bench: Bench, contestant: string): Entry => ({
   }
 })
 
-// What is held is refreshed meanwhile, in bursts: the median cycle is one without.
 const full = ({ millis }: Bench, held: number): Entry => ({
   key: `memory/held/${held}`,
   contestant: "memory-hilok",

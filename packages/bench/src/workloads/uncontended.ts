@@ -1,12 +1,9 @@
 import { figure, ratio, type Table, time, whole } from "../table.ts"
 import type { Cycles } from "../tasks/cycles.ts"
-import { type Bench, type Entry, failuresOf, roundRobin, rowsOf, type Workload } from "./workload.ts"
+import { type Bench, type Entry, failuresOf, roundRobin, rowsOf, type Workload, warmUp } from "./workload.ts"
 
 /** Scripts that take longer than this many microseconds are looked at. */
 const slow = 500
-
-/** Milliseconds that a program needs at least until it is compiled for speed. */
-const warm = 1_000
 
 /** Cycles on free locks, with what they cost the server. */
 const entry = (
@@ -17,10 +14,12 @@ const entry = (
 ): Entry => ({
   key,
   contestant,
-  measure: async (worker, warmUp) => {
+  measure: async (worker, isWarmUp) => {
     const one = await worker()
     await server.watchScripts(slow)
-    const time = warmUp ? Math.max(millis, warm) : millis
+    const time = isWarmUp ? Math.max(millis, warmUp.millis) : millis
+    // Many at once are done with as few in no time, and need room, too: a second or so.
+    const most = isWarmUp ? warmUp.sections * Math.min(spec.loops, 3) : undefined
     const before = await server.probe()
     const {
       commands,
@@ -29,7 +28,11 @@ const entry = (
       millis: took,
       p50,
       p99
-    } = await one.run("cycles", { ...spec, root: contestant, millis: time }, time)
+    } = await one.run(
+      "cycles",
+      { ...spec, root: contestant, millis: time, ...(most === undefined ? {} : { most }) },
+      time
+    )
     const after = await server.probe()
     return {
       p50,

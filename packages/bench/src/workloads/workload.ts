@@ -46,6 +46,12 @@ const patiently = async <A>(measure: () => Promise<A>, left = tries): Promise<A>
   }
 }
 
+/**
+ * How long all warm up, in milliseconds, and after how many sections they have. A program is compiled for speed by what it
+ * has done, so those that do less in a second need more of them.
+ */
+export const warmUp = { millis: 10_000, sections: 20_000 } as const
+
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /**
