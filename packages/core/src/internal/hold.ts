@@ -6,8 +6,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import { identity } from "effect/Function"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
 import type { Use } from "../HierarchicalLock.ts"
 import type { Lease } from "../Lease.ts"
@@ -98,12 +96,12 @@ export const around = <A, E, R>(
   targets: ReadonlyArray<Target.Target>,
   options: LockOptions.AcquireOptions | undefined
 ): Effect.Effect<A, E | LockLost | AcquireFailure | Invalid, R> =>
-  Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
+  Effect.withFiberRuntime((fiber) => {
     const prepared = prepare(context, fiber, targets, options)
     if (!(prepared instanceof Pending)) return Effect.fail(prepared)
-    // What `Effect.uninterruptibleMask` does, in one step.
-    const restore: Restore = RuntimeFlags.interruption(runtimeFlags) ? Effect.interruptible : identity
-    return Effect.uninterruptible(obtain(context, restore, prepared, () => run(context, restore, prepared, use)))
+    return Effect.uninterruptibleMask((restore) =>
+      obtain(context, restore, prepared, () => run(context, restore, prepared, use))
+    )
   })
 
 /** Keeps a lease alive. Most holds end before the first refresh, and only those that do not get a fiber for it. */
