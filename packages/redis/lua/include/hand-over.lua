@@ -1,7 +1,8 @@
 --[[
-The short way for what is most common: all that is live of what the call names are leases, and either nobody waits in the
-namespace, or it is one lease on one exclusive target, for which the next in its queue wants just the same. Like free.lua it
-decides first and writes last, before any function is made; where it does not apply, nothing was done.
+The short ways for what is most common. Nobody waits in the namespace, and all that is live of what the call names are leases:
+these end. Or somebody waits, and the call names one lease on one exclusive target, for which the next in its queue wants just
+the same: the lease is handed over. Like free.lua this decides first and writes last, before any function is made; where it
+does not apply, nothing was done.
 
 The next in the queue is granted when no lease is in the way. No waiting request can be: one before it that conflicts with
 it would conflict with the lease that ends, too; those before that lease would have kept it from being granted, and of
@@ -23,40 +24,36 @@ if #ARGV < 2000 then
   local now = time[1] * 1000000 + time[2]
   local head = found[count + 1] and { unpack_values(found[count + 1]) }
   -- Nothing is left to look at (7), nothing is due (8).
-  if head and head[7] == 0 and (head[8] == 0 or head[8] > now) then
-    -- One region is held (3, 4) and nobody waits (5): it is this lease's. Nothing is left.
-    if count == 1 and found[1] and head[3] + head[4] == 1 and head[5] == 0 and head[1] < now then
+  local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now)
+  local short_answer = time[1] .. ' ' .. time[2]
+
+  if plain and head[5] == 0 then
+    -- One region is held (3, 4): it is this lease's. Nothing is left.
+    if count == 1 and found[1] and head[3] + head[4] == 1 and head[1] < now then
       call('DEL', KEYS[1], KEYS[2], KEYS[3])
-      return time[1] .. ' ' .. time[2]
+      return short_answer
     end
-    local answers, released, nodes, index, deadlines = { now, 0, '' }, {}, {}, {}, {}
-    local records, waits, is_short, fresh = {}, head[5] > 0, true, #head
+    local answers, released, slots, index, deadlines, live = { now, 0, '' }, {}, {}, {}, {}, {}
+    local fresh = #head
     fields = {}
     for i = 1, count do
       local id = ARGV[i + 3]
       answers[i + 3] = 0
-      if found[i] and not released[id] then
+      if found[i] and not live[id] then
         local record = { unpack_values(found[i]) }
-        if record[1] ~= 'h' then
-          is_short = false
-          break
-        end
-        records[#records + 1] = record
-        answers[i + 3], released[id] = 1, true
+        answers[i + 3], live[id] = 1, true
         released[#released + 1] = 'r' .. id
         local entries = #index
         for t = 10, 9 + record[9] do
           local mode, path = byte(record[t]), sub(record[t], 2)
-          local slot, mark = mode < 97 and 1 or 2, mode < 97 and '/s' or '/n'
-          local access = 'hr'
+          local slot, mark, access = mode < 97 and 1 or 2, mode < 97 and '/s' or '/n', 'hr'
           if mode == 87 or mode == 119 then
             slot, access, head[4] = slot + 2, 'hw', head[4] - 1
           else
             head[3] = head[3] - 1
           end
-          local member = access .. path .. mark .. record[2] .. id
+          local member, at = access .. path .. mark .. record[2] .. id, 12
           -- One that is fresh is only in the head.
-          local at = 12
           while at < fresh and head[at] ~= member do
             at = at + 2
           end
@@ -66,108 +63,26 @@ if #ARGV < 2000 then
           else
             index[#index + 1] = member
           end
-          fields[#fields + 1] = 'n' .. path
-          nodes[#fields] = slot
+          fields[#fields + 1], slots[#fields + 1] = 'n' .. path, slot
         end
         if #index > entries then
           deadlines[#deadlines + 1] = 'h' .. id
         end
       end
     end
-    if is_short and #released == 0 then
+    local answer = #released == count and short_answer or answers
+    if #released == 0 then
       return answers
-    end
-    local held, short_answer = head[3] + head[4], #released == count and time[1] .. ' ' .. time[2]
-    if is_short and waits then
-      local record, slot = records[1], nodes[1]
-      -- One lease, not nested, on one target (10), exclusive (3 and 4), and no nested request waits (6).
-      is_short = #records == 1 and #record == 10 and slot > 2 and head[6] == 0
-      local prefix = 'w' .. sub(released[1], 2) .. '/'
-      local watchers = is_short and call('ZRANGEBYLEX', KEYS[2], '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, 2)
-      is_short = is_short and #watchers == 1
-      if is_short then
-        local tail, target = sub(watchers[1], #prefix + 1), record[10]
-        local id, path, at, depth, above = sub(tail, 17), sub(target, 2), 0, 0, {}
-        fields[2] = 'r' .. id
-        -- What it waits inside of, and the nodes whose subtree may be held.
-        while at and at < #path do
-          local higher = sub(path, 1, at)
-          above[#above + 1] = 'qw' .. higher .. '/b' .. tail
-          if depth >= head[10] then
-            fields[#fields + 1] = 'n' .. higher
-          end
-          depth = depth + 1
-          at = find(path, '/', at + 1, true)
-        end
-        local raw = call('HMGET', KEYS[1], unpack(fields))
-        local node, waiter = { unpack_values(raw[1]) }, { unpack_values(raw[2]) }
-        is_short = #waiter == 10 and waiter[10] == target and node[1] + node[2] + node[3] + node[4] == 1
-        for i = 3, #fields do
-          is_short = is_short and not raw[i]
-        end
-        -- Below a subtree nothing else may be held.
-        if is_short and slot == 3 and held > 0 and depth < head[11] then
-          for i = 12, fresh, 2 do
-            is_short = is_short and sub(head[i], 3, 2 + #path) ~= path
-          end
-          if is_short and 2 * held > fresh - 11 then
-            is_short = (head[4] == 0 or call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\255') == #index)
-              and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\255') == 0)
-          end
-        end
-        if is_short then
-          local deadline, token, minute = now + waiter[5] * 1000, head[1] < now and now or head[1] + 1, 60000000
-          local mark = slot == 3 and '/s' or '/n'
-          waiter[1], waiter[3], waiter[4], waiter[8] = 'h', token, now, ''
-          node[slot + 4] = node[slot + 4] - 1
-          head[1], head[4], head[5] = token, head[4] + 1, head[5] - 1
-          local extend = deadline + minute > head[9]
-          if extend then
-            head[9] = deadline + 2 * minute
-          end
-          if deadline < head[8] then
-            head[8] = deadline
-          end
-          local member, sets = 'hw' .. path .. mark .. tail, fresh > 25
-          if not sets then
-            head[fresh + 1], head[fresh + 2] = member, deadline
-          end
-          -- A removal first: what has removed something may go on to write when memory is short. But what is added to
-          -- the sorted sets comes before what is taken out, as one that becomes empty loses its expiry.
-          call('HDEL', KEYS[1], released[1])
-          call('HSET', KEYS[1], 'm', pack(unpack(head)), 'r' .. id, pack(unpack(waiter)), fields[1], pack(unpack(node)))
-          if sets then
-            call('ZADD', KEYS[2], 0, member)
-            call('ZADD', KEYS[3], deadline, 'h' .. id)
-          end
-          index[#index + 1], deadlines[#deadlines + 1] = watchers[1], 'q' .. id
-          above[#above + 1] = 'qw' .. path .. mark .. tail
-          call('ZREM', KEYS[2], index[1], index[2] or index[1], unpack(above))
-          call('ZREM', KEYS[3], unpack(deadlines))
-          if extend then
-            local expiry = math.ceil(head[9] / 1000)
-            call('PEXPIREAT', KEYS[1], expiry)
-            call('PEXPIREAT', KEYS[2], expiry)
-            call('PEXPIREAT', KEYS[3], expiry)
-          end
-          local event = 'g ' .. id .. (token > now and string.format(' %.0f', token) or '')
-          if waiter[6] ~= ARGV[1] then
-            call('PUBLISH', ARGV[2] .. waiter[6], string.format('%.0f\n', now) .. event)
-          elseif short_answer then
-            return short_answer .. '\n' .. event
-          else
-            answers[3] = event
-          end
-          return short_answer or answers
-        end
-      end
-    elseif is_short and held > 0 and #fields < 3000 then
+    elseif head[3] + head[4] == 0 and head[1] < now then
+      -- These were all there were.
+      call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      return answer
+    elseif head[3] + head[4] > 0 and #fields < 3000 then
       local raw, changed = call('HMGET', KEYS[1], unpack(fields)), {}
       for i = 1, #fields do
-        local field = fields[i]
-        local node = changed[field] or { unpack_values(raw[i]) }
-        node[nodes[i]] = node[nodes[i]] - 1
-        changed[field] = node
+        local node = changed[fields[i]] or { unpack_values(raw[i]) }
+        node[slots[i]] = node[slots[i]] - 1
+        changed[fields[i]] = node
       end
       local hash = { 'm', pack(unpack(head)) }
       for field, node in pairs(changed) do
@@ -184,11 +99,105 @@ if #ARGV < 2000 then
         call('ZREM', KEYS[3], unpack(deadlines))
       end
       call('HSET', KEYS[1], unpack(hash))
-      return short_answer or answers
-    elseif is_short and held == 0 and head[1] < now then
-      -- These were all there were.
-      call('DEL', KEYS[1], KEYS[2], KEYS[3])
-      return short_answer or answers
+      return answer
+    end
+  elseif plain and count == 1 and not found[1] then
+    return { now, 0, '', 0 }
+  elseif plain and count == 1 and head[6] == 0 then
+    -- No nested request waits (6), and the lease itself is not nested: there is nothing behind its only target.
+    local state, ticket, _, _, _, _, _, _, targets, target, more = unpack_values(found[1])
+    local mode, prefix = byte(target), 'w' .. ARGV[4] .. '/'
+    local watchers = state == 'h'
+      and targets == 1
+      and not more
+      and (mode == 87 or mode == 119)
+      and call('ZRANGEBYLEX', KEYS[2], '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', 0, 2)
+    if watchers and #watchers == 1 then
+      local tail, path, at, depth = sub(watchers[1], #prefix + 1), sub(target, 2), 0, 0
+      local id, own = sub(tail, 17), path .. (mode == 87 and '/s' or '/n')
+      -- What it waits inside of, and the nodes whose subtree may be held.
+      local waits_in = { watchers[1], 'qw' .. own .. tail }
+      fields = { 'n' .. path, 'r' .. id }
+      while at and at < #path do
+        local higher = sub(path, 1, at)
+        waits_in[depth + 3] = 'qw' .. higher .. '/b' .. tail
+        if depth >= head[10] then
+          fields[#fields + 1] = 'n' .. higher
+        end
+        depth = depth + 1
+        at = find(path, '/', at + 1, true)
+      end
+      local raw = call('HMGET', KEYS[1], unpack(fields))
+      local r, s, w, x, qr, qs, qw, qx = unpack_values(raw[1])
+      local _, its_ticket, _, _, ttl, client, holder, _, its_targets, its_target, its_more = unpack_values(raw[2])
+      local is_next = its_targets == 1 and its_target == target and not its_more and r + s + w + x == 1
+      for i = 3, #fields do
+        is_next = is_next and not raw[i]
+      end
+      -- Is the lease fresh, and is another that is below the node?
+      local fresh, member, others = nil, 'hw' .. own .. ticket .. ARGV[4], head[3] + head[4] - 1
+      local below = mode == 87 and others > 0 and depth < head[11]
+      for i = 12, #head, 2 do
+        if head[i] == member then
+          fresh = i
+        elseif below and sub(head[i], 3, 2 + #path) == path then
+          is_next = false
+        end
+      end
+      local entered = 2 * (others + 1) > #head - 11
+      if is_next and below and entered then
+        is_next = call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\255') == (fresh and 0 or 1)
+          and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\255') == 0)
+      end
+      if is_next then
+        local deadline, token, minute = now + ttl * 1000, head[1] < now and now or head[1] + 1, 60000000
+        local stays_fresh = fresh or #head <= 25
+        if stays_fresh then
+          at = fresh or #head + 1
+          head[at], head[at + 1] = 'hw' .. own .. tail, deadline
+        end
+        head[1], head[5] = token, head[5] - 1
+        local extend = deadline + minute > head[9]
+        if extend then
+          head[9] = deadline + 2 * minute
+        end
+        if deadline < head[8] then
+          head[8] = deadline
+        end
+        if mode == 87 then
+          qw = qw - 1
+        else
+          qx = qx - 1
+        end
+        -- A removal first: what has removed something may go on to write when memory is short. But what is added to
+        -- the sorted sets comes before what is taken out, as one that becomes empty loses its expiry.
+        call('HDEL', KEYS[1], 'r' .. ARGV[4])
+        call('HSET', KEYS[1], 'm', pack(unpack(head)), fields[1], pack(r, s, w, x, qr, qs, qw, qx), fields[2],
+          pack('h', its_ticket, token, now, ttl, client, holder, '', 1, target))
+        if not stays_fresh then
+          call('ZADD', KEYS[2], 0, 'hw' .. own .. tail)
+          call('ZADD', KEYS[3], deadline, 'h' .. id)
+        end
+        if fresh then
+          call('ZREM', KEYS[3], 'q' .. id)
+        else
+          waits_in[#waits_in + 1] = member
+          call('ZREM', KEYS[3], 'q' .. id, 'h' .. ARGV[4])
+        end
+        call('ZREM', KEYS[2], unpack(waits_in))
+        if extend then
+          local expiry = math.ceil(head[9] / 1000)
+          call('PEXPIREAT', KEYS[1], expiry)
+          call('PEXPIREAT', KEYS[2], expiry)
+          call('PEXPIREAT', KEYS[3], expiry)
+        end
+        local event = 'g ' .. id .. (token > now and string.format(' %.0f', token) or '')
+        if client == ARGV[1] then
+          return short_answer .. '\n' .. event
+        end
+        call('PUBLISH', ARGV[2] .. client, string.format('%.0f\n', now) .. event)
+        return short_answer
+      end
     end
   end
 end
