@@ -117,6 +117,29 @@ describe("RedisStore, fresh leases", () => {
       )
     )
 
+    it.effect("their end leaves alone what somebody else keeps in place of a sorted set", () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const { clock, leases, raw } = yield* hand(fixture)
+          const { admin } = fixture
+          for (const key of raw.keys.slice(1)) {
+            for (const ids of [["1"], ["1", "2"]]) {
+              yield* leases(...ids)
+              yield* Effect.promise(() => admin.set(key, "theirs"))
+              const ran = yield* raw.run("release", { client: "one", time: clock.time + 10 }, ids)
+              assert.deepStrictEqual(
+                ran.answer.slice(3),
+                ids.map(() => 1)
+              )
+              assert.strictEqual(yield* Effect.promise(() => admin.get(key)), "theirs")
+              assert.strictEqual(yield* Effect.promise(() => admin.exists(...raw.keys)), 1)
+              yield* Effect.promise(() => admin.del(key))
+            }
+          }
+        }).pipe(Effect.scoped)
+      )
+    )
+
     it.effect("a fresh lease that expires is gone at once for everyone, and its holder is told", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {

@@ -30,7 +30,12 @@ if #ARGV < 2000 then
   if plain and head[5] == 0 then
     -- One region is held (3, 4): it is this lease's. Nothing is left.
     if count == 1 and found[1] and head[3] + head[4] == 1 and head[1] < now then
-      call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      if #head > 11 then
+        -- It is fresh, so there are no sorted sets.
+        call('DEL', KEYS[1])
+      else
+        call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      end
       return short_answer
     end
     local answers, released, slots, index, deadlines, live = { now, 0, '' }, {}, {}, {}, {}, {}
@@ -75,7 +80,11 @@ if #ARGV < 2000 then
       return answers
     elseif head[3] + head[4] == 0 and head[1] < now then
       -- These were all there were.
-      call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      if #index > 0 then
+        call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      else
+        call('DEL', KEYS[1])
+      end
       return answer
     elseif head[3] + head[4] > 0 and #fields < 3000 then
       local raw, changed = call('HMGET', KEYS[1], unpack(fields)), {}

@@ -5155,7 +5155,11 @@ export const release: string = `if #ARGV < 2000 then
   local short_answer = time[1] .. ' ' .. time[2]
   if plain and head[5] == 0 then
     if count == 1 and found[1] and head[3] + head[4] == 1 and head[1] < now then
-      call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      if #head > 11 then
+        call('DEL', KEYS[1])
+      else
+        call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      end
       return short_answer
     end
     local answers, released, slots, index, deadlines, live = { now, 0, '' }, {}, {}, {}, {}, {}
@@ -5198,7 +5202,11 @@ export const release: string = `if #ARGV < 2000 then
     if #released == 0 then
       return answers
     elseif head[3] + head[4] == 0 and head[1] < now then
-      call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      if #index > 0 then
+        call('DEL', KEYS[1], KEYS[2], KEYS[3])
+      else
+        call('DEL', KEYS[1])
+      end
       return answer
     elseif head[3] + head[4] > 0 and #fields < 3000 then
       local raw, changed = call('HMGET', KEYS[1], unpack(fields)), {}
