@@ -13,10 +13,13 @@ local fields, hash = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #fields, 2 do
   hash[#hash + 1] = { fields[i], cmsgpack.unpack(fields[i + 1]) }
 end
+-- All in the same millisecond.
 local ttls = {}
-for i = 1, 3 do
-  ttls[i] = redis.call('PTTL', KEYS[i])
-end
+repeat
+  for i = 1, 3 do
+    ttls[i] = redis.call('PTTL', KEYS[i])
+  end
+until redis.call('PTTL', KEYS[1]) == ttls[1]
 return { hash, redis.call('ZRANGE', KEYS[2], 0, -1), redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'), ttls }`
 
 const head = ["token", "ticket", "shared", "exclusive", "waits", "nested", "pending", "due", "keep"] as const
