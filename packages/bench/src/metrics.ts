@@ -26,6 +26,11 @@ export class Metrics {
     return values === undefined ? undefined : max(values)
   }
 
+  /** The medians of all that was measured whose name is such. */
+  medians(isSuch: (name: string) => boolean): ReadonlyArray<number> {
+    return Array.from(this.values.entries()).flatMap(([name, values]) => (isSuch(name) ? [median(values)] : []))
+  }
+
   fail(name: string, reason: string): void {
     this.failures.set(name, reason)
   }

@@ -60,7 +60,7 @@ export const runCycles = async (
   const unsampledLoop = (i: number) => {
     const ask = { path: pathOf(root, depth, i), mode: "write" } as const
     return session.loop({
-      next: () => (cycles % stride !== 0 || performance.now() < end ? ask : undefined),
+      next: () => (cycles < most && (cycles % stride !== 0 || performance.now() < end) ? ask : undefined),
       held: () => undefined,
       left: () => {
         cycles++

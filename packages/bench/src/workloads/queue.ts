@@ -1,6 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises"
 import { time, whole } from "../table.ts"
-import { type Bench, type Entry, failuresOf, leftOut, roundRobin, rowsOf, type Workload } from "./workload.ts"
+import {
+  type Bench,
+  type Entry,
+  failuresOf,
+  leftOut,
+  longestScript,
+  roundRobin,
+  rowsOf,
+  type Workload
+} from "./workload.ts"
 
 const count = 10_000
 
@@ -16,8 +25,6 @@ const quiet = async ({ server }: Bench): Promise<void> => {
   }
 }
 
-const longest = async ({ server }: Bench) => Math.max(0, ...(await server.scripts())) / 1_000
-
 /** All who wait say so within this time (milliseconds). */
 const heartbeat = 4_000
 
@@ -32,10 +39,10 @@ const entry = (bench: Bench, key: string, spread: boolean): Entry => ({
     const start = await server.probe()
     await one.run("queueUp", { holder: spread ? "/" : "hilok", path: "hilok", spread, count: waiters }, 20_000)
     await quiet(bench)
-    const queueing = await longest(bench)
+    const queueing = await longestScript(bench)
     await server.watchScripts(200)
     await delay(warmUp ? 0 : heartbeat)
-    const waiting = await longest(bench)
+    const waiting = await longestScript(bench)
     await server.watchScripts(0)
     const before = await server.probe()
     const granted = await one.run("releaseHolder", undefined, 20_000)
@@ -45,7 +52,7 @@ const entry = (bench: Bench, key: string, spread: boolean): Entry => ({
     const served = await one.run("finishQueue", undefined, 30_000)
     await quiet(bench)
     const end = await server.probe()
-    const finishing = await longest(bench)
+    const finishing = await longestScript(bench)
     const releasing = Math.max(0, ...scripts) / 1_000
     return {
       release: (scripts[0] ?? Number.NaN) / 1_000,
@@ -58,7 +65,7 @@ const entry = (bench: Bench, key: string, spread: boolean): Entry => ({
       releasing,
       finishing,
       waited: end.waited - start.waited,
-      longest: Math.max(queueing, waiting, releasing, finishing)
+      longestScript: Math.max(queueing, waiting, releasing, finishing)
     }
   }
 })

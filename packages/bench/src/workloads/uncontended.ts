@@ -1,9 +1,6 @@
 import { figure, ratio, type Table, time, whole } from "../table.ts"
 import type { Cycles } from "../tasks/cycles.ts"
-import { type Bench, type Entry, failuresOf, roundRobin, rowsOf, type Workload, warmUp } from "./workload.ts"
-
-/** Scripts that take longer than this many microseconds are looked at. */
-const slow = 500
+import { type Bench, type Entry, failuresOf, roundRobin, rowsOf, slow, type Workload, warmUp } from "./workload.ts"
 
 /** Cycles on free locks, with what they cost the server. */
 const entry = (
@@ -16,10 +13,9 @@ const entry = (
   contestant,
   measure: async (worker, isWarmUp) => {
     const one = await worker()
-    await server.watchScripts(slow)
     const time = isWarmUp ? Math.max(millis, warmUp.millis) : millis
     // Many at once are done with as few in no time, and need room, too: a second or so.
-    const most = isWarmUp ? warmUp.sections * Math.min(spec.loops, 3) : undefined
+    const most = isWarmUp ? warmUp.sections * Math.min(spec.loops, 3) : Number.POSITIVE_INFINITY
     const before = await server.probe()
     const {
       commands,
@@ -28,11 +24,7 @@ const entry = (
       millis: took,
       p50,
       p99
-    } = await one.run(
-      "cycles",
-      { ...spec, root: contestant, millis: time, ...(most === undefined ? {} : { most }) },
-      time
-    )
+    } = await one.run("cycles", { ...spec, root: contestant, millis: time, most }, time)
     const after = await server.probe()
     return {
       p50,
@@ -43,8 +35,7 @@ const entry = (
       reads: (after.reads - before.reads - 3) / cycles,
       serverCpu: (after.cpu - before.cpu) / cycles,
       clientCpu: cpu / cycles,
-      serverWaited: after.waited - before.waited,
-      longestScript: Math.max(0, ...(await server.scripts())) / 1_000
+      serverWaited: after.waited - before.waited
     }
   }
 })

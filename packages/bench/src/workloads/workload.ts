@@ -52,10 +52,18 @@ const patiently = async <A>(measure: () => Promise<A>, left = tries): Promise<A>
  */
 export const warmUp = { millis: 10_000, sections: 20_000 } as const
 
+/** Scripts that take longer than this many microseconds are looked at. */
+export const slow = 500
+
+/** The longest script since the server was told to watch them, in milliseconds; 0 when none was slow. */
+export const longestScript = async ({ server }: Bench): Promise<number> =>
+  Math.max(0, ...(await server.scripts())) / 1_000
+
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /**
- * Measures each entry once in every round, so that what disturbs the machine for a while disturbs all of them. The
+ * Measures each entry once in every round, so that what disturbs the machine for a while disturbs all of them, and with
+ * it the longest script, unless the entry does so itself. The
  * entries of `warmUp` run once before that, which does not count. One that fails is left out from there on.
  */
 export const roundRobin = async (
@@ -73,8 +81,9 @@ export const roundRobin = async (
         if (!bench.plays(contestant) || metrics.failure(key) !== undefined || round > own) continue
         bench.progress(`${round === 0 ? "warm-up" : `round ${round} of ${rounds}`}: ${key}`)
         try {
+          await server.watchScripts(slow)
           const values = await patiently(() => measure((index) => pool.get(contestant, index), round === 0))
-          if (round > 0) metrics.addAll(key, values)
+          if (round > 0) metrics.addAll(key, { longestScript: await longestScript(bench), ...values })
         } catch (error) {
           metrics.fail(key, reasonOf(error))
           pool.drop(contestant)

@@ -39,25 +39,23 @@ if plain and values == 2 and found[3] and not found[2] then
     end
   end
   if #higher > 0 and others then
+    local nodes = {}
     for i = 1, #higher do
-      above[i] = 'n' .. higher[i]
+      nodes[i] = 'n' .. higher[i]
     end
-    local raw = call('HMGET', KEYS[1], unpack(above, 1, #higher))
+    local raw = call('HMGET', KEYS[1], unpack(nodes))
     for i = 1, #higher do
       is_alone = is_alone and not raw[i]
     end
   end
 
-  if not is_alone then
-    blocker = nil
-  elseif latest ~= '' then
+  if is_alone and latest ~= '' then
     blocker = sub(latest, 17)
     blocked_until = call('ZSCORE', KEYS[3], 'q' .. blocker)
-  else
-    local is_indexed = 2 * (head[3] + head[4]) > #head - 11
+  elseif is_alone then
     for slot = 1, exclusive and 2 or 1 do
       local list, member = (slot == 1 and 'hw' or 'hr') .. path .. (subtree and '' or '/'), nil
-      if is_indexed and not blocker then
+      if indexed and not blocker then
         member = call('ZRANGEBYLEX', KEYS[2], '[' .. list, '(' .. list .. '\255', 'LIMIT', 0, 1)[1]
       end
       for j = 12, blocker and 0 or #head, 2 do

@@ -5,22 +5,10 @@ The places in a record; the targets begin behind N, the enclosing leases behind 
 ]]
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
--- Adds to a list of fields the nodes of a record's targets, and those above them, as far as they are not there. They must be
--- loaded before anything else: `nodes_above` goes by it.
+-- Adds the nodes of all targets of a record to a list of fields (see `want_nodes`).
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 

@@ -86,22 +86,28 @@ local function paths_above(path)
   return list
 end
 
--- Brings the nodes of a path into the cache, its own and those above it. Answers with the paths of the latter.
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+-- Adds the nodes of a path, its own and those above it, to a list of fields, unless that was done before. They must be loaded
+-- before anything else. Answers with the paths of those above.
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+
+-- Brings the nodes of a path into the cache. Answers with the paths of those above.
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end

@@ -45,14 +45,41 @@ const unknown = (what: string): never => {
   throw new UnknownReply(what)
 }
 
-/** A short answer: see acquire.lua and release.lua. Times are in microseconds. */
-export const decodeShort = (answer: string) => {
+/** What all scripts answer (see the answer in state.lua). The time is in microseconds. */
+interface Answer {
+  readonly time: number
+  /** -1: the command was late; 1: there is more to look at. */
+  readonly more: unknown
+  /** What happened to the caller's requests, by line. */
+  readonly events: string
+  readonly values: ReadonlyArray<unknown>
+  /** Of a short answer, which has no values. */
+  readonly firstToken: number | undefined
+}
+
+const nothing: ReadonlyArray<unknown> = []
+
+/** A short answer: see acquire.lua and release.lua. */
+const decodeShort = (answer: string): Answer => {
   const end = answer.indexOf("\n")
   const [seconds, micros, token] = (end === -1 ? answer : answer.slice(0, end)).split(" ")
   const time = Number(seconds) * 1e6 + Number(micros)
   const firstToken = token === undefined ? time : Number(token)
   if (!Number.isSafeInteger(time + firstToken)) throw new UnknownReply("a text")
-  return { time, firstToken, events: end === -1 ? "" : answer.slice(end + 1) }
+  return { time, more: 0, events: end === -1 ? "" : answer.slice(end + 1), values: nothing, firstToken }
+}
+
+export const decodeAnswer = (reply: unknown, mayBeShort: boolean): Answer => {
+  if (mayBeShort && typeof reply === "string") return decodeShort(reply)
+  const all = list(reply)
+  const [time, more, events] = all
+  return {
+    time: number(time),
+    more,
+    events: more === -1 ? "" : text(events),
+    values: all.slice(3),
+    firstToken: undefined
+  }
 }
 
 export const displayTargets = (regions: ReadonlyArray<LockMode.Region>): LockEntry.LockEntry["targets"] =>

@@ -48,8 +48,6 @@ export class Reply {
   }
 }
 
-const nothing: ReadonlyArray<unknown> = []
-
 /** The latest local time at which the server can have had the given time, less what the reply took: never too late. */
 export const localDeadline = (reply: Pick<Reply, "sentAt" | "serverTime">, deadline: number): number =>
   reply.sentAt + (deadline - reply.serverTime) / 1000
@@ -131,24 +129,16 @@ export class Commands {
         const receivedAt = this.host.now()
         this.heardAt = receivedAt
         try {
-          if (typeof reply === "string" && script.isShort) {
-            const { events, firstToken, time } = codec.decodeShort(reply)
-            this.ahead = time - receivedAt * 1000
-            if (events !== "") this.listener.onEvents(events, time)
-            return this.settle(flight, new Reply(sentAt, receivedAt, time, nothing, firstToken))
-          }
-          const all = codec.list(reply)
-          const [time, more, events] = all
-          const serverTime = codec.number(time)
-          this.ahead = serverTime - receivedAt * 1000
+          const { events, firstToken, more, time, values } = codec.decodeAnswer(reply, script.isShort)
+          this.ahead = time - receivedAt * 1000
           if (more === -1) {
             // The server's clock was set, or the command did come late.
             if (!this.end(flight)) return
             if (retries > 0) return this.send(script, args, done, retries - 1)
             return done(failure.timedOut(script.verb, this.timeout))
           }
-          if (events !== "") this.listener.onEvents(codec.text(events), serverTime)
-          this.settle(flight, new Reply(sentAt, receivedAt, serverTime, all.slice(3), undefined))
+          if (events !== "") this.listener.onEvents(events, time)
+          this.settle(flight, new Reply(sentAt, receivedAt, time, values, firstToken))
           if (more === 1) this.listener.onMore()
         } catch (error) {
           if (!(error instanceof codec.UnknownReply)) throw error

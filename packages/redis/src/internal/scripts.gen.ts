@@ -167,24 +167,22 @@ if plain and values == 2 and found[3] and not found[2] then
     end
   end
   if #higher > 0 and others then
+    local nodes = {}
     for i = 1, #higher do
-      above[i] = 'n' .. higher[i]
+      nodes[i] = 'n' .. higher[i]
     end
-    local raw = call('HMGET', KEYS[1], unpack(above, 1, #higher))
+    local raw = call('HMGET', KEYS[1], unpack(nodes))
     for i = 1, #higher do
       is_alone = is_alone and not raw[i]
     end
   end
-  if not is_alone then
-    blocker = nil
-  elseif latest ~= '' then
+  if is_alone and latest ~= '' then
     blocker = sub(latest, 17)
     blocked_until = call('ZSCORE', KEYS[3], 'q' .. blocker)
-  else
-    local is_indexed = 2 * (head[3] + head[4]) > #head - 11
+  elseif is_alone then
     for slot = 1, exclusive and 2 or 1 do
       local list, member = (slot == 1 and 'hw' or 'hr') .. path .. (subtree and '' or '/'), nil
-      if is_indexed and not blocker then
+      if indexed and not blocker then
         member = call('ZRANGEBYLEX', KEYS[2], '[' .. list, '(' .. list .. '\\255', 'LIMIT', 0, 1)[1]
       end
       for j = 12, blocker and 0 or #head, 2 do
@@ -267,21 +265,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -432,18 +433,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
@@ -1007,21 +997,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -1169,18 +1162,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
@@ -1694,21 +1676,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -1856,18 +1841,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
@@ -2387,21 +2361,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -2549,18 +2526,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
@@ -3087,21 +3053,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -3252,18 +3221,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
@@ -3789,21 +3747,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -3951,18 +3912,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
@@ -4472,21 +4422,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -4637,18 +4590,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
@@ -5366,21 +5308,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -5528,18 +5473,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
@@ -6074,21 +6008,24 @@ local function paths_above(path)
   end
   return list
 end
-local function nodes_above(path)
-  local list, missing = above[path], {}
-  if list then
-    return list
-  end
-  list = paths_above(path)
-  above[path] = list
-  for i = 1, #list do
-    if cache['n' .. list[i]] == nil then
-      missing[#missing + 1] = 'n' .. list[i]
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
     end
   end
-  if cache['n' .. path] == nil then
-    missing[#missing + 1] = 'n' .. path
-  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
   load(missing)
   return list
 end
@@ -6239,18 +6176,7 @@ end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
-    local path = sub(record[i], 2)
-    if not above[path] then
-      local list = paths_above(path)
-      above[path] = list
-      for j = 0, #list do
-        local field = 'n' .. (list[j] or path)
-        if not fields[field] then
-          fields[field] = true
-          fields[#fields + 1] = field
-        end
-      end
-    end
+    want_nodes(sub(record[i], 2), fields)
   end
 end
 local function count(path, slot, change)
