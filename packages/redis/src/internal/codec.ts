@@ -38,7 +38,7 @@ export const number = (value: unknown): number =>
 export const text = (value: unknown): string =>
   typeof value === "string" ? value : unknown(`${typeof value} where a text was due`)
 
-export const list = (value: unknown): ReadonlyArray<unknown> =>
+const list = (value: unknown): ReadonlyArray<unknown> =>
   Array.isArray(value) ? value : unknown(`${typeof value} where a list was due`)
 
 const unknown = (what: string): never => {
