@@ -13,6 +13,7 @@ const hold = (
   entered,
   left,
   token,
+  isSure: true,
   outcome: "done"
 })
 
@@ -118,11 +119,32 @@ describe("the checker of histories", () => {
     ]
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
     assert.deepStrictEqual(History.read("p", `${text}{"what":"lea`), [
-      { name: "p 1", token: 1, targets, entered: 5, left: 9, outcome: "done" },
-      { name: "p 2", token: 2, targets, entered: 10, left: 10, outcome: "LockLost" },
-      { name: "p 3", token: 3, targets, entered: 20, left: 20, outcome: "unknown" }
+      { name: "p 1", token: 1, targets, entered: 5, left: 9, isSure: true, outcome: "done" },
+      { name: "p 2", token: 2, targets, entered: 10, left: 10, isSure: true, outcome: "LockLost" },
+      { name: "p 3", token: 3, targets, entered: 20, left: 20, isSure: true, outcome: "unknown" }
     ])
     assert.throws(() => History.read("p", `{"what":"leave","hold":"9","at":1}\n`), "which it had not entered")
+  })
+
+  it("knows what a process that was stopped cannot be sure of: what it entered then and did not hold to the end", () => {
+    const lines = [5, 15, 25].flatMap((at, i): ReadonlyArray<History.Line> => {
+      const hold = `${i}`
+      return [
+        { what: "enter", hold, at, token: i, targets: [write("r")] },
+        { what: "end", hold, outcome: i === 1 ? "done" : "LockLost" }
+      ]
+    })
+    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("")
+    const sure = (stoppedAt?: number) => History.read("p", text, stoppedAt).map(({ isSure }) => isSure)
+    assert.deepStrictEqual(sure(10), [true, true, false])
+    assert.deepStrictEqual(sure(), [true, true, true])
+  })
+
+  it("does not place a hold in time that was not surely held, and yet finds its token again", () => {
+    const late = { ...hold(write("r"), 5, 5, 1), isSure: false }
+    const { equal, falling, overlaps } = History.check([hold(write("r"), 0, 10, 2), late])
+    assert.deepStrictEqual([equal, falling, overlaps], [[], [], []])
+    assert.lengthOf(History.check([hold(read("x"), 0, 10, 1), late]).equal, 1)
   })
 
   it("knows a hold that was taken inside another one", () => {

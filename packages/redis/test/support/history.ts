@@ -3,7 +3,9 @@
  *
  * It has a notion of conflict of its own, taken from what the modes mean: it looks at the nodes of the tree, and at who
  * was there when. A hold is written down after it was granted and before it is given up, so it lies within its lease:
- * what overlaps here has overlapped in the server.
+ * what overlaps here has overlapped in the server. A process that is stopped between the grant and the first step of its
+ * work, past the ttl, enters too late, and no lock can keep it from that: so of what such a process entered after it was
+ * stopped, only what was held to the end proves something by its times.
  */
 import type { Target } from "@hilok/core"
 
@@ -34,6 +36,8 @@ export interface Hold {
   readonly entered: number
   /** Until when it was surely held: for one that was lost or whose process was killed, just when it was entered. */
   readonly left: number
+  /** Was the lock surely held when it was entered? Else its times say nothing. */
+  readonly isSure: boolean
   readonly outcome: string
 }
 
@@ -56,13 +60,14 @@ export interface Verdict {
 }
 
 /** Reads what a process wrote. The last line of one that was killed may be torn. */
-export const read = (process: string, text: string): ReadonlyArray<Hold> => {
+export const read = (process: string, text: string, stoppedAt = Number.POSITIVE_INFINITY): ReadonlyArray<Hold> => {
   const holds = new Map<string, { -readonly [K in keyof Hold]: Hold[K] }>()
   for (const row of text.split("\n").slice(0, -1)) {
     const line = JSON.parse(row) as Line
     if (line.what === "enter") {
       const { at, hold, targets, token } = line
-      holds.set(hold, { name: `${process} ${hold}`, token, targets, entered: at, left: at, outcome: "unknown" })
+      const name = `${process} ${hold}`
+      holds.set(hold, { name, token, targets, entered: at, left: at, isSure: at < stoppedAt, outcome: "unknown" })
       continue
     }
     const hold = holds.get(line.hold)
@@ -70,7 +75,9 @@ export const read = (process: string, text: string): ReadonlyArray<Hold> => {
     if (line.what === "leave") hold.left = line.at
     else hold.outcome = line.outcome
   }
-  return Array.from(holds.values(), (hold) => (hold.outcome === "done" ? hold : { ...hold, left: hold.entered }))
+  return Array.from(holds.values(), (hold) =>
+    hold.outcome === "done" ? { ...hold, isSure: true } : { ...hold, left: hold.entered }
+  )
 }
 
 /** The name of a hold that is taken inside another one. */
@@ -118,6 +125,7 @@ export const check = (holds: ReadonlyArray<Hold>): Verdict => {
       const pair = { first: first.hold, second: second.hold }
       const meanwhile = pair.second.entered < pair.first.left
       if (pair.first.token === pair.second.token) equal.push(pair)
+      if (!pair.first.isSure || !pair.second.isSure) continue
       if (!exclude(first.reaches, second.reaches)) {
         if (meanwhile) together++
         continue
