@@ -169,7 +169,7 @@ const makeWith = (
     const requests = new Requests(commands, host)
 
     const refreshes = new Batch<Refresh>(
-      refreshesPerCommand,
+      () => refreshesPerCommand,
       (flush) => void host.fork(Effect.map(sleep(refreshLinger), flush)),
       (batch) => {
         commands.send(

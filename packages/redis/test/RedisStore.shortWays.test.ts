@@ -179,21 +179,30 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
         }
       }
 
+      const both = (name: Raw.Name, call: Raw.Call, args: ReadonlyArray<string>) =>
+        Effect.gen(function* () {
+          const [ran, other, after, expected] = yield* Effect.all(
+            [short.run(name, call, args), long.run(name, call, args), short.look, long.look],
+            { concurrency: "unbounded" }
+          )
+          same(comparable(name, ran.answer), comparable(name, other.answer), "the answers")
+          same([...ran.messages].sort(), [...other.messages].sort(), "what is told")
+          same(comparableTable(after), comparableTable(expected), "what the keys hold")
+          return { ran, after }
+        })
+
       for (const { client, command, isLate, passes } of steps) {
         time += passes
-        // No more at once than one script may look at.
         const isFull = command.op === "acquire" && before.records.length > 20
         const args = argumentsOf(isFull ? { op: "release", picks: everyone, of: "held" } : command)
         if (args === undefined) continue
         const name = (isFull ? "release" : command.op) as Raw.Name
         const call = { client: clients[client], time, late: isLate ? time - 1 : undefined }
-        const [ran, other, after, expected] = yield* Effect.all(
-          [short.run(name, call, args), long.run(name, call, args), short.look, long.look],
-          { concurrency: "unbounded" }
-        )
-        same(comparable(name, ran.answer), comparable(name, other.answer), "the answers")
-        same([...ran.messages].sort(), [...other.messages].sort(), "what is told")
-        same(comparableTable(after), comparableTable(expected), "what the keys hold")
+        const { after: first, ran } = yield* both(name, call, args)
+        let after = first
+        // What is more than one script may do is done by the next ones.
+        if (layout.isPending(first)) assert.strictEqual(ran.answer[1], 1, "it says that there is more to do")
+        while (layout.isPending(after)) after = (yield* both("look", { ...call, late: undefined }, [])).after
         yield* layout.checkTable(admin, after)
         const reference = rules(after)
         for (const { blocker, id, state } of after.records) {
@@ -205,7 +214,7 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
             `${id} watches what is in its way`
           )
         }
-        if (name === "acquire") {
+        if (name === "acquire" && after === first) {
           const deadlines = layout.deadlines(after)
           for (const [at, id] of askedFor(args).entries()) {
             const [tag, blocker, deadline] = ran.answer.slice(3 + 3 * at, 6 + 3 * at)

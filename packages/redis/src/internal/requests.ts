@@ -82,7 +82,14 @@ class Release {
 
 /** Requests and releases in one command: enough to share its cost, few enough that no call takes long. */
 const perCommand = 32
-const looksPerCommand = 100
+/** Requests in one command while some wait: it takes longer to queue than to be granted. */
+const perCommandInQueue = 16
+const looksPerCommand = 50
+/**
+ * Commands with requests that may be on their way at a time. It keeps the server busy, and by the answers to the first ones
+ * it is known whether the next have to queue; what else the client sends does not have to wait for all of them.
+ */
+const commandsAtATime = 8
 /** How soon, at the earliest, a request is looked at again (milliseconds): nothing spins. */
 const lookPause = 20
 const heartbeatsPerTtl = 3
@@ -95,6 +102,8 @@ export class Requests {
    * old, until the next full collection.
    */
   private readonly sent: Array<ReadonlyArray<Request>> = []
+  /** Did the last command with requests succeed? If not, nothing is held back: all of it is to fail in time. */
+  private isAnswered = true
   /** The last that was granted after a wait: most likely others wait behind it, so its release does not wait for more. */
   private urgent: string | undefined = undefined
   private readonly acquires: Batch<Request>
@@ -107,8 +116,18 @@ export class Requests {
   constructor(commands: Commands, host: Host) {
     this.commands = commands
     this.host = host
-    this.acquires = new Batch(perCommand, queueMicrotask, (requests) => this.sendAcquires(requests))
-    this.releases = new Batch(perCommand, queueMicrotask, (releases) => this.sendReleases(releases))
+    const acquiresPerCommand = () => (this.waiting.size > 0 ? perCommandInQueue : perCommand)
+    this.acquires = new Batch(
+      acquiresPerCommand,
+      queueMicrotask,
+      (requests) => this.sendAcquires(requests),
+      () => this.sent.length < commandsAtATime || !this.isAnswered
+    )
+    this.releases = new Batch(
+      () => perCommand,
+      queueMicrotask,
+      (releases) => this.sendReleases(releases)
+    )
   }
 
   ask(request: Request, resume = request.resume): void {
@@ -178,6 +197,7 @@ export class Requests {
     this.sent.push(requests)
     this.commands.send(Script.acquire, args, (result) => {
       this.sent.splice(this.sent.indexOf(requests), 1)
+      this.isAnswered = "values" in result
       for (let i = 0; i < requests.length; i++) {
         const request = requests[i]!
         // The store was closed meanwhile.
@@ -187,6 +207,7 @@ export class Requests {
           this.answer(request, result, 1, result.firstToken + i, result.serverTime + ttl * 1000)
         else this.answer(request, result, result.values[3 * i], result.values[3 * i + 1], result.values[3 * i + 2])
       }
+      this.acquires.goOn()
     })
   }
 

@@ -809,7 +809,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -1538,7 +1538,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -2217,7 +2217,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -2902,7 +2902,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -3597,7 +3597,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -4288,7 +4288,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -4966,7 +4966,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -5849,7 +5849,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -6552,7 +6552,7 @@ function F.rest()
     return cycle
   end
   function F.settle()
-    local left, queue, at, target_of = 32, {}, 1, {}
+    local left, queue, at, target_of = 16, {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')

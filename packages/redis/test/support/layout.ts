@@ -164,6 +164,9 @@ export const deadlines = ({ fresh, scored }: Table): ReadonlyMap<string, number>
 export const nodes = (map: Table["nodes"]): { readonly [path: string]: ReadonlyArray<number> } =>
   Object.fromEntries(Array.from(map).sort())
 
+/** Has a script left something for the next ones to do? */
+export const isPending = ({ head: values }: Table): boolean => Number(values[head.indexOf("pending")] ?? 0) > 0
+
 /** Checks the keys. */
 export const check = (admin: Redis, keys: Keys): Effect.Effect<void> =>
   Effect.flatMap(look(admin, keys), (table) => checkTable(admin, table))

@@ -112,7 +112,7 @@ export interface Ran {
 }
 
 /** Who runs a script, when (microseconds), and from when on it is late. */
-interface Call {
+export interface Call {
   readonly client: string
   readonly time: number
   readonly late?: number | undefined

@@ -1,0 +1,159 @@
+/**
+ * What goes out when very much is asked for at once: commands of a bounded size, a bounded number of them at a time.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { type LockError, Target } from "@hilok/core"
+import * as Duration from "effect/Duration"
+import type * as Exit from "effect/Exit"
+import { type Commands, Reply } from "../src/internal/commands.ts"
+import * as failure from "../src/internal/failure.ts"
+import { type Answer, type Failed, Request, Requests } from "../src/internal/requests.ts"
+import * as Script from "../src/internal/script.ts"
+
+interface Sent {
+  readonly script: Script.Script
+  readonly args: ReadonlyArray<string>
+  readonly done: (result: Reply | LockError.StoreError) => void
+}
+
+const now = 1_000_000
+const holder = '["host",1]'
+const deadline = now * 1000 + 10_000_000
+
+const granted = (first: number) => new Reply(now, now, now * 1000, [], first)
+const waiting = (count: number) =>
+  new Reply(now, now, now * 1000, Array.from({ length: count }, () => [2, "blocker", deadline]).flat(), undefined)
+
+/** Requests to a server that the test plays: what was sent, in order, and what came of each request. */
+const open = () => {
+  const sent: Array<Sent> = []
+  const results: Array<Exit.Exit<Answer, Failed>> = []
+  const commands = {
+    send: (script: Script.Script, args: ReadonlyArray<string>, done: Sent["done"]) => {
+      sent.push({ script, args, done })
+    }
+  } as Partial<Commands> as Commands
+  const requests = new Requests(commands, { now: () => now, fork: () => () => undefined })
+  let made = 0
+  const ask = (count: number): ReadonlyArray<Request> =>
+    Array.from({ length: count }, () => {
+      const id = `id-${made++}`
+      const wanted = {
+        id,
+        targets: [Target.write(`a/${id}`)] as never,
+        ttl: Duration.seconds(10),
+        within: [],
+        holder: {}
+      }
+      const request = new Request(wanted, holder, true)
+      requests.ask(request, (result) => results.push(result))
+      return request
+    })
+  /** How many requests the commands of this kind from the given one on have in them. */
+  const sizes = (from = 0) =>
+    sent
+      .slice(from)
+      .filter(({ script }) => script === Script.acquire)
+      .map(({ args }) => (args.length - 2) / 2)
+  return { sent, results, requests, ask, sizes }
+}
+
+/** What is collected in one moment goes out before the next. */
+const moment = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+describe("requests that are made all at once", () => {
+  it("go out in eight commands of 32, and one more for each that is answered", async () => {
+    const { ask, results, sent, sizes } = open()
+    ask(1000)
+    await moment()
+    assert.deepStrictEqual(sizes(), Array<number>(8).fill(32))
+    sent[0]!.done(granted(1))
+    await moment()
+    assert.deepStrictEqual(sizes(8), [32])
+    for (let at = 1; at < sent.length; at++) sent[at]!.done(granted(32 * at + 1))
+    assert.strictEqual(
+      sizes().reduce((a, b) => a + b),
+      1000
+    )
+    assert.strictEqual(sizes().at(-1), 1000 % 32)
+    assert.lengthOf(results, 1000)
+    assert.isTrue(results.every(({ _tag }) => _tag === "Success"))
+  })
+
+  it("go out as they were asked for, and so do those that are asked for meanwhile", async () => {
+    const { ask, sent, sizes } = open()
+    const first = ask(300)
+    await moment()
+    const second = ask(30)
+    await moment()
+    assert.deepStrictEqual(sizes(), Array<number>(8).fill(32), "what is held back waits for an answer")
+    sent[0]!.done(granted(1))
+    sent[1]!.done(granted(33))
+    await moment()
+    const ids = sent.flatMap(({ args }) => args.slice(2).filter((_, at) => at % 2 === 0))
+    const expected = [...first, ...second].map(({ request }) => request.id)
+    assert.deepStrictEqual(ids, expected.slice(0, ids.length))
+    assert.deepStrictEqual(sizes(8), [32, 32])
+  })
+
+  it("do not hold up a release", async () => {
+    const { ask, requests, sent } = open()
+    ask(1000)
+    requests.release("other", () => undefined)
+    await moment()
+    assert.lengthOf(sent, 9)
+    assert.deepStrictEqual([sent[8]!.script, sent[8]!.args], [Script.release, ["other"]])
+  })
+
+  it("go out in smaller commands when it is known that some have to wait", async () => {
+    const { ask, sent, sizes } = open()
+    ask(300)
+    await moment()
+    sent[0]!.done(waiting(32))
+    sent[1]!.done(waiting(32))
+    await moment()
+    assert.deepStrictEqual(sizes(8), [16, 16])
+  })
+
+  it("are not sent when they were given up before", async () => {
+    const { ask, requests, sent, sizes } = open()
+    const asked = ask(300)
+    await moment()
+    let gone = 0
+    for (const request of asked.slice(256)) requests.abandon(request, () => gone++)
+    assert.strictEqual(gone, 44)
+    for (const { done } of [...sent]) done(granted(1))
+    await moment()
+    assert.deepStrictEqual(sizes(), Array<number>(8).fill(32))
+    ask(3)
+    await moment()
+    assert.deepStrictEqual(sizes(8), [3], "nothing is held back any more")
+  })
+
+  it("all go out as soon as one fails, so that none waits for the time limits of others", async () => {
+    const { ask, results, sent, sizes } = open()
+    ask(1000)
+    await moment()
+    sent[0]!.done(failure.timedOut(Script.acquire.verb, 100))
+    await moment()
+    assert.lengthOf(sizes(), Math.ceil(1000 / 32))
+    for (const { done, script } of sent.slice(1)) {
+      if (script === Script.acquire) done(failure.timedOut(Script.acquire.verb, 100))
+    }
+    assert.lengthOf(results, 1000)
+    assert.isTrue(results.every(({ _tag }) => _tag === "Failure"))
+  })
+
+  it("fail, held back or not, when the store is closed, and what is asked for later goes on its way", async () => {
+    const { ask, requests, results, sent, sizes } = open()
+    ask(1000)
+    await moment()
+    requests.close()
+    assert.lengthOf(results, 1000)
+    const before = sizes().length
+    for (const { done } of sent.slice(0, 8)) done(failure.closed(Script.acquire.verb))
+    ask(1)
+    await moment()
+    assert.deepStrictEqual(sizes(before), [1])
+  })
+})
