@@ -38,13 +38,15 @@ const stuttering = ({ namespace, server }: Fixture): ReturnType<Fixture["client"
       Effect.sync(() => new Redis(server.url, { connectionName: namespace })),
       (redis) => Effect.sync(() => redis.disconnect())
     )
-    const evalsha = redis.evalsha.bind(redis) as (...args: ReadonlyArray<unknown>) => Promise<unknown>
-    const twice = (...args: ReadonlyArray<unknown>) => {
-      const reply = evalsha(...args)
-      evalsha(...args).catch(() => undefined)
+    const send = redis.sendCommand.bind(redis)
+    redis.sendCommand = (command) => {
+      const reply = send(command)
+      if (command.name === "evalsha") {
+        const again = new Redis.Command(command.name, [...command.args], { replyEncoding: "utf8" })
+        ;(send(again) as Promise<unknown>).catch(() => undefined)
+      }
       return reply
     }
-    Object.assign(redis, { evalsha: twice })
     const layer = RedisStore.fromClient(redis, { namespace })
     const store = Context.get(yield* Layer.build(layer), LockStore.LockStore)
     return { store, session: yield* Session.make(store) }

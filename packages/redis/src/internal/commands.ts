@@ -5,6 +5,7 @@
 import type { LockError } from "@hilok/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Redis } from "ioredis"
 import * as codec from "./codec.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
@@ -93,14 +94,14 @@ export class Commands {
   /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
   private ahead: number | undefined = undefined
   private heardAt = Number.NEGATIVE_INFINITY
-  private readonly client: Script.Evaluator
+  private readonly client: Redis
   private readonly keys: Keys.Keys
   private readonly id: string
   private readonly timeout: number
   private readonly host: Host
   private readonly listener: Listener
 
-  constructor(client: Script.Evaluator, keys: Keys.Keys, id: string, timeout: number, host: Host, listener: Listener) {
+  constructor(client: Redis, keys: Keys.Keys, id: string, timeout: number, host: Host, listener: Listener) {
     this.client = client
     this.keys = keys
     this.id = id
