@@ -4,6 +4,7 @@ import { Session } from "@hilok/core/testing"
 import { RedisStore } from "@hilok/redis"
 import { ConfigProvider, Context, Duration, Effect, Either, Fiber, Layer, Logger, LogLevel, Redacted } from "effect"
 import { Redis, type RedisOptions } from "ioredis"
+import { Redis as OtherRedis } from "ioredis6"
 import * as FakeServer from "./support/fakeServer.ts"
 import { connections, type Fixture, leavesNothing, TestServer, until, withOwnServer } from "./support/fixture.ts"
 import * as Server from "./support/server.ts"
@@ -380,6 +381,25 @@ describe("RedisStore, its layers", () => {
           assert.deepStrictEqual(yield* other.session.revocation, { id: waits.id, reason: "broken" })
           yield* other.session.end
           yield* session.end
+        })
+      )
+    )
+
+    it.effect("whatever copy of ioredis it is of", () =>
+      leavesNothing(({ admin, namespace, server }) =>
+        Effect.gen(function* () {
+          const redis = yield* Effect.acquireRelease(
+            Effect.sync(() => new OtherRedis(server.url, { connectionName: namespace, keyPrefix: "app:" })),
+            (redis) => Effect.sync(() => redis.disconnect())
+          )
+          const store = yield* open(RedisStore.fromClient(redis as unknown as Redis, { namespace }))
+          yield* works(store)
+          // It knows the scripts no more.
+          yield* Effect.promise(() => admin.script("FLUSH"))
+          yield* works(
+            store,
+            Effect.promise(async () => assert.isNotEmpty(await admin.keys(`app:hilok:{${namespace}}:*`)))
+          )
         })
       )
     )
