@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type HierarchicalLock, LockError, Target } from "@hilok/core"
-import { Effect, Exit, Fiber, type FiberRef, FiberRefs, HashSet, Scope, TestClock } from "effect"
+import { Effect, Either, Exit, Fiber, type FiberRef, FiberRefs, HashSet, Scope, TestClock } from "effect"
+import * as nesting from "../src/internal/nesting.ts"
 import { assertEmpty, client, entries, gate, open, settle, stranger } from "./support/locks.ts"
 import { narrow } from "./support/narrow.ts"
 
@@ -359,6 +360,53 @@ describe("enclosing leases", () => {
         return Array.isArray(value) ? value.length : 0
       })
       assert.isAtMost(Math.max(...sizes), 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are not reached from what a fiber keeps, once they have ended", () =>
+    Effect.gen(function* () {
+      const { locks } = yield* open()
+      const kept = Effect.map(Effect.getFiberRefs, (refs) =>
+        Array.from(HashSet.toValues(FiberRefs.fiberRefs(refs))).flatMap((ref) => {
+          const value: unknown = FiberRefs.getOrDefault(refs, ref as FiberRef.FiberRef<unknown>)
+          return Array.isArray(value) ? value.filter((place) => place instanceof nesting.Place) : []
+        })
+      )
+      const inside = yield* locks.withWrite(kept, "a")
+      assert.lengthOf(inside, 1)
+      assert.isUndefined(inside[0]?.lease)
+      yield* Effect.scoped(locks.write("a"))
+      const lost = yield* Effect.flip(
+        locks.withWrite(({ id }) => Effect.zipRight(locks.breakLease(id), Effect.never), "a")
+      )
+      assert.strictEqual(lost._tag, "LockLost")
+      for (const { lease } of yield* kept) assert.isUndefined(lease)
+      yield* locks.withWrite(
+        Effect.map(kept, (places) => {
+          assert.lengthOf(places, 1)
+          assert.isDefined(places[0]?.lease)
+        }),
+        "a"
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("still enclose what was begun in them when they were taken over, and the first to hold them is gone", () =>
+    Effect.gen(function* () {
+      const { locks } = yield* open({ reentrant: true })
+      const go = yield* gate
+      const [first, second] = [yield* Scope.make(), yield* Scope.make()]
+      const lease = yield* Scope.extend(locks.write("a"), first)
+      const child = yield* Effect.forkDaemon(
+        Effect.zipRight(go.pass, Effect.either(locks.withWrite(Effect.succeed("in"), "a/b", { block: false })))
+      )
+      yield* go.reached
+      yield* Scope.extend(locks.restore(lease.id), second)
+      yield* Scope.close(first, Exit.void)
+      yield* go.open
+      assert.deepStrictEqual(yield* Fiber.join(child), Either.right("in"))
+      yield* Scope.close(second, Exit.void)
+      assert.deepStrictEqual(yield* locks.inspect(""), [])
     }).pipe(Effect.scoped)
   )
 

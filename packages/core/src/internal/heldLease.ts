@@ -13,6 +13,7 @@ import type { Grant, LockStore } from "../LockStore.ts"
 import type { Target } from "../Target.ts"
 import * as metrics from "./metrics.ts"
 import { unsafeNow } from "./monotonic.ts"
+import type { Place } from "./nesting.ts"
 import { Timer, type Timers } from "./timers.ts"
 
 /** What a lease needs of its service. */
@@ -34,6 +35,8 @@ export class HeldLease {
   readonly refreshInterval: number
   private readonly maxHold: number
   nextById: HeldLease | undefined = undefined
+  /** Where it stands among those that enclose what its holder does. */
+  place: Place | undefined = undefined
   token = 0
   /** On the monotonic clock, in milliseconds: from here on another may hold the lock. */
   deadline = Number.NEGATIVE_INFINITY

@@ -28,7 +28,9 @@ const close = <A, E>(
   now = context.now()
 ): Effect.Effect<A, E> => {
   context.forget(lease)
-  if (lease.end(now)) {
+  const isEnd = lease.end(now)
+  nesting.leave(lease)
+  if (isEnd) {
     return Effect.matchCauseEffect(context.store.release(lease.id), {
       onSuccess: () => next,
       onFailure: (cause) =>

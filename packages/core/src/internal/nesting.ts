@@ -4,6 +4,9 @@
  * They travel in a `FiberRef`: a child fiber starts with those of its parent, and what children add is merged into the
  * parent when they are joined, so that `Effect.all` over scoped locks leaves all of them in force. What has ended is
  * left out whenever the list is read, and dropped whenever it is changed.
+ *
+ * A list lives on after the lock was given back, and V8 makes some of what Effect keeps it in old from the start: what that
+ * leads to is kept until the next full collection. So a list has no leases in it but their places, which are emptied.
  */
 import * as Differ from "effect/Differ"
 import * as Effect from "effect/Effect"
@@ -12,48 +15,71 @@ import { globalValue } from "effect/GlobalValue"
 import type { AnyFiber } from "./context.ts"
 import type { HeldLease } from "./heldLease.ts"
 
-type Leases = ReadonlyArray<HeldLease>
+/** Where a lease stands. */
+export class Place {
+  lease: HeldLease | undefined
 
-interface Patch {
-  readonly added: Leases
-  readonly removed: Leases
+  constructor(lease: HeldLease) {
+    this.lease = lease
+  }
 }
 
-const none: Leases = []
+type Places = ReadonlyArray<Place>
 
-const without = (leases: Leases, others: Leases): Leases =>
-  others.length === 0 ? leases : leases.filter((lease) => !others.includes(lease))
+interface Patch {
+  readonly added: Places
+  readonly removed: Places
+}
 
-const live = (leases: Leases): Leases => (leases.length === 0 ? none : leases.filter(({ isLive }) => isLive))
+const none: Places = []
 
-const differ: Differ.Differ<Leases, Patch> = Differ.make<Leases, Patch>({
+const without = (places: Places, others: Places): Places =>
+  others.length === 0 ? places : places.filter((place) => !others.includes(place))
+
+const live = (places: Places): Places =>
+  places.length === 0 ? none : places.filter(({ lease }) => lease?.isLive === true)
+
+const differ: Differ.Differ<Places, Patch> = Differ.make<Places, Patch>({
   empty: { added: none, removed: none },
   diff: (before, after) => ({ added: live(without(after, before)), removed: without(before, after) }),
   combine: (first, second) => ({
     added: [...without(first.added, second.removed), ...second.added],
     removed: [...first.removed, ...second.removed]
   }),
-  patch: ({ added, removed }, leases) => live([...without(without(leases, removed), added), ...added])
+  patch: ({ added, removed }, places) => live([...without(without(places, removed), added), ...added])
 })
 
-const enclosing: FiberRef.FiberRef<Leases> = globalValue("@hilok/core/enclosing", () =>
+const enclosing: FiberRef.FiberRef<Places> = globalValue("@hilok/core/enclosing", () =>
   FiberRef.unsafeMakePatch(none, { differ, fork: differ.empty })
 )
+
+const nobody: ReadonlyArray<HeldLease> = []
 
 /** The live leases of this service that enclose what the fiber does, outermost first. */
 export const current = (
   fiber: { readonly getFiberRef: <A>(ref: FiberRef.FiberRef<A>) => A },
   service: object
-): Leases => {
-  const leases = fiber.getFiberRef(enclosing)
-  return leases.length === 0 ? none : leases.filter((lease) => lease.isLive && lease.service === service)
+): ReadonlyArray<HeldLease> => {
+  const places = fiber.getFiberRef(enclosing)
+  if (places.length === 0) return nobody
+  return places.flatMap(({ lease }) => (lease?.isLive === true && lease.service === service ? lease : nobody))
 }
 
 /** Puts what the fiber does from now on inside one more lease, until that ends. To be called by the fiber itself. */
 export const enter = (fiber: AnyFiber, lease: HeldLease): void => {
+  const place = new Place(lease)
+  lease.place = place
   // The runtime has `setFiberRef`, though its type does not show it. `FiberRef.update` is the same in three steps.
-  const { setFiberRef } = fiber as unknown as { readonly setFiberRef: (ref: typeof enclosing, value: Leases) => void }
-  setFiberRef.call(fiber, enclosing, [...live(fiber.getFiberRef(enclosing)), lease])
+  const { setFiberRef } = fiber as unknown as { readonly setFiberRef: (ref: typeof enclosing, value: Places) => void }
+  setFiberRef.call(fiber, enclosing, Array.of(...live(fiber.getFiberRef(enclosing)), place))
+}
+
+/** Empties the place of a lease that has ended. */
+export const leave = (lease: HeldLease): void => {
+  // One that was taken over lives on.
+  if (lease.place === undefined || lease.isLive) return
+  lease.place.lease = undefined
+  lease.place = undefined
 }
 
 /** Runs an effect outside all leases. */
