@@ -7,6 +7,14 @@ import { narrow } from "./support/narrow.ts"
 
 type Locks = HierarchicalLock.Operations<never>
 
+/** The places of leases that the fiber knows of. */
+const keptPlaces = Effect.map(Effect.getFiberRefs, (refs) =>
+  Array.from(HashSet.toValues(FiberRefs.fiberRefs(refs))).flatMap((ref) => {
+    const value: unknown = FiberRefs.getOrDefault(refs, ref as FiberRef.FiberRef<unknown>)
+    return Array.isArray(value) ? value.filter((place) => place instanceof nesting.Place) : []
+  })
+)
+
 /** Waits for an effect while the clock moves on. */
 const within = <A, E, R>(time: string & Parameters<typeof TestClock.adjust>[0], effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
@@ -366,13 +374,7 @@ describe("enclosing leases", () => {
   it.effect("are not reached from what a fiber keeps, once they have ended", () =>
     Effect.gen(function* () {
       const { locks } = yield* open()
-      const kept = Effect.map(Effect.getFiberRefs, (refs) =>
-        Array.from(HashSet.toValues(FiberRefs.fiberRefs(refs))).flatMap((ref) => {
-          const value: unknown = FiberRefs.getOrDefault(refs, ref as FiberRef.FiberRef<unknown>)
-          return Array.isArray(value) ? value.filter((place) => place instanceof nesting.Place) : []
-        })
-      )
-      const inside = yield* locks.withWrite(kept, "a")
+      const inside = yield* locks.withWrite(keptPlaces, "a")
       assert.lengthOf(inside, 1)
       assert.isUndefined(inside[0]?.lease)
       yield* Effect.scoped(locks.write("a"))
@@ -380,9 +382,9 @@ describe("enclosing leases", () => {
         locks.withWrite(({ id }) => Effect.zipRight(locks.breakLease(id), Effect.never), "a")
       )
       assert.strictEqual(lost._tag, "LockLost")
-      for (const { lease } of yield* kept) assert.isUndefined(lease)
+      for (const { lease } of yield* keptPlaces) assert.isUndefined(lease)
       yield* locks.withWrite(
-        Effect.map(kept, (places) => {
+        Effect.map(keptPlaces, (places) => {
           assert.lengthOf(places, 1)
           assert.isDefined(places[0]?.lease)
         }),
@@ -407,6 +409,7 @@ describe("enclosing leases", () => {
       assert.deepStrictEqual(yield* Fiber.join(child), Either.right("in"))
       yield* Scope.close(second, Exit.void)
       assert.deepStrictEqual(yield* locks.inspect(""), [])
+      for (const { lease } of yield* keptPlaces) assert.isUndefined(lease)
     }).pipe(Effect.scoped)
   )
 

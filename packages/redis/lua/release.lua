@@ -40,7 +40,8 @@ if #nodes > 0 then
     end
   end
   F.rest()
-  F.settle()
+  -- The one behind each of them, at least.
+  F.settle(#ARGV - 3)
 end
 save()
 return answer(answers)

@@ -38,7 +38,8 @@ import * as Script from "./internal/script.ts"
  * - `namespace`: the set of locks that clients share. Default `"default"`. Not empty, no braces, no control characters.
  * - `keyPrefix`: the first part of every key. Default `"hilok"`. The same rules.
  * - `connectTimeout`: how long to wait for a server that answers, when the store is built. Default 5 seconds.
- * - `commandTimeout`: how long a command may take. Default 3 seconds; keep it below the ttl of the locks.
+ * - `commandTimeout`: how long a command may take. Default 3 seconds; keep it below the ttl of the locks. (Of more than
+ *   1,024 requests at once, the rest go out as answers come, and if none come may take twice as long to fail.)
  *
  * @since 0.1.0
  * @category models

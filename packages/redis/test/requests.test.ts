@@ -62,96 +62,117 @@ const open = () => {
 const moment = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 describe("requests that are made all at once", () => {
-  it("go out in eight commands of 32, and one more for each that is answered", async () => {
+  it("go out in 32 commands of 32, and one more for each that is answered", async () => {
     const { ask, results, sent, sizes } = open()
-    ask(1000)
+    ask(2000)
     await moment()
-    assert.deepStrictEqual(sizes(), Array<number>(8).fill(32))
+    assert.deepStrictEqual(sizes(), Array<number>(32).fill(32))
     sent[0]!.done(granted(1))
     await moment()
-    assert.deepStrictEqual(sizes(8), [32])
+    assert.deepStrictEqual(sizes(32), [32])
     for (let at = 1; at < sent.length; at++) sent[at]!.done(granted(32 * at + 1))
     assert.strictEqual(
       sizes().reduce((a, b) => a + b),
-      1000
+      2000
     )
-    assert.strictEqual(sizes().at(-1), 1000 % 32)
-    assert.lengthOf(results, 1000)
+    assert.strictEqual(sizes().at(-1), 2000 % 32)
+    assert.lengthOf(results, 2000)
     assert.isTrue(results.every(({ _tag }) => _tag === "Success"))
   })
 
   it("go out as they were asked for, and so do those that are asked for meanwhile", async () => {
     const { ask, sent, sizes } = open()
-    const first = ask(300)
+    const first = ask(1100)
     await moment()
     const second = ask(30)
     await moment()
-    assert.deepStrictEqual(sizes(), Array<number>(8).fill(32), "what is held back waits for an answer")
+    assert.deepStrictEqual(sizes(), Array<number>(32).fill(32), "what is held back waits for an answer")
     sent[0]!.done(granted(1))
     sent[1]!.done(granted(33))
     await moment()
     const ids = sent.flatMap(({ args }) => args.slice(2).filter((_, at) => at % 2 === 0))
     const expected = [...first, ...second].map(({ request }) => request.id)
     assert.deepStrictEqual(ids, expected.slice(0, ids.length))
-    assert.deepStrictEqual(sizes(8), [32, 32])
+    assert.deepStrictEqual(sizes(32), [32, 32])
+  })
+
+  it("go out at once, each by itself, as long as they are not very many", async () => {
+    const { ask, sizes } = open()
+    for (let i = 0; i < 1024; i++) {
+      ask(1)
+      await moment()
+    }
+    assert.lengthOf(sizes(), 1024)
+    ask(1)
+    await moment()
+    assert.lengthOf(sizes(), 1024)
   })
 
   it("do not hold up a release", async () => {
     const { ask, requests, sent } = open()
-    ask(1000)
+    ask(2000)
     requests.release("other", () => undefined)
     await moment()
-    assert.lengthOf(sent, 9)
-    assert.deepStrictEqual([sent[8]!.script, sent[8]!.args], [Script.release, ["other"]])
+    assert.lengthOf(sent, 33)
+    assert.deepStrictEqual([sent[32]!.script, sent[32]!.args], [Script.release, ["other"]])
   })
 
   it("go out in smaller commands when it is known that some have to wait", async () => {
     const { ask, sent, sizes } = open()
-    ask(300)
+    ask(1100)
     await moment()
     sent[0]!.done(waiting(32))
     sent[1]!.done(waiting(32))
     await moment()
-    assert.deepStrictEqual(sizes(8), [16, 16])
+    assert.deepStrictEqual(sizes(32), [16, 16, 16, 16])
   })
 
   it("are not sent when they were given up before", async () => {
     const { ask, requests, sent, sizes } = open()
-    const asked = ask(300)
+    const asked = ask(1100)
     await moment()
     let gone = 0
-    for (const request of asked.slice(256)) requests.abandon(request, () => gone++)
-    assert.strictEqual(gone, 44)
+    for (const request of asked.slice(1024)) requests.abandon(request, () => gone++)
+    assert.strictEqual(gone, 76)
     for (const { done } of [...sent]) done(granted(1))
     await moment()
-    assert.deepStrictEqual(sizes(), Array<number>(8).fill(32))
+    assert.deepStrictEqual(sizes(), Array<number>(32).fill(32))
     ask(3)
     await moment()
-    assert.deepStrictEqual(sizes(8), [3], "nothing is held back any more")
+    assert.deepStrictEqual(sizes(32), [3], "nothing is held back any more")
+  })
+
+  it("are answered no more, when they were given up before and the store is closed", async () => {
+    const { ask, requests, results } = open()
+    const asked = ask(1100)
+    await moment()
+    for (const request of asked.slice(1024)) requests.abandon(request, () => undefined)
+    requests.close()
+    assert.lengthOf(results, 1024)
   })
 
   it("all go out as soon as one fails, so that none waits for the time limits of others", async () => {
     const { ask, results, sent, sizes } = open()
-    ask(1000)
+    ask(2000)
     await moment()
     sent[0]!.done(failure.timedOut(Script.acquire.verb, 100))
     await moment()
-    assert.lengthOf(sizes(), Math.ceil(1000 / 32))
+    assert.lengthOf(sizes(), Math.ceil(2000 / 32))
     for (const { done, script } of sent.slice(1)) {
       if (script === Script.acquire) done(failure.timedOut(Script.acquire.verb, 100))
     }
-    assert.lengthOf(results, 1000)
+    assert.lengthOf(results, 2000)
     assert.isTrue(results.every(({ _tag }) => _tag === "Failure"))
   })
 
   it("fail, held back or not, when the store is closed, and what is asked for later goes on its way", async () => {
     const { ask, requests, results, sent, sizes } = open()
-    ask(1000)
+    ask(2000)
     await moment()
     requests.close()
-    assert.lengthOf(results, 1000)
+    assert.lengthOf(results, 2000)
     const before = sizes().length
-    for (const { done } of sent.slice(0, 8)) done(failure.closed(Script.acquire.verb))
+    for (const { done } of sent.slice(0, 32)) done(failure.closed(Script.acquire.verb))
     ask(1)
     await moment()
     assert.deepStrictEqual(sizes(before), [1])

@@ -53,7 +53,7 @@ const patiently = async <A>(measure: () => Promise<A>, left = tries): Promise<A>
 export const warmUp = { millis: 10_000, sections: 20_000 } as const
 
 /**
- * How long a contestant does the same before it is measured (milliseconds). While others had their turn, its memory and its
+ * How long a contestant takes locks of the same kind before it is measured (milliseconds). While others had their turn, its memory and its
  * caches have gone to them, and it takes it some tenths of a second to get them back.
  */
 export const runUp = 200

@@ -95,6 +95,14 @@ export class HeldLease {
     return true
   }
 
+  /** Empties its place, and those of the holders that it was taken over from. One that was taken over itself lives on. */
+  leave(): void {
+    if (this.isLive) return
+    if (this.place !== undefined) this.place.lease = undefined
+    this.place = undefined
+    this.former?.leave()
+  }
+
   /** Leaves the lease to another holder in the same service. What is lost from then on is lost for both. */
   handOver(to: HeldLease): void {
     if (!this.end()) return

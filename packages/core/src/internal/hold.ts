@@ -29,7 +29,7 @@ const close = <A, E>(
 ): Effect.Effect<A, E> => {
   context.forget(lease)
   const isEnd = lease.end(now)
-  nesting.leave(lease)
+  lease.leave()
   if (isEnd) {
     return Effect.matchCauseEffect(context.store.release(lease.id), {
       onSuccess: () => next,

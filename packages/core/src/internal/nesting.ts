@@ -5,8 +5,9 @@
  * parent when they are joined, so that `Effect.all` over scoped locks leaves all of them in force. What has ended is
  * left out whenever the list is read, and dropped whenever it is changed.
  *
- * A list lives on after the lock was given back, and V8 makes some of what Effect keeps it in old from the start: what that
- * leads to is kept until the next full collection. So a list has no leases in it but their places, which are emptied.
+ * A list outlives its leases, and V8 allocates some of the objects that Effect keeps it in directly in the old generation:
+ * what they point to survives until the next full collection. So a list has no leases in it but their places, which are
+ * emptied when these end.
  */
 import * as Differ from "effect/Differ"
 import * as Effect from "effect/Effect"
@@ -49,7 +50,7 @@ const differ: Differ.Differ<Places, Patch> = Differ.make<Places, Patch>({
   patch: ({ added, removed }, places) => live([...without(without(places, removed), added), ...added])
 })
 
-const enclosing: FiberRef.FiberRef<Places> = globalValue("@hilok/core/enclosing", () =>
+const enclosing: FiberRef.FiberRef<Places> = globalValue("@hilok/core/places", () =>
   FiberRef.unsafeMakePatch(none, { differ, fork: differ.empty })
 )
 
@@ -72,14 +73,6 @@ export const enter = (fiber: AnyFiber, lease: HeldLease): void => {
   // The runtime has `setFiberRef`, though its type does not show it. `FiberRef.update` is the same in three steps.
   const { setFiberRef } = fiber as unknown as { readonly setFiberRef: (ref: typeof enclosing, value: Places) => void }
   setFiberRef.call(fiber, enclosing, Array.of(...live(fiber.getFiberRef(enclosing)), place))
-}
-
-/** Empties the place of a lease that has ended. */
-export const leave = (lease: HeldLease): void => {
-  // One that was taken over lives on.
-  if (lease.place === undefined || lease.isLive) return
-  lease.place.lease = undefined
-  lease.place = undefined
 }
 
 /** Runs an effect outside all leases. */

@@ -275,8 +275,8 @@ function F.rest()
 
   -- Looks again at those who watched what is gone or has changed, in the order of their tickets, and grants what can be
   -- granted: no more than so many in one script; for the rest a mark is left.
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')

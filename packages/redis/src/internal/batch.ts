@@ -1,6 +1,6 @@
 /**
- * Collects what is asked for in the same moment, so that it goes out as one command. A full one goes out at once: the
- * server is at work on it while the next one is still being collected.
+ * Collects what is asked for in the same moment, so that it goes out as one command. A full one goes out at once, if it may:
+ * the server is at work on it while the next one is still being collected.
  *
  * @internal
  */
@@ -36,14 +36,6 @@ export class Batch<A> {
     if (this.isScheduled) return
     this.isScheduled = true
     this.schedule(this.flushLater)
-  }
-
-  /** Takes an item out that was not sent yet. `false` when it was. */
-  remove(item: A): boolean {
-    const at = this.queue.indexOf(item)
-    if (at === -1) return false
-    this.queue.splice(at, 1)
-    return true
   }
 
   /** Takes all out that were not sent yet, or the first so many. */

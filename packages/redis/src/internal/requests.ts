@@ -80,16 +80,19 @@ class Release {
   }
 }
 
+const isQueued = ({ state }: Request): boolean => state === "queued"
+
 /** Requests and releases in one command: enough to share its cost, few enough that no call takes long. */
 const perCommand = 32
 /** Requests in one command while some wait: it takes longer to queue than to be granted. */
 const perCommandInQueue = 16
 const looksPerCommand = 50
 /**
- * Commands with requests that may be on their way at a time. It keeps the server busy, and by the answers to the first ones
- * it is known whether the next have to queue; what else the client sends does not have to wait for all of them.
+ * Requests that may be on their way at a time: enough to keep the server busy, also from afar, and few enough that what
+ * else the client sends does not have to wait for long. By the answers to the first ones it is known whether the next have
+ * to queue.
  */
-const commandsAtATime = 8
+const requestsAtATime = 1024
 /** How soon, at the earliest, a request is looked at again (milliseconds): nothing spins. */
 const lookPause = 20
 const heartbeatsPerTtl = 3
@@ -102,7 +105,9 @@ export class Requests {
    * old, until the next full collection.
    */
   private readonly sent: Array<ReadonlyArray<Request>> = []
-  /** Did the last command with requests succeed? If not, nothing is held back: all of it is to fail in time. */
+  /** The number of these. */
+  private onTheirWay = 0
+  /** Did the last command with requests succeed? If not, none is held back, to wait for the time limits of others. */
   private isAnswered = true
   /** The last that was granted after a wait: most likely others wait behind it, so its release does not wait for more. */
   private urgent: string | undefined = undefined
@@ -121,7 +126,7 @@ export class Requests {
       acquiresPerCommand,
       queueMicrotask,
       (requests) => this.sendAcquires(requests),
-      () => this.sent.length < commandsAtATime || !this.isAnswered
+      () => this.onTheirWay < requestsAtATime || !this.isAnswered
     )
     this.releases = new Batch(
       () => perCommand,
@@ -150,7 +155,7 @@ export class Requests {
     const { id } = request.request
     switch (request.state) {
       case "queued":
-        this.acquires.remove(request)
+        // It stays where it is, and is not sent.
         this.forget(request)
         return gone()
       case "sent":
@@ -186,7 +191,9 @@ export class Requests {
 
   // -- Asking
 
-  private sendAcquires(requests: ReadonlyArray<Request>): void {
+  private sendAcquires(collected: ReadonlyArray<Request>): void {
+    const requests = collected.every(isQueued) ? collected : collected.filter(isQueued)
+    if (requests.length === 0) return
     // Most requests of a client have the same holder and ttl: these are sent once.
     const { holder, ttl } = requests[0]!
     const args: Array<Script.Argument> = [holder, String(ttl)]
@@ -195,8 +202,10 @@ export class Requests {
       request.encode(holder, ttl, args)
     }
     this.sent.push(requests)
+    this.onTheirWay += requests.length
     this.commands.send(Script.acquire, args, (result) => {
       this.sent.splice(this.sent.indexOf(requests), 1)
+      this.onTheirWay -= requests.length
       this.isAnswered = "values" in result
       for (let i = 0; i < requests.length; i++) {
         const request = requests[i]!
@@ -399,7 +408,7 @@ export class Requests {
   close(): void {
     this.disarm()
     const fail = (request: Request) => this.settle(request, Exit.fail(failure.closed(Script.acquire.verb)))
-    for (const request of this.acquires.clear()) fail(request)
+    for (const request of this.acquires.clear()) if (isQueued(request)) fail(request)
     for (const request of [...this.sent.flat(), ...this.waiting.values()]) {
       const { abandoned } = request
       fail(request)

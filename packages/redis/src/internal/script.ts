@@ -52,8 +52,9 @@ function asTheyAre(this: Array<Argument>): Array<Argument> {
 }
 
 /**
- * Sends a command as `client.evalsha` and `client.eval` do. They flatten the arguments, which takes ioredis several times as
- * long as all else until it writes them out: a microsecond for one lock, ten for 32.
+ * Sends a command. `client.evalsha` and `client.eval` flatten the arguments, which takes ioredis several times as long as
+ * all else until it writes them out: a microsecond for one lock, ten for 32. (They also collect commands, if the client is
+ * told to, and keep stack traces for its errors. What is sent here is collected already, and has errors of its own.)
  */
 const evaluate = (
   client: Redis,

@@ -808,8 +808,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -1537,8 +1537,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -2216,8 +2216,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -2901,8 +2901,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -3596,8 +3596,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -4287,8 +4287,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -4965,8 +4965,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -5848,8 +5848,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
@@ -5964,7 +5964,7 @@ if #nodes > 0 then
     end
   end
   F.rest()
-  F.settle()
+  F.settle(#ARGV - 3)
 end
 save()
 return answer(answers)`
@@ -6551,8 +6551,8 @@ function F.rest()
     end
     return cycle
   end
-  function F.settle()
-    local left, queue, at, target_of = 16, {}, 1, {}
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
     local function gather(id, marked)
       local prefix = 'w' .. id .. '/'
       F.flush_index('w')
