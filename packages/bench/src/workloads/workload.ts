@@ -69,8 +69,8 @@ export const reasonOf = (error: unknown): string => (error instanceof Error ? er
 
 /**
  * Measures each entry once in every round, so that what disturbs the machine for a while disturbs all of them, and with
- * it the longest script, unless the entry does so itself. The
- * entries of `warmUp` run once before that, which does not count. One that fails is left out from there on.
+ * it the longest script, unless the entry does so itself. The entries of `warmUp` run once before that, which does not
+ * count. One that fails is left out from there on.
  */
 export const roundRobin = async (
   bench: Bench,

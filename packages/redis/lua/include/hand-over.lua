@@ -194,12 +194,7 @@ if #ARGV < 2000 then
           call('ZREM', KEYS[3], 'q' .. id, 'h' .. ARGV[4])
         end
         call('ZREM', KEYS[2], unpack(waits_in))
-        if extend then
-          local expiry = math.ceil(head[9] / 1000)
-          call('PEXPIREAT', KEYS[1], expiry)
-          call('PEXPIREAT', KEYS[2], expiry)
-          call('PEXPIREAT', KEYS[3], expiry)
-        end
+        --@include expiry
         local event = 'g ' .. id .. (token > now and string.format(' %.0f', token) or '')
         if client == ARGV[1] then
           return short_answer .. '\n' .. event

@@ -91,12 +91,7 @@ if plain and values == 2 and found[3] and not found[2] then
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], deadline, 'q' .. id)
     call('HSET', KEYS[1], 'm', pack(unpack(head)), fields[2], record, fields[3], pack(unpack(node)))
-    if extend then
-      local expiry = math.ceil(head[9] / 1000)
-      call('PEXPIREAT', KEYS[1], expiry)
-      call('PEXPIREAT', KEYS[2], expiry)
-      call('PEXPIREAT', KEYS[3], expiry)
-    end
+    --@include expiry
     return { now, 0, '', 2, blocker, tonumber(blocked_until) }
   end
 end

@@ -105,8 +105,6 @@ export class Requests {
    * old, until the next full collection.
    */
   private readonly sent: Array<ReadonlyArray<Request>> = []
-  /** The number of these. */
-  private onTheirWay = 0
   /** Did the last command with requests succeed? If not, none is held back, to wait for the time limits of others. */
   private isAnswered = true
   /** The last that was granted after a wait: most likely others wait behind it, so its release does not wait for more. */
@@ -126,7 +124,7 @@ export class Requests {
       acquiresPerCommand,
       queueMicrotask,
       (requests) => this.sendAcquires(requests),
-      () => this.onTheirWay < requestsAtATime || !this.isAnswered
+      () => !this.isAnswered || this.countSent() < requestsAtATime
     )
     this.releases = new Batch(
       () => perCommand,
@@ -191,6 +189,12 @@ export class Requests {
 
   // -- Asking
 
+  private countSent(): number {
+    let count = 0
+    for (const requests of this.sent) count += requests.length
+    return count
+  }
+
   private sendAcquires(collected: ReadonlyArray<Request>): void {
     const requests = collected.every(isQueued) ? collected : collected.filter(isQueued)
     if (requests.length === 0) return
@@ -202,10 +206,8 @@ export class Requests {
       request.encode(holder, ttl, args)
     }
     this.sent.push(requests)
-    this.onTheirWay += requests.length
     this.commands.send(Script.acquire, args, (result) => {
       this.sent.splice(this.sent.indexOf(requests), 1)
-      this.onTheirWay -= requests.length
       this.isAnswered = "values" in result
       for (let i = 0; i < requests.length; i++) {
         const request = requests[i]!

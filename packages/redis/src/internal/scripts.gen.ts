@@ -216,12 +216,12 @@ if plain and values == 2 and found[3] and not found[2] then
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], deadline, 'q' .. id)
     call('HSET', KEYS[1], 'm', pack(unpack(head)), fields[2], record, fields[3], pack(unpack(node)))
-    if extend then
-      local expiry = math.ceil(head[9] / 1000)
-      call('PEXPIREAT', KEYS[1], expiry)
-      call('PEXPIREAT', KEYS[2], expiry)
-      call('PEXPIREAT', KEYS[3], expiry)
-    end
+if extend then
+  local expiry = math.ceil(head[9] / 1000)
+  call('PEXPIREAT', KEYS[1], expiry)
+  call('PEXPIREAT', KEYS[2], expiry)
+  call('PEXPIREAT', KEYS[3], expiry)
+end
     return { now, 0, '', 2, blocker, tonumber(blocked_until) }
   end
 end
@@ -5253,12 +5253,12 @@ export const release: string = `if #ARGV < 2000 then
           call('ZREM', KEYS[3], 'q' .. id, 'h' .. ARGV[4])
         end
         call('ZREM', KEYS[2], unpack(waits_in))
-        if extend then
-          local expiry = math.ceil(head[9] / 1000)
-          call('PEXPIREAT', KEYS[1], expiry)
-          call('PEXPIREAT', KEYS[2], expiry)
-          call('PEXPIREAT', KEYS[3], expiry)
-        end
+if extend then
+  local expiry = math.ceil(head[9] / 1000)
+  call('PEXPIREAT', KEYS[1], expiry)
+  call('PEXPIREAT', KEYS[2], expiry)
+  call('PEXPIREAT', KEYS[3], expiry)
+end
         local event = 'g ' .. id .. (token > now and string.format(' %.0f', token) or '')
         if client == ARGV[1] then
           return short_answer .. '\\n' .. event
