@@ -48,8 +48,10 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/Lo
 /**
  * A lease is not held any more, though it was not released here.
  *
- * - `expired`: its deadline passed (or it was released elsewhere, or never was).
+ * - `expired`: its deadline passed (or it never was).
  * - `broken`: an operator ended it.
+ * - `released`: somebody else released it by hand, by its id.
+ * - `taken`: somebody else restored it, and owns it now.
  * - `unreachable`: the store could not be reached until the local deadline, so that another may hold the lock by now.
  *
  * `maxHold` (milliseconds) is there when it expired because it may not be held longer, however well it is refreshed.
@@ -60,7 +62,7 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/Lo
 export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost")("LockLost", {
   id: Schema.String,
   targets,
-  reason: Schema.Literal("expired", "broken", "unreachable"),
+  reason: Schema.Literal("expired", "broken", "released", "taken", "unreachable"),
   maxHold: Schema.optional(Schema.Number)
 }) {
   override get message(): string {
@@ -70,11 +72,15 @@ export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost
       case "expired":
         return `${what} is not held${lease}: ${
           this.maxHold === undefined
-            ? "it expired or was released"
+            ? "it expired"
             : `its \`maxHold\` of ${seconds(this.maxHold)} is over`
         }`
       case "broken":
         return `${what} was broken by an operator${lease}`
+      case "released":
+        return `${what} was released by hand elsewhere${lease}`
+      case "taken":
+        return `${what} was taken over${lease}: somebody else restored it`
       case "unreachable":
         return `${what} may be held by another${lease}: the store was not reached before the lease's deadline`
     }

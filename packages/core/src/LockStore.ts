@@ -26,8 +26,9 @@ import type { LockPath } from "./LockPath.ts"
  * - `id`: made by the client, unique (a UUID); 1 to 64 characters out of `A-Z a-z 0-9 _ . : -`. `acquire`, `release`
  *   are idempotent by it.
  * - `targets`: what is asked for. A request never conflicts with itself.
- * - `ttl`: how long the lease lasts unless it is refreshed. A store whose waiting clients can vanish drops a waiting
- *   request by the same measure.
+ * - `ttl`: how long the lease lasts unless it is refreshed.
+ * - `waitTtl`: how long the request stays in the queue of a store whose waiting clients can vanish, unless the client says
+ *   that it still waits. Default: `ttl`.
  * - `within`: the ids of the leases that enclose the request. Conflicts with them are waived, and when the list is not
  *   empty the request does not queue behind those that wait.
  * - `holder`: who asks, for people.
@@ -39,6 +40,7 @@ export interface LockRequest {
   readonly id: string
   readonly targets: NonEmptyReadonlyArray<Region>
   readonly ttl: Duration.Duration
+  readonly waitTtl?: Duration.Duration | undefined
   readonly within: ReadonlyArray<string>
   readonly holder: Holder
 }
@@ -70,18 +72,25 @@ export interface RestoredGrant extends Grant {
 }
 
 /**
- * A lease of this client ended without its doing.
+ * A lease of this client ended without its doing, or is another's now (`taken`). `owner` is who owned it until then. A
+ * message may be late: whether a lease was taken, its next refresh tells for certain.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Revocation {
   readonly id: string
+  readonly owner: string
   readonly reason: Exclude<LockLost["reason"], "unreachable">
 }
 
 /**
- * The store of locks. Every method can be interrupted at any point without breaking a rule.
+ * The store of locks. Every method can be interrupted at any point without breaking a rule, and then answers soon (within
+ * some tens of milliseconds), whatever the store's server does: what is left to do goes on in the background.
+ *
+ * A lease has one owner, known by a name: at first its own id, after a `restore` the name given there. `refresh`,
+ * `release` and `downgrade` that come with an `owner` change nothing when the lease is another's by now. Without one they
+ * are orders by hand, whoever gives them.
  *
  * @since 0.1.0
  * @category services
@@ -107,28 +116,49 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
     readonly tryAcquire: (request: LockRequest) => Effect.Effect<Either.Either<Grant, LockEntry>, StoreError>
 
     /**
-     * Takes over a live lease by its id, from whichever client holds it: its deadline is set anew, and its revocations
-     * come to this client from now on. `None` when no such lease is live.
+     * Takes over a live lease by its id, from whoever owns it: `owner`, a new name, owns it from now on, and the former
+     * owner is told (`revocations`, `taken`). The deadline is `ttl` from now, unless it was later. By the same `owner` again
+     * it only moves the deadline on. `None`, and nothing changed, when no such lease is live.
+     *
+     * Interrupted or failed, it may have been done, or may be done yet: `giveBack` undoes it.
      */
-    readonly restore: (id: string, ttl: Duration.Duration) => Effect.Effect<Option.Option<RestoredGrant>, StoreError>
+    readonly restore: (
+      id: string,
+      ttl: Duration.Duration,
+      owner: string
+    ) => Effect.Effect<Option.Option<RestoredGrant>, StoreError>
 
     /**
-     * Moves the deadline of a live lease to `ttl` from now and answers with the local deadline. `None` when it is not
-     * live: a refresh never creates or revives a lease.
+     * Undoes a `restore` of which its caller does not know what became, and keeps it from being done later: the former
+     * owner and its deadline are as they were. `false`, and nothing changed, when the lease is not `owner`'s, or when that
+     * has refreshed it since.
      */
-    readonly refresh: (id: string, ttl: Duration.Duration) => Effect.Effect<Option.Option<number>, StoreError>
+    readonly giveBack: (id: string, owner: string) => Effect.Effect<boolean, StoreError>
 
     /**
-     * Ends a lease, or takes a waiting request out of the queue: if somebody still waits for it, his `acquire` fails with
-     * `StoreError`. `false`, and nothing changed, when the id is not live.
+     * Moves the deadline of a live lease to `ttl` from now and answers with the local deadline. Only its owner may bring
+     * it nearer: without `owner` it is the later of the old and the new one. `None` when the lease is not live, or not the
+     * owner's: a refresh never creates or revives a lease.
      */
-    readonly release: (id: string) => Effect.Effect<boolean, StoreError>
+    readonly refresh: (
+      id: string,
+      ttl: Duration.Duration,
+      owner?: string
+    ) => Effect.Effect<Option.Option<number>, StoreError>
+
+    /**
+     * Ends a lease, or takes a waiting request out of the queue. With the name of its owner that is all. Without it is an
+     * order: the owner of the lease is told (`revocations`, `released`), and whoever still waits for the request fails with
+     * `StoreError`. `false`, and nothing changed, when the id is not live, or not the owner's.
+     */
+    readonly release: (id: string, owner?: string) => Effect.Effect<boolean, StoreError>
 
     /**
      * Turns the exclusive targets of a live lease into shared ones, in place, and lets in those who may now enter.
-     * `false` when the id is not a live lease. A shared target stays as it is.
+     * `false` when the id is not a live lease, or not the owner's. A shared target stays as it is. It never happens after
+     * the call has failed.
      */
-    readonly downgrade: (id: string) => Effect.Effect<boolean, StoreError>
+    readonly downgrade: (id: string, owner?: string) => Effect.Effect<boolean, StoreError>
 
     /**
      * Ends a lease by an operator's order: its holder is told (`revocations`, `broken`). `false`, and nothing changed,
@@ -147,8 +177,16 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
     readonly lookup: (id: string) => Effect.Effect<Option.Option<LockEntry>, StoreError>
 
     /**
-     * The leases held by this client that were broken or that expired, from the time of subscribing on. What is
-     * missed (a lost connection) shows at the next refresh.
+     * For each of these waiting requests one lease or waiting request that it waits for; `None` for one that does not
+     * wait. In as few commands as can be.
+     */
+    readonly blockers: (
+      ids: ReadonlyArray<string>
+    ) => Effect.Effect<ReadonlyArray<Option.Option<LockEntry>>, StoreError>
+
+    /**
+     * The leases of this client that ended other than by their owner or that were taken over, from the time of subscribing
+     * on. What is missed (a lost connection) shows at the next refresh.
      */
     readonly revocations: Effect.Effect<Queue.Dequeue<Revocation>, never, Scope.Scope>
   }

@@ -52,7 +52,8 @@ export type Outcome =
  *
  * - `Granted`: a waiting request became a lease.
  * - `Deadlock`: a waiting request was found to be in a cycle, and has left the queue.
- * - `Ended`: a lease expired or was broken, or a waiting request expired.
+ * - `Ended`: a lease ended other than by its owner, or changed its owner (`taken`); or a waiting request expired.
+ *   `owner` is who owned it until then.
  *
  * @since 0.1.0
  * @category models
@@ -63,8 +64,9 @@ export type Event =
   | {
       readonly _tag: "Ended"
       readonly id: string
+      readonly owner: string
       readonly state: LockEntry["state"]
-      readonly reason: "expired" | "broken"
+      readonly reason: "expired" | "broken" | "released" | "taken"
     }
 
 class Entry {
@@ -83,6 +85,10 @@ class Entry {
   deadline: number
   heapIndex = -1
   state: LockEntry["state"] = "waiting"
+  /** Whose lease it is: the one that asked for it, until somebody restores it. */
+  owner: string
+  /** Who owned it before, until the owner has shown that it knows of its lease. */
+  former: { readonly owner: string; readonly deadline: number } | undefined = undefined
   blocker: Entry | undefined = undefined
   /** Those that watch this one. */
   watchers: Set<Entry> | undefined = undefined
@@ -91,6 +97,7 @@ class Entry {
 
   constructor(request: Request, ticket: number, now: number) {
     this.id = request.id
+    this.owner = request.id
     this.ticket = ticket
     this.ttl = request.ttl
     this.within = request.within
@@ -187,33 +194,76 @@ export class LockTable {
     return { _tag: "Deadlock", cycle }
   }
 
-  /** Ends a lease or takes a waiting request out of the queue. `false` when the id is not live. */
-  release(id: string, now: number): boolean {
+  /**
+   * Ends a lease or takes a waiting request out of the queue. With an `owner` only if it is that one's; without, by order:
+   * the owner of a lease is told. `false` when there is nothing to end.
+   */
+  release(id: string, now: number, owner?: string): boolean {
     this.expire(now)
     const entry = this.entries.get(id)
-    if (entry === undefined) return false
+    if (entry === undefined || (owner !== undefined && owner !== entry.owner)) return false
+    if (owner === undefined && entry.state === "held") this.ended(entry, "released")
     this.settle(this.drop(entry), now)
     return true
   }
 
   /**
-   * Moves the deadline of a lease or of a waiting request to `ttl` milliseconds from now, and says which it is.
-   * `undefined` when the id is not live: a refresh never creates or revives.
+   * Moves the deadline of a lease or of a waiting request to `ttl` milliseconds from now, and answers with it. Only its
+   * owner may bring it nearer; without an `owner` the later of the old one and the new one holds. `undefined` when the id
+   * is not live, or not the owner's: a refresh never creates or revives.
    */
-  refresh(id: string, ttl: number, now: number): LockEntry["state"] | undefined {
+  refresh(id: string, ttl: number, now: number, owner?: string): number | undefined {
     this.expire(now)
     const entry = this.entries.get(id)
-    if (entry === undefined) return undefined
-    entry.deadline = now + ttl
-    this.deadlines.set(entry)
-    return entry.state
+    if (entry === undefined || (owner !== undefined && owner !== entry.owner)) return undefined
+    if (owner === undefined) this.moveDeadline(entry, Math.max(entry.deadline, now + ttl))
+    else {
+      this.moveDeadline(entry, now + ttl)
+      entry.former = undefined
+    }
+    return entry.deadline
   }
 
-  /** Turns the exclusive targets of a lease into shared ones. `false` when the id is not a live lease. */
-  downgrade(id: string, now: number): boolean {
+  /**
+   * Makes `owner` the owner of a lease, and tells the one that was. The deadline is `ttl` milliseconds from now, unless it
+   * was later. `false` when the id is not a live lease.
+   */
+  restore(id: string, ttl: number, now: number, owner: string): boolean {
     this.expire(now)
     const entry = this.entries.get(id)
     if (entry?.state !== "held") return false
+    if (entry.owner !== owner) {
+      this.ended(entry, "taken")
+      entry.former = { owner: entry.owner, deadline: entry.deadline }
+      entry.owner = owner
+    }
+    this.moveDeadline(entry, Math.max(entry.deadline, now + ttl))
+    return true
+  }
+
+  /**
+   * Undoes a `restore` of which its caller does not know: the former owner and its deadline are as they were. `false` when
+   * the lease is not `owner`'s, or when that has refreshed it since.
+   */
+  giveBack(id: string, now: number, owner: string): boolean {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    if (entry?.owner !== owner || entry.former === undefined) return false
+    entry.owner = entry.former.owner
+    this.moveDeadline(entry, entry.former.deadline)
+    entry.former = undefined
+    this.expire(now)
+    return true
+  }
+
+  /**
+   * Turns the exclusive targets of a lease into shared ones. With an `owner` only if it is that one's. `false` when there
+   * is no such lease.
+   */
+  downgrade(id: string, now: number, owner?: string): boolean {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    if (entry?.state !== "held" || (owner !== undefined && owner !== entry.owner)) return false
     this.removeFrom(this.held, entry)
     entry.targets = entry.targets.map(({ mode, path }) => ({ mode: LockMode.downgraded(mode), path }))
     this.addTo(this.held, entry)
@@ -226,7 +276,7 @@ export class LockTable {
     this.expire(now)
     const entry = this.entries.get(id)
     if (entry?.state !== "held") return false
-    this.events.push({ _tag: "Ended", id, state: "held", reason: "broken" })
+    this.ended(entry, "broken")
     this.settle(this.drop(entry), now)
     return true
   }
@@ -240,7 +290,7 @@ export class LockTable {
       entry !== undefined && entry.deadline <= now;
       entry = this.deadlines.peek()
     ) {
-      this.events.push({ _tag: "Ended", id: entry.id, state: entry.state, reason: "expired" })
+      this.ended(entry, "expired")
       for (const watcher of this.drop(entry)) watchers.push(watcher)
     }
     this.settle(watchers, now)
@@ -408,6 +458,15 @@ export class LockTable {
   }
 
   // -- Bookkeeping
+
+  private ended({ id, owner, state }: Entry, reason: (Event & { readonly _tag: "Ended" })["reason"]): void {
+    this.events.push({ _tag: "Ended", id, owner, state, reason })
+  }
+
+  private moveDeadline(entry: Entry, deadline: number): void {
+    entry.deadline = deadline
+    this.deadlines.set(entry)
+  }
 
   private grant(entry: Entry, now: number): void {
     // Tokens follow the clock, so that they go on rising after the table was lost, and never fall when it is set back.

@@ -109,7 +109,7 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], never,
             settle(event.id, ({ targets }) => Exit.fail(new Deadlock({ targets, cycle: event.cycle })))
             break
           case "Ended":
-            revocations.unsafeOffer({ id: event.id, reason: event.reason })
+            revocations.unsafeOffer({ id: event.id, owner: event.owner, reason: event.reason })
             break
         }
       }
@@ -188,33 +188,36 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], never,
             ? Either.left(table.lookup(outcome.blocker, now)!)
             : Either.right(outcome as Grant)
         }),
-      restore: (id, ttl) =>
+      restore: (id, ttl, owner) =>
         operation((now) => {
-          const lease = table.lease(id, now)
-          if (lease === undefined) return Option.none()
-          table.refresh(id, Duration.toMillis(ttl), now)
-          return Option.some({
-            token: lease.token,
-            deadline: lease.deadline,
-            targets: lease.targets as LockRequest["targets"]
-          })
+          if (!table.restore(id, Duration.toMillis(ttl), now, owner)) return Option.none()
+          const { deadline, targets, token } = table.lease(id, now)!
+          return Option.some({ token, deadline, targets: targets as LockRequest["targets"] })
         }),
-      refresh: (id, ttl) =>
+      giveBack: (id, owner) => operation((now) => table.giveBack(id, now, owner)),
+      refresh: (id, ttl, owner) =>
         operation((now) =>
           // A waiting request is no lease, and stays in the queue for as long as its fiber waits.
-          table.lease(id, now) !== undefined && table.refresh(id, Duration.toMillis(ttl), now) === "held"
-            ? Option.some(now + Duration.toMillis(ttl))
-            : Option.none()
+          table.lease(id, now) === undefined
+            ? Option.none()
+            : Option.fromNullable(table.refresh(id, Duration.toMillis(ttl), now, owner))
         ),
-      release: (id) =>
+      release: (id, owner) =>
         operation((now) => {
-          const released = table.release(id, now)
+          const released = table.release(id, now, owner)
           settle(id, () => Exit.fail(failTaken))
           return released
         }),
-      downgrade: (id) => operation((now) => table.downgrade(id, now)),
+      downgrade: (id, owner) => operation((now) => table.downgrade(id, now, owner)),
       breakLease: (id) => operation((now) => table.breakLease(id, now)),
       inspect: (path) => operation((now) => table.inspect(path, now)),
+      blockers: (ids) =>
+        operation((now) =>
+          ids.map((id) => {
+            const blocker = table.lookup(id, now)?.blockedBy
+            return blocker === undefined ? Option.none() : Option.fromNullable(table.lookup(blocker, now))
+          })
+        ),
       lookup: (id) => operation((now) => Option.fromNullable(table.lookup(id, now))),
       revocations: PubSub.subscribe(revocations)
     })
