@@ -16,7 +16,8 @@ import { Stop } from "./stop.ts"
 
 export class Guard extends Stop {
   readonly scope: Scope.Scope
-  isOpen = true
+  /** The work goes on, or has ended and the scope is closing, or that is over as well. */
+  state: "working" | "closing" | "over" = "working"
   lost: LockLost | undefined = undefined
 
   constructor(fiber: AnyFiber, scope: Scope.Scope) {
@@ -31,7 +32,7 @@ export class Guard extends Stop {
   lose(lost: LockLost): void {
     if (this.lost !== undefined) return
     this.lost = lost
-    this.interrupt()
+    if (this.state === "working") this.interrupt()
   }
 }
 
@@ -43,7 +44,7 @@ const guard: FiberRef.FiberRef<Guard | undefined> = globalValue("@hilok/core/gua
 /** What the fiber runs in, as long as that goes on. */
 export const current = (fiber: AnyFiber): Guard | undefined => {
   const found = fiber.getFiberRef(guard)
-  return found?.isOpen === true ? found : undefined
+  return found?.state === "over" ? undefined : found
 }
 
 const causeOf = <A, E>(exit: Exit.Exit<A, E>): Cause.Cause<E> => (Exit.isFailure(exit) ? exit.cause : Cause.empty)
@@ -60,8 +61,9 @@ export const scoped = <A, E, R>(
         const mine = new Guard(fiber, scope)
         const body = Effect.locally(Effect.provideService(effect, Scope.Scope, scope), guard, mine)
         return Effect.flatMap(Effect.exit(restore(body)), (exit) => {
-          mine.isOpen = false
+          mine.state = "closing"
           return Effect.flatMap(Effect.exit(Scope.close(scope, exit)), (closed) => {
+            mine.state = "over"
             const cause = Cause.sequential(causeOf(exit), causeOf(closed))
             // Those that the guard did not see show as defects: of a scope's end, or of a fiber that was joined.
             const lost =

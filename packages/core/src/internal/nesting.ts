@@ -56,19 +56,18 @@ const differ: Differ.Differ<Places, Patch> = Differ.make<Places, Patch>({
     added: [...without(first.added, second.removed), ...second.added],
     removed: [...first.removed, ...second.removed]
   }),
-  patch: ({ added, removed }, places) => {
-    if (added.length > 0) moveTo(Fiber.getCurrentFiber(), added)
-    return live([...without(without(places, removed), added), ...added])
-  }
+  patch: ({ added, removed }, places) => live([...without(without(places, removed), added), ...added])
 })
 
-/** A patch is applied by the fiber that joins another one: what that one holds is its own to lose from now on. */
-const moveTo = (fiber: Option.Option<AnyFiber>, places: Places): void => {
-  if (Option.isSome(fiber)) for (const place of places) place.fiber = fiber.value
+/** The fiber that joins another one, and runs this, has what that one held to lose from now on. */
+const join = (before: Places, after: Places): Places => {
+  const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+  if (fiber !== undefined) for (const place of without(after, before)) place.fiber = fiber
+  return after
 }
 
 const enclosing: FiberRef.FiberRef<Places> = globalValue("@hilok/core/places", () =>
-  FiberRef.unsafeMakePatch(none, { differ, fork: differ.empty })
+  FiberRef.unsafeMakePatch(none, { differ, fork: differ.empty, join })
 )
 
 const nobody: ReadonlyArray<HeldLease> = []
