@@ -56,6 +56,7 @@ export interface Observed {
 export interface RequestOptions {
   readonly id?: string | undefined
   readonly ttl?: Duration.DurationInput | undefined
+  readonly waitTtl?: Duration.DurationInput | undefined
   readonly within?: ReadonlyArray<string> | undefined
   readonly holder?: Holder | undefined
 }
@@ -162,6 +163,7 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
         id: options?.id ?? `${prefix}.${++lastId}`,
         targets: [first!, ...rest],
         ttl: Duration.decode(options?.ttl ?? "1 minute"),
+        ...(options?.waitTtl === undefined ? {} : { waitTtl: Duration.decode(options.waitTtl) }),
         within: options?.within ?? [],
         holder: options?.holder ?? {}
       }
