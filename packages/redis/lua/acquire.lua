@@ -6,7 +6,7 @@ ARGV[4]    the holder (JSON), and ARGV[5] the ttl (ms), of the requests that do 
 ARGV[6..]  the requests, in order. A simple one, which queues, for one target and not nested: id, target.
            Another: an empty string, id, ttl (ms), q to queue or t to be refused, holder, the number of targets, the
            targets, the number of enclosing leases, their ids. Both together are 3,900 at most: more is an error, and nothing
-           of the call is done
+           of the call is done. Behind q may stand how long it stays in the queue (ms), if not for the ttl
 Returns    {now, more, events}, then three for each request:
              1, token, deadline            granted
              2, blocker, its deadline      waiting
@@ -27,12 +27,13 @@ if now > tonumber(ARGV[3]) then
 end
 --@include rules
 --@include rest
+-- `queued` has how long each stays in the queue, of those that queue.
 local ids, records, queued, fields, at = {}, {}, {}, {}, 6
 while at <= #ARGV do
   local i = #ids + 1
   local record = { 'q', '', 0, now, tonumber(ARGV[5]), ARGV[1], ARGV[4], '', 1, ARGV[at + 1] }
   if ARGV[at] ~= '' then
-    ids[i], queued[i] = ARGV[at], true
+    ids[i], queued[i] = ARGV[at], record[TTL]
     at = at + 2
   else
     local n = tonumber(ARGV[at + 5])
@@ -41,8 +42,11 @@ while at <= #ARGV do
     if n + ARGV[within] > 3900 then
       return redis.error_reply('ERR too many targets in one request')
     end
-    ids[i], queued[i] = ARGV[at + 1], ARGV[at + 3] == 'q'
+    ids[i], queued[i] = ARGV[at + 1], tonumber(sub(ARGV[at + 3], 2))
     record[TTL], record[HOLDER], record[N] = tonumber(ARGV[at + 2]), ARGV[at + 4], n
+    if ARGV[at + 3] == 'q' then
+      queued[i] = record[TTL]
+    end
     for t = 1, n do
       record[N + t] = ARGV[at + 5 + t]
     end
@@ -83,7 +87,7 @@ for i = 1, #ids do
         drop(id, record)
         answers[a], answers[a + 1], answers[a + 2] = 4, table.concat(cycle, ' '), 0
       else
-        F.set_deadline('q' .. id, now + record[TTL] * 1000)
+        F.set_deadline('q' .. id, now + queued[i] * 1000)
         answers[a], answers[a + 1], answers[a + 2] = 2, blocker, F.deadline_of(blocker)
       end
     end

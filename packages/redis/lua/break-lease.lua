@@ -1,11 +1,15 @@
 --[[
-Ends a lease by order, and tells its holder.
+Ends a lease by order, and tells its owner.
 
 KEYS, ARGV[1..3]: see include/state.lua
 ARGV[4]    id
 Returns    {now, more, events, 1 or 0 when it is not a live lease}
+           or {now, -1} when the command is late
 ]]
 --@include state
+if now > tonumber(ARGV[3]) then
+  return { now, -1 }
+end
 --@include rules
 --@include rest
 local id = ARGV[4]
@@ -14,7 +18,7 @@ local record = cache['r' .. id]
 local live = record and record[STATE] == 'h'
 if live then
   F.rest()
-  F.tell(record[CLIENT], 'b ' .. id)
+  F.tell_owner('b', id, record)
   drop(id, record)
   F.settle()
 end

@@ -91,7 +91,7 @@ describe("requests of the same moment", () => {
               })
             )
             // All at once again, in whatever order.
-            yield* Effect.forEach(wanted, ({ id }) => store.release(id), { concurrency: "unbounded" })
+            yield* Effect.forEach(wanted, ({ id }) => store.release(id, id), { concurrency: "unbounded" })
             assert.deepStrictEqual(yield* store.inspect("" as LockPath.LockPath), [], `seed ${seed}: nothing is left`)
           }
         })

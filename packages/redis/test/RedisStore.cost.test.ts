@@ -125,7 +125,7 @@ describe("RedisStore, what it costs", () => {
           const waiting = Effect.map(store.inspect(LockPath.root), (entries) => entries.length === 51)
           yield* until(waiting, "all of them in the queue")
           yield* reset(fixture.admin)
-          const kept = Effect.zipRight(Effect.sleep("100 millis"), store.refresh(held.id, Duration.seconds(2)))
+          const kept = Effect.zipRight(Effect.sleep("100 millis"), store.refresh(held.id, Duration.seconds(2), held.id))
           const [elapsed] = yield* Effect.timed(Effect.repeatN(kept, 8))
           const refreshes = 9
           const looks = (yield* scriptCalls(fixture.admin)) - refreshes

@@ -22,7 +22,7 @@ const works = (store: LockStore.LockStore["Type"], during: Effect.Effect<void> =
     const next = yield* session.queued([read("a")])
     // With one that waits, all the keys are there.
     yield* during
-    yield* store.release(held.id)
+    yield* store.release(held.id, held.id)
     yield* session.granted(next)
     yield* session.end
   }).pipe(Effect.scoped)
@@ -375,10 +375,10 @@ describe("RedisStore, its layers", () => {
           const other = yield* own()
           const held = yield* session.held([write("a")])
           const waits = yield* other.session.queued([write("a")])
-          yield* store.release(held.id)
+          yield* store.release(held.id, held.id)
           yield* other.session.granted(waits)
           assert.isTrue(yield* store.breakLease(waits.id))
-          assert.deepStrictEqual(yield* other.session.revocation, { id: waits.id, reason: "broken" })
+          assert.deepStrictEqual(yield* other.session.revocation, { id: waits.id, owner: waits.id, reason: "broken" })
           yield* other.session.end
           yield* session.end
         })

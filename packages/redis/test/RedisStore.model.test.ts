@@ -59,8 +59,8 @@ const drive = ({ admin, keys }: Fixture, client: () => ReturnType<Fixture["clien
     yield* Effect.promise(() => admin.del(...keys))
     const clients = [yield* client(), yield* client()] as const
     const model = new Reference.Reference()
-    /** Which client asked for it, or took it over. */
-    const owner = new Map<string, number>()
+    /** Which client asked for it, or has this name. */
+    const clientOf = new Map<string, number>()
     /** Grants that the rules have given since the last comparison. */
     const expected: Array<string> = []
     const tickets = (store: LockStore.LockStore["Type"]) =>
@@ -90,14 +90,14 @@ const drive = ({ admin, keys }: Fixture, client: () => ReturnType<Fixture["clien
       yield* layout.check(admin, keys)
     })
 
-    const told = (ids: ReadonlyArray<string>, reason: "expired" | "broken") =>
+    const told = (leases: ReadonlyArray<Reference.Entry>, reason: LockStore.Revocation["reason"]) =>
       Effect.forEach(clients, ({ session }, at) =>
         Effect.gen(function* () {
-          const its = ids.filter((id) => owner.get(id) === at)
+          const its = leases.filter(({ owner }) => clientOf.get(owner) === at)
           const revoked = yield* Effect.forEach(its, () => session.revocation)
           assert.sameDeepMembers(
             [...revoked],
-            its.map((id) => ({ id, reason })),
+            its.map(({ id, owner }) => ({ id, owner, reason })),
             "what a client is told of its leases"
           )
         })
@@ -117,7 +117,7 @@ const drive = ({ admin, keys }: Fixture, client: () => ReturnType<Fixture["clien
           yield* store.lookup("nobody")
           const dropped = ids.flatMap((id) => model.find(id) ?? [])
           for (const id of ids) model.remove(id)
-          if (!step.waiting) return void (yield* told(ids, "expired"))
+          if (!step.waiting) return void (yield* told(dropped, "expired"))
           // Their clients are there, so they queue anew, in whichever order, behind those who then wait.
           expected.push(...model.grant())
           const queuedAnew = Effect.map(tickets(store), (after) =>
@@ -138,8 +138,8 @@ const drive = ({ admin, keys }: Fixture, client: () => ReturnType<Fixture["clien
             const within = Command.enclosing(model, command.inside)
             const targets = command.targets.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
             const request = session.request(targets, { within, ttl })
-            const modelled = { ...request, ttl: Duration.toMillis(ttl) }
-            owner.set(request.id, step.client)
+            const modelled = { ...request, ttl: Duration.toMillis(ttl), waitTtl: undefined }
+            clientOf.set(request.id, step.client)
             if (command.op === "acquire") {
               yield* session.ask(request)
               return model.arrive(modelled)
@@ -166,6 +166,8 @@ const drive = ({ admin, keys }: Fixture, client: () => ReturnType<Fixture["clien
         const entry = Command.chosen(model, command)
         if (entry === undefined) return
         const { id } = entry
+        const name = "by" in command ? Command.nameOf(entry, command.by) : entry.owner
+        const isDone = name === undefined || name === entry.owner
         switch (command.op) {
           case "again": {
             const request: LockStore.LockRequest = {
@@ -179,34 +181,48 @@ const drive = ({ admin, keys }: Fixture, client: () => ReturnType<Fixture["clien
             return
           }
           case "cancel":
-            yield* clients[owner.get(id)!]!.session.cancel(id)
+            yield* clients[clientOf.get(id)!]!.session.cancel(id)
             return model.remove(id)
           case "release":
-            // Also by a client that did not ask for it, and twice in one command.
+            // Also by a client that is not the owner's, and twice in one command.
             assert.deepStrictEqual(
-              (yield* Effect.all([store.release(id), store.release(id)], { concurrency: "unbounded" })).filter(Boolean),
-              [true],
-              `${id} is released once`
+              (yield* Effect.all([store.release(id, name), store.release(id, name)], {
+                concurrency: "unbounded"
+              })).filter(Boolean),
+              isDone ? [true] : [],
+              `the release of ${id} by ${name}`
             )
-            return model.remove(id)
+            if (isDone) model.remove(id)
+            return name === undefined ? void (yield* told([entry], "released")) : undefined
           case "downgrade":
-            assert.isTrue(yield* store.downgrade(id), `${id} can be downgraded`)
-            return model.downgrade(id)
+            assert.strictEqual(yield* store.downgrade(id, name), isDone, `the downgrade of ${id} by ${name}`)
+            return isDone ? model.downgrade(id) : undefined
           case "break":
             assert.isTrue(yield* store.breakLease(id), `${id} can be broken`)
             model.remove(id)
-            return void (yield* told([id], "broken"))
+            return void (yield* told([entry], "broken"))
           case "expire":
             yield* layout.expire(admin, keys, [id])
-            assert.isTrue(Option.isNone(yield* store.refresh(id, ttl)), `${id} has expired`)
+            assert.isTrue(Option.isNone(yield* store.refresh(id, ttl, entry.owner)), `${id} has expired`)
             model.remove(id)
-            return void (yield* told([id], "expired"))
+            return void (yield* told([entry], "expired"))
           case "refresh":
-            return assert.isTrue(Option.isSome(yield* store.refresh(id, ttl)), `${id} is live`)
+            assert.strictEqual(Option.isSome(yield* store.refresh(id, ttl, name)), isDone, `${id} by ${name}`)
+            return isDone ? model.refresh(id, 1, name) : undefined
           case "restore": {
-            const lease = Option.getOrUndefined(yield* store.restore(id, ttl))
+            const owner = command.by === "owner" ? entry.owner : `${id}.${clientOf.size}`
+            const lease = Option.getOrUndefined(yield* store.restore(id, ttl, owner))
             assert.deepStrictEqual(lease?.targets.slice(), entry.targets.slice(), `the targets of ${id}`)
-            owner.set(id, step.client)
+            model.restore(id, 1, owner)
+            if (owner !== entry.owner) yield* told([entry], "taken")
+            clientOf.set(owner, step.client)
+            return
+          }
+          case "giveBack": {
+            const isBack = isDone && entry.former !== undefined
+            const returned = yield* store.giveBack(id, name ?? "")
+            assert.strictEqual(returned, isBack, `the return of ${id} by ${name}`)
+            return isBack ? model.giveBack(id) : undefined
           }
         }
       })
@@ -216,8 +232,8 @@ const drive = ({ admin, keys }: Fixture, client: () => ReturnType<Fixture["clien
       yield* compare
     }
     for (const { session } of clients) assert.strictEqual(yield* session.pendingRevocations, 0)
-    yield* Effect.forEach(model.waiting, ({ id }) => clients[owner.get(id)!]!.session.cancel(id))
-    yield* Effect.forEach(owner.keys(), (id) => clients[0].store.release(id))
+    yield* Effect.forEach(model.waiting, ({ id }) => clients[clientOf.get(id)!]!.session.cancel(id))
+    yield* Effect.forEach(Array.from(model.held), ({ id, owner }) => clients[0].store.release(id, owner))
     yield* Effect.forEach(clients, ({ session }) => session.end)
   })
 

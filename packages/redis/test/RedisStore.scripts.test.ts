@@ -34,7 +34,7 @@ describe("RedisStore, what its scripts do", () => {
           const node = yield* session.held([readNode("a")])
           const reader = yield* session.queued([read("a")])
           yield* layout.expire(admin, keys, [expiring.id])
-          assert.isTrue(yield* store.release(node.id))
+          assert.isTrue(yield* store.release(node.id, node.id))
           yield* session.granted(reader)
           yield* layout.check(admin, keys)
           const refused = yield* session.attempt(session.request([write("a/c")]))
@@ -52,11 +52,11 @@ describe("RedisStore, what its scripts do", () => {
           const held = yield* session.held([write("x")])
           const first = yield* session.queued([write("x/1")])
           const nested = yield* session.queued([write("x/1/2")], { within: [outer.id] })
-          yield* store.release(held.id)
+          yield* store.release(held.id, held.id)
           yield* session.granted(first)
           yield* layout.check(admin, keys)
           assert.isFalse(yield* isHeld(store, nested.id))
-          yield* store.release(first.id)
+          yield* store.release(first.id, first.id)
           yield* session.granted(nested)
           yield* session.end
         })
@@ -70,14 +70,16 @@ describe("RedisStore, what its scripts do", () => {
           for (const waits of [false, true]) {
             const [one, other] = [yield* session.held([write("a")]), yield* session.held([write("b")])]
             const waiter = waits ? yield* session.queued([read("b")]) : undefined
-            const twice = yield* Effect.all([store.release(one.id), store.release(one.id)], { concurrency: 2 })
+            const twice = yield* Effect.all([store.release(one.id, one.id), store.release(one.id, one.id)], {
+              concurrency: 2
+            })
             assert.deepStrictEqual(twice, [true, false])
             assert.isTrue(yield* isHeld(store, other.id))
             yield* layout.check(admin, keys)
-            yield* store.release(other.id)
+            yield* store.release(other.id, other.id)
             if (waiter !== undefined) {
               yield* session.granted(waiter)
-              yield* store.release(waiter.id)
+              yield* store.release(waiter.id, waiter.id)
             }
           }
           yield* session.end
@@ -94,7 +96,7 @@ describe("RedisStore, what its scripts do", () => {
           const [first, again] = yield* Effect.all([ask(one), ask(other)], { concurrency: 2 })
           assert.strictEqual(again.token, first.token)
           yield* layout.check(admin, keys)
-          assert.isTrue(yield* store.release(one.id))
+          assert.isTrue(yield* store.release(one.id, one.id))
           yield* session.end
         })
       )
@@ -105,15 +107,15 @@ describe("RedisStore, what its scripts do", () => {
         Effect.gen(function* () {
           const { session, store } = yield* client()
           const one = yield* session.held([write("a")])
-          yield* store.downgrade(one.id)
+          yield* store.downgrade(one.id, one.id)
           yield* layout.check(admin, keys)
           const two = yield* session.queued([write("a")])
-          yield* store.release(one.id)
+          yield* store.release(one.id, one.id)
           yield* session.granted(two)
           yield* layout.check(admin, keys)
           const three = yield* session.queued([write("a")])
           yield* layout.expire(admin, keys, [two.id])
-          yield* store.refresh("nobody", Duration.minutes(1))
+          yield* store.refresh("nobody", Duration.minutes(1), "nobody")
           yield* session.granted(three)
           yield* layout.check(admin, keys)
           yield* layout.expire(admin, keys, [three.id])
@@ -139,19 +141,20 @@ describe("RedisStore, what its scripts do", () => {
       )
     )
 
-    for (const how of ["refresh", "restore"] as const) {
+    for (const how of ["refresh", "return"] as const) {
       it.effect(`a ${how} to an earlier deadline does not hold up those who wait, in any client`, () =>
         leavesNothing(({ client }) =>
           Effect.gen(function* () {
             const { session, store } = yield* client()
             const other = yield* client()
-            const held = yield* session.held([write("a")])
+            const soon = Duration.millis(400)
+            const held = yield* session.held([write("a")], { ttl: how === "refresh" ? "1 minute" : soon })
+            if (how === "return") yield* store.restore(held.id, Duration.minutes(1), "another")
             const waiters = [yield* session.queued([read("a")]), yield* other.session.queued([read("a")])] as const
-            const soon = Duration.millis(100)
-            yield* how === "refresh" ? store.refresh(held.id, soon) : store.restore(held.id, soon)
+            yield* how === "refresh" ? store.refresh(held.id, soon, held.id) : store.giveBack(held.id, "another")
             yield* session.granted(waiters[0])
             yield* other.session.granted(waiters[1])
-            yield* Effect.forEach(waiters, ({ id }) => store.release(id))
+            yield* Effect.forEach(waiters, ({ id }) => store.release(id, id))
             yield* other.session.end
             yield* session.end
           })
@@ -176,7 +179,7 @@ describe("RedisStore, what its scripts do", () => {
           const last = yield* session.ask(session.request([write("a")]))
           const order = (yield* store.inspect(LockPath.root)).map(({ id }) => id).slice(1, -1)
           yield* start(fixture)
-          yield* store.release(held.id)
+          yield* store.release(held.id, held.id)
           yield* Session.due(
             Effect.forEach(asked, ({ fiber }) => Fiber.join(fiber)),
             "the grants"
@@ -185,7 +188,7 @@ describe("RedisStore, what its scripts do", () => {
           assert.isAtMost(calls, 1 + 2 * Math.ceil(readers / 16), "a script for every 16, from each client at most")
           assert.deepStrictEqual(yield* heldInOrder(store), order)
           yield* layout.check(fixture.admin, fixture.keys)
-          yield* many(readers, (i) => store.release(asked[i]!.id))
+          yield* many(readers, (i) => store.release(asked[i]!.id, asked[i]!.id))
           yield* session.granted(last)
           yield* session.end
           yield* other.session.end
@@ -201,7 +204,9 @@ describe("RedisStore, what its scripts do", () => {
           const asked = yield* many(readers, () => session.ask(session.request([read("a")])))
           const last = yield* session.ask(session.request([write("a")]))
           yield* start(fixture)
-          const both = yield* Effect.all([store.downgrade(held.id), store.release(held.id)], { concurrency: 2 })
+          const both = yield* Effect.all([store.downgrade(held.id, held.id), store.release(held.id, held.id)], {
+            concurrency: 2
+          })
           assert.deepStrictEqual(both, [true, true])
           yield* Session.due(
             Effect.forEach(asked, ({ fiber }) => Fiber.join(fiber)),
@@ -209,7 +214,7 @@ describe("RedisStore, what its scripts do", () => {
           )
           yield* layout.check(fixture.admin, fixture.keys)
           assert.isAtMost(yield* scriptCalls(fixture.admin), 2 + Math.ceil(readers / 16))
-          yield* many(readers, (i) => store.release(asked[i]!.id))
+          yield* many(readers, (i) => store.release(asked[i]!.id, asked[i]!.id))
           yield* session.granted(last)
           yield* session.end
         })
@@ -229,7 +234,7 @@ describe("RedisStore, what its scripts do", () => {
           yield* start(fixture)
           // The last one: the sweep of the first script does not reach it.
           assert.isTrue(
-            Option.isNone(yield* store.restore(late.at(-1)!, Duration.minutes(1))),
+            Option.isNone(yield* store.restore(late.at(-1)!, Duration.minutes(1), late.at(-1)!)),
             "what has expired is gone"
           )
           yield* Session.due(
@@ -269,7 +274,7 @@ describe("RedisStore, what its scripts do", () => {
             )
             yield* until(all, "a place in the queue for everyone")
             yield* layout.check(fixture.admin, fixture.keys)
-            yield* store.release(held.id)
+            yield* store.release(held.id, held.id)
             yield* session.granted(stays)
             yield* session.end
           })
@@ -285,17 +290,20 @@ describe("RedisStore, what its scripts do", () => {
           const asked = yield* many(readers, () => session.ask(session.request([read("d")])))
           const inside = yield* session.queued([read("d")], { within: [held.id] })
           const request = session.request([write("b")], { within: [ended.id] })
-          const [, nested] = yield* Effect.all([store.release(ended.id), Effect.fork(store.acquire(request))], {
-            concurrency: 2
-          })
+          const [, nested] = yield* Effect.all(
+            [store.release(ended.id, ended.id), Effect.fork(store.acquire(request))],
+            {
+              concurrency: 2
+            }
+          )
           yield* Session.due(
             Effect.forEach([...asked, inside], ({ fiber }) => Fiber.join(fiber)),
             "the grants"
           )
-          yield* store.release(held.id)
+          yield* store.release(held.id, held.id)
           yield* Session.due(Fiber.join(nested), "the grant of the nested request")
-          yield* store.release(request.id)
-          yield* many(readers, (i) => store.release(asked[i]!.id))
+          yield* store.release(request.id, request.id)
+          yield* many(readers, (i) => store.release(asked[i]!.id, asked[i]!.id))
           yield* session.end
         })
       )
@@ -309,7 +317,7 @@ describe("RedisStore, what its scripts do", () => {
           const one = yield* session.held(targets)
           const two = yield* session.queued(targets)
           yield* layout.check(fixture.admin, fixture.keys)
-          yield* store.release(one.id)
+          yield* store.release(one.id, one.id)
           yield* session.granted(two)
           yield* layout.check(fixture.admin, fixture.keys)
           yield* session.end

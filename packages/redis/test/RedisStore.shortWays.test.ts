@@ -10,7 +10,7 @@ import { Effect, FastCheck, Runtime } from "effect"
 import { type Fixture, leavesNothing, TestServer } from "./support/fixture.ts"
 import * as layout from "./support/layout.ts"
 import * as Raw from "./support/raw.ts"
-import { type Command, runs, type Step } from "./support/steps.ts"
+import { type By, type Command, runs, type Step } from "./support/steps.ts"
 
 // -- How it is compared
 
@@ -33,7 +33,9 @@ const rules = ({ records }: layout.Table): Reference.Reference => {
     within,
     ttl: 0,
     since: 0,
-    deadline: 0
+    deadline: 0,
+    owner: id,
+    former: undefined
   }))
   return reference
 }
@@ -73,7 +75,9 @@ const leastOften = {
   "handed over, entered to entered": 2,
   "released, and others are left": 500,
   "released, and nothing is left": 200,
-  "nothing to release": 70
+  "nothing to release": 70,
+  "release of a restored lease by its owner": 15,
+  "steps beside restored leases": 80
 }
 
 /** Which short way was taken, if one was: the rest of a script asks for the time (anew). */
@@ -135,6 +139,12 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
         const wanted = held.filter(({ id }) => watched.has(id))
         const chosen = (among: typeof held, at: number) =>
           among.length === 0 ? "nobody" : among[at % among.length]!.id
+        const named = (among: typeof held, at: number, by: By) => {
+          const { id, owner } = among[at % among.length] ?? { id: "nobody", owner: "nobody" }
+          if (by === "hand") return `!${id}`
+          if (by === "other") return owner === id ? `${id}/somebody` : id
+          return owner === id ? id : `${id}/${owner}`
+        }
         switch (command.op) {
           case "acquire": {
             const args = ['["host",1]', `${command.ttl}`]
@@ -149,7 +159,8 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
               const within = lease === undefined ? [] : [...lease.within, lease.id]
               if (queues && texts.length === 1 && within.length === 0) args.push(id, texts[0]!)
               else {
-                args.push("", id, `${command.ttl / 2}`, queues ? "q" : "t", "[]", `${texts.length}`, ...texts)
+                const queue = made % 2 === 0 ? "q" : `q${command.ttl}`
+                args.push("", id, `${command.ttl / 2}`, queues ? queue : "t", "[]", `${texts.length}`, ...texts)
                 args.push(`${within.length}`, ...within)
               }
             }
@@ -157,17 +168,34 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
           }
           case "release": {
             const among = { wanted: wanted.length > 0 ? wanted : held, held, waiting, any: ordered }[command.of]
-            return command.picks.map((at) => (command.of === "any" && at === 50 ? "nobody" : chosen(among, at)))
+            return command.picks.map((at) =>
+              command.of === "any" && at === 50 ? "nobody" : named(among, at, command.by)
+            )
           }
           case "refresh":
+            return command.picks.flatMap((at) => [named(held, at, command.by), `${command.ttl}`])
           case "look":
-            return command.picks.flatMap((at) => [chosen(command.op === "look" ? ordered : held, at), `${command.ttl}`])
-          case "restore":
-            return [chosen(held, command.picks[0]!), `${command.ttl}`]
+            return command.picks.flatMap((at) => [chosen(ordered, at), `${command.ttl}`])
+          case "restore": {
+            const id = chosen(held, command.picks[0]!)
+            const owner = held.find((record) => record.id === id)?.owner ?? "nobody"
+            return [id, `${command.ttl}`, command.by === "owner" ? owner : `owner-${++made}`]
+          }
+          case "give-back": {
+            // Those that can be given back, if there are any.
+            const restored = held.filter(({ id, owner }) => owner !== id)
+            const { id, owner } = held.find((record) => record.id === chosen(restored, command.pick)) ?? {
+              id: chosen(held, command.pick),
+              owner: "nobody"
+            }
+            return [id, command.by === "other" ? "somebody" : owner]
+          }
           case "downgrade":
+            return [named(ordered, command.pick, command.by)]
           case "break-lease":
-          case "lookup":
             return [chosen(ordered, command.pick)]
+          case "lookup":
+            return [chosen(ordered, command.pick), `>${chosen(ordered, command.pick)}`, "nobody", ">nobody"]
           case "inspect":
             return [command.path, "1", ""]
           case "expire":
@@ -194,7 +222,7 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
       for (const { client, command, isLate, passes } of steps) {
         time += passes
         const isFull = command.op === "acquire" && before.records.length > 20
-        const args = argumentsOf(isFull ? { op: "release", picks: everyone, of: "held" } : command)
+        const args = argumentsOf(isFull ? { op: "release", picks: everyone, of: "held", by: "owner" } : command)
         if (args === undefined) continue
         const name = (isFull ? "release" : command.op) as Raw.Name
         const call = { client: clients[client], time, late: isLate ? time - 1 : undefined }
@@ -232,6 +260,13 @@ const drive = (fixture: Fixture, short: Raw.Raw, long: Raw.Raw, start: number, c
           }
         }
         const way = wayOf(name, args, ran, before)
+        const nth = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1)
+        const restored = before.records.filter(({ id, owner }) => owner !== id)
+        if (restored.length > 0) nth("steps beside restored leases")
+        for (const { id, owner } of restored) {
+          if (args.includes(`${id}/${owner}`)) nth(`${name} of a restored lease by its owner`)
+          if (args.includes(id) || args.includes(`!${id}`)) nth(`${name} of a restored lease by somebody else`)
+        }
         if (way !== undefined) counts.set(way, (counts.get(way) ?? 0) + 1)
         counts.set("steps", (counts.get("steps") ?? 0) + 1)
         before = after

@@ -166,19 +166,19 @@ describe("RedisStore, in trouble", () => {
           yield* Effect.promise(() => admin.config("SET", "maxmemory", "1"))
           yield* refusedBecause(store.acquire(session.request([write("c")])), /out of memory/)
           yield* refusedBecause(store.tryAcquire(session.request([write("c")])), /out of memory/)
-          const extended = Option.getOrThrow(yield* store.refresh(held.id, Duration.seconds(10)))
+          const extended = Option.getOrThrow(yield* store.refresh(held.id, Duration.seconds(10), held.id))
           assert.isAbove(extended, held.deadline + 1000)
-          yield* store.refresh(other.id, Duration.minutes(1))
+          yield* store.refresh(other.id, Duration.minutes(1), other.id)
           // The one that waits says so, three times per ttl, and is not dropped.
           yield* Effect.sleep("1200 millis")
           const waiting = (yield* entries(store)).find(({ id }) => id === next.id)
           assert.strictEqual(waiting?.state, "waiting")
           assert.isAbove(waiting?.timeLeft ?? 0, 0)
-          assert.isTrue(yield* store.downgrade(other.id))
-          assert.isTrue(yield* store.release(held.id))
+          assert.isTrue(yield* store.downgrade(other.id, other.id))
+          assert.isTrue(yield* store.release(held.id, held.id))
           yield* session.granted(next)
           assert.isTrue(yield* store.breakLease(next.id))
-          assert.isTrue(yield* store.release(other.id))
+          assert.isTrue(yield* store.release(other.id, other.id))
           yield* Effect.promise(() => admin.config("SET", "maxmemory", "0"))
           yield* session.held([write("c")])
           yield* session.revocation
@@ -195,11 +195,11 @@ describe("RedisStore, in trouble", () => {
           yield* Effect.promise(() => admin.replicaof("127.0.0.1", 1))
           const replica = /read-only replica/
           yield* refusedBecause(store.acquire(session.request([write("b")])), replica)
-          yield* refusedBecause(store.refresh(held.id, Duration.minutes(1)), replica)
-          yield* refusedBecause(store.release(held.id), replica)
+          yield* refusedBecause(store.refresh(held.id, Duration.minutes(1), held.id), replica)
+          yield* refusedBecause(store.release(held.id, held.id), replica)
           yield* refusedBecause(Effect.scoped(RedisStore.make(options)), /is a replica/)
           yield* Effect.promise(() => admin.replicaof("NO", "ONE"))
-          assert.isTrue(Option.isSome(yield* store.refresh(held.id, Duration.minutes(1))))
+          assert.isTrue(Option.isSome(yield* store.refresh(held.id, Duration.minutes(1), held.id)))
           assert.deepStrictEqual(
             (yield* entries(store)).map(({ id }) => id),
             [held.id]
@@ -226,7 +226,7 @@ describe("RedisStore, in trouble", () => {
               const wrong = /holds something else: choose another key prefix or namespace/
               yield* refusedBecause(store.acquire(session.request([write("a")])), wrong)
               yield* refusedBecause(store.tryAcquire(session.request([read("a"), write("b")])), wrong)
-              yield* Effect.exit(store.refresh("x", Duration.minutes(1)))
+              yield* Effect.exit(store.refresh("x", Duration.minutes(1), "x"))
               yield* Effect.exit(store.release("x"))
               yield* Effect.exit(store.inspect(LockPath.root))
               assert.deepStrictEqual(yield* Effect.promise(() => admin.dumpBuffer(key)), before)
@@ -268,10 +268,12 @@ describe("RedisStore, in trouble", () => {
             for (const effect of [
               Effect.asVoid(store.inspect(LockPath.root)),
               Effect.asVoid(store.lookup("x")),
-              Effect.asVoid(store.refresh("x", Duration.minutes(1))),
-              Effect.asVoid(store.restore("x", Duration.minutes(1))),
+              Effect.asVoid(store.refresh("x", Duration.minutes(1), "x")),
+              Effect.asVoid(store.restore("x", Duration.minutes(1), "x")),
               Effect.asVoid(store.release("x")),
-              Effect.asVoid(store.downgrade("x")),
+              Effect.asVoid(store.downgrade("x", "x")),
+              Effect.asVoid(store.giveBack("x", "x")),
+              Effect.asVoid(store.blockers(["x", "y"])),
               Effect.asVoid(store.breakLease("x"))
             ]) {
               const exit = yield* Effect.exit(effect)
@@ -303,10 +305,10 @@ describe("RedisStore, in trouble", () => {
           // In whichever order they come back.
           const grants = [next, last].map(({ fiber, id }) => Effect.as(Fiber.join(fiber), id))
           const first = yield* Session.due(Effect.raceAll(grants), "a grant of one")
-          yield* store.release(first)
+          yield* store.release(first, first)
           yield* Session.due(Fiber.join((first === next.id ? last : next).fiber), "the grant of the other")
-          yield* store.release(next.id)
-          yield* store.release(last.id)
+          yield* store.release(next.id, next.id)
+          yield* store.release(last.id, last.id)
           yield* session.end
         })
       )
@@ -322,15 +324,15 @@ describe("RedisStore, in trouble", () => {
           yield* flush
           const next = yield* session.queued([write("a")])
           yield* flush
-          assert.isTrue(Option.isSome(yield* store.refresh(held.id, Duration.minutes(1))))
+          assert.isTrue(Option.isSome(yield* store.refresh(held.id, Duration.minutes(1), held.id)))
           yield* flush
-          assert.isTrue(yield* store.downgrade(held.id))
+          assert.isTrue(yield* store.downgrade(held.id, held.id))
           yield* flush
-          assert.isTrue(Option.isSome(yield* store.restore(held.id, Duration.minutes(1))))
+          assert.isTrue(Option.isSome(yield* store.restore(held.id, Duration.minutes(1), held.id)))
           yield* flush
           assert.strictEqual((yield* entries(store)).length, 2)
           yield* flush
-          assert.isTrue(yield* store.release(held.id))
+          assert.isTrue(yield* store.release(held.id, held.id))
           yield* session.granted(next)
           yield* flush
           assert.isTrue(yield* store.breakLease(next.id))
@@ -407,30 +409,47 @@ describe("RedisStore, in trouble", () => {
       )
     )
 
-    it.effect("a refresh that comes too late does nothing, a release that does is done", () =>
-      leavesNothing(({ admin, client }) =>
-        Effect.gen(function* () {
-          const { session, store } = yield* client({ commandTimeout: patience })
-          const held = yield* session.held([write("a")], { ttl: "2 seconds" })
-          const other = yield* session.held([write("b")])
-          const timeLeft = Effect.map(store.lookup(held.id), (entry) => Option.getOrThrow(entry).timeLeft!)
-          yield* pausing(
-            admin,
-            Effect.all(
-              [
-                refusedBecause(store.refresh(held.id, Duration.minutes(1)), lateness),
-                refusedBecause(store.restore(held.id, Duration.minutes(1)), lateness),
-                refusedBecause(store.release(other.id), lateness)
-              ],
-              { concurrency: "unbounded" }
+    it.effect(
+      "a refresh, restore, downgrade or break that comes too late does nothing, a release that does is done",
+      () =>
+        leavesNothing(({ admin, client }) =>
+          Effect.gen(function* () {
+            const { session, store } = yield* client({ commandTimeout: patience })
+            const held = yield* session.held([write("a")], { ttl: "2 seconds" })
+            const other = yield* session.held([write("b")])
+            const restored = yield* session.held([write("c")])
+            yield* store.restore(restored.id, Duration.minutes(5), "another")
+            yield* session.revocation
+            const timeLeft = Effect.map(store.lookup(held.id), (entry) => Option.getOrThrow(entry).timeLeft!)
+            yield* pausing(
+              admin,
+              Effect.all(
+                [
+                  refusedBecause(store.refresh(held.id, Duration.minutes(1), held.id), lateness),
+                  refusedBecause(store.restore(held.id, Duration.minutes(1), held.id), lateness),
+                  refusedBecause(store.restore(held.id, Duration.minutes(1), "another"), lateness),
+                  refusedBecause(store.downgrade(held.id, held.id), lateness),
+                  refusedBecause(store.downgrade(held.id), lateness),
+                  refusedBecause(store.breakLease(held.id), lateness),
+                  refusedBecause(store.giveBack(restored.id, "another"), lateness),
+                  refusedBecause(store.release(other.id, other.id), lateness)
+                ],
+                { concurrency: "unbounded" }
+              )
             )
-          )
-          assert.isBelow(yield* timeLeft, 2000)
-          assert.isTrue(Option.isNone(yield* store.lookup(other.id)))
-          yield* store.release(held.id)
-          yield* session.end
-        })
-      )
+            assert.isBelow(yield* timeLeft, 2000)
+            assert.strictEqual(Option.getOrThrow(yield* store.lookup(held.id)).targets[0]?.mode, "write")
+            assert.isTrue(
+              Option.isSome(yield* store.refresh(held.id, Duration.seconds(2), held.id)),
+              "it is still its own"
+            )
+            assert.strictEqual(yield* session.pendingRevocations, 0)
+            assert.isTrue(yield* store.release(restored.id, restored.id), "what is given back late is given back")
+            assert.isTrue(Option.isNone(yield* store.lookup(other.id)))
+            yield* store.release(held.id, held.id)
+            yield* session.end
+          })
+        )
     )
 
     it.effect("those who wait when their store is closed are told so, and leave the queue", () =>

@@ -14,7 +14,8 @@ import type { Entry, Reference } from "./Reference.ts"
  * - `acquire`, `try`: a request, nested in the lease that `inside` chooses and in those that enclose it.
  * - `again`: the same request once more, for a lease that is held.
  * - `cancel`: a client gives up waiting.
- * - `release`, `downgrade`, `break`, `refresh`, `restore`, `expire`: what happens to a lease.
+ * - `release`, `downgrade`, `break`, `refresh`, `restore`, `giveBack`, `expire`: what happens to a lease, and by whom: its
+ *   owner, somebody by hand, or one that is not its owner, at most has been. For `restore` the last is a new one.
  * - `stranger`: the operations above with an id that is not live.
  * - `advance`: time goes by.
  *
@@ -31,10 +32,13 @@ export type Command =
       readonly ttl: number
     }
   | {
-      readonly op: "again" | "cancel" | "release" | "downgrade" | "break" | "expire"
+      readonly op: "again" | "cancel" | "break" | "expire"
       readonly pick: number
     }
-  | { readonly op: "refresh" | "restore"; readonly pick: number; readonly ttl: number }
+  | { readonly op: "release" | "downgrade"; readonly pick: number; readonly by: "owner" | "hand" | "other" }
+  | { readonly op: "refresh"; readonly pick: number; readonly by: "owner" | "hand" | "other"; readonly ttl: number }
+  | { readonly op: "restore"; readonly pick: number; readonly by: "owner" | "other"; readonly ttl: number }
+  | { readonly op: "giveBack"; readonly pick: number; readonly by: "owner" | "other" }
   | { readonly op: "advance"; readonly seconds: number }
   | { readonly op: "stranger" }
 
@@ -50,6 +54,18 @@ export const chosen = (
 ): Entry | undefined => {
   const among = command.op === "cancel" ? model.waiting : model.held
   return among[command.pick % among.length]
+}
+
+/**
+ * The name by which somebody does something to a lease; none by hand.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const nameOf = ({ id, owner }: Entry, by: "owner" | "hand" | "other"): string | undefined => {
+  if (by === "hand") return undefined
+  if (by === "owner") return owner
+  return owner === id ? `${id}.other` : id
 }
 
 /**
@@ -97,13 +113,33 @@ const request = (op: "acquire" | "try"): FastCheck.Arbitrary<Command> =>
     ttl
   })
 
-const onOne = (op: "again" | "cancel" | "release" | "downgrade" | "break" | "expire"): FastCheck.Arbitrary<Command> =>
+const onOne = (op: "again" | "cancel" | "break" | "expire"): FastCheck.Arbitrary<Command> =>
   FastCheck.record({ op: FastCheck.constant(op), pick })
 
-const upkeep: FastCheck.Arbitrary<Command> = FastCheck.record({
-  op: FastCheck.constantFrom("refresh", "restore"),
+const owner = { weight: 4, arbitrary: FastCheck.constant("owner" as const) }
+const other = { weight: 1, arbitrary: FastCheck.constant("other" as const) }
+const hand = { weight: 1, arbitrary: FastCheck.constant("hand" as const) }
+const anybody = FastCheck.oneof(owner, other, hand)
+
+const ending = (op: "release" | "downgrade"): FastCheck.Arbitrary<Command> =>
+  FastCheck.record({ op: FastCheck.constant(op), pick, by: anybody })
+
+const refresh: FastCheck.Arbitrary<Command> = FastCheck.record({
+  op: FastCheck.constant("refresh" as const),
   pick,
+  by: anybody,
   ttl
+})
+const restore: FastCheck.Arbitrary<Command> = FastCheck.record({
+  op: FastCheck.constant("restore" as const),
+  pick,
+  by: FastCheck.constantFrom("owner" as const, "other" as const, "other" as const),
+  ttl
+})
+const giveBack: FastCheck.Arbitrary<Command> = FastCheck.record({
+  op: FastCheck.constant("giveBack" as const),
+  pick,
+  by: FastCheck.oneof(owner, other)
 })
 
 /**
@@ -120,13 +156,15 @@ export const commands = (options: {
     FastCheck.oneof(
       { weight: 14, arbitrary: request("acquire") },
       { weight: 2, arbitrary: request("try") },
-      { weight: 5, arbitrary: onOne("release") },
+      { weight: 5, arbitrary: ending("release") },
       { weight: 1, arbitrary: onOne("cancel") },
-      { weight: 1, arbitrary: onOne("downgrade") },
+      { weight: 1, arbitrary: ending("downgrade") },
       { weight: 1, arbitrary: onOne("break") },
       { weight: 1, arbitrary: onOne("expire") },
       { weight: 1, arbitrary: onOne("again") },
-      { weight: 1, arbitrary: upkeep },
+      { weight: 1, arbitrary: refresh },
+      { weight: 2, arbitrary: restore },
+      { weight: 1, arbitrary: giveBack },
       { weight: 1, arbitrary: FastCheck.constant<Command>({ op: "stranger" }) },
       {
         weight: options.time ? 1 : 0,

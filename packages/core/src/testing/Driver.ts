@@ -18,7 +18,7 @@ import * as LockPath from "../LockPath.ts"
 import type { LockStore, Revocation } from "../LockStore.ts"
 import type { Target } from "../Target.ts"
 import * as Command from "./Command.ts"
-import { Reference } from "./Reference.ts"
+import { type Entry, Reference } from "./Reference.ts"
 import * as Session from "./Session.ts"
 
 /**
@@ -58,6 +58,7 @@ export const make = (store: LockStore["Type"], options: Options): Effect.Effect<
   Effect.gen(function* () {
     const session = yield* Session.make(store)
     const model = new Reference()
+    let lastOwner = 0
 
     const asTargets = (command: Command.Command & { op: "acquire" | "try" }): ReadonlyArray<Target> =>
       command.targets.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
@@ -96,12 +97,13 @@ export const make = (store: LockStore["Type"], options: Options): Effect.Effect<
       }
     })
 
-    const revoked = (ids: ReadonlyArray<string>, reason: Revocation["reason"]) =>
+    /** What the owners of leases are told, as they were. */
+    const revoked = (leases: ReadonlyArray<Entry>, reason: Revocation["reason"]) =>
       Effect.gen(function* () {
-        const told = yield* Effect.forEach(ids, () => session.revocation)
+        const told = yield* Effect.forEach(leases, () => session.revocation)
         assert.sameDeepMembers(
           [...told],
-          ids.map((id) => ({ id, reason })),
+          leases.map(({ id, owner }) => ({ id, owner, reason })),
           "the revocations"
         )
       })
@@ -114,17 +116,18 @@ export const make = (store: LockStore["Type"], options: Options): Effect.Effect<
           const until = Math.min(model.nextDeadline, end)
           if (until > model.now) yield* options.advance(Duration.millis(until - model.now))
           model.now = until
-          const expired = model.expire().map(({ id }) => id)
+          const expired = model.expire()
           yield* compare
           yield* revoked(expired, "expired")
           if (until === end && model.nextDeadline > end) return
         }
       })
 
-    const expire = (id: string): Effect.Effect<void> =>
+    const expire = (entry: Entry): Effect.Effect<void> =>
       Effect.gen(function* () {
-        assert.isTrue(Option.isSome(yield* store.refresh(id, Duration.millis(1))), `${id} can be refreshed`)
-        model.refresh(id, 1)
+        const { id, owner } = entry
+        assert.isTrue(Option.isSome(yield* store.refresh(id, Duration.millis(1), owner)), `${id} can be refreshed`)
+        model.refresh(id, 1, owner)
         if (options.exactTime) return yield* advance(1)
         const hasGone = Effect.zipRight(
           options.advance(Duration.millis(1)),
@@ -132,7 +135,7 @@ export const make = (store: LockStore["Type"], options: Options): Effect.Effect<
         )
         yield* Session.eventually(hasGone, `the end of ${id}`)
         model.remove(id)
-        yield* revoked([id], "expired")
+        yield* revoked([entry], "expired")
       }).pipe(Effect.orDie)
 
     const run = (command: Command.Command): Effect.Effect<void> =>
@@ -142,7 +145,7 @@ export const make = (store: LockStore["Type"], options: Options): Effect.Effect<
           case "try": {
             const within = Command.enclosing(model, command.inside)
             const request = session.request(asTargets(command), { within, ttl: ttl(command.ttl) })
-            const asked = { ...request, ttl: ttl(command.ttl) }
+            const asked = { ...request, ttl: ttl(command.ttl), waitTtl: undefined }
             if (command.op === "acquire") {
               yield* session.ask(request)
               return model.arrive(asked)
@@ -167,17 +170,23 @@ export const make = (store: LockStore["Type"], options: Options): Effect.Effect<
             return options.exactTime ? yield* advance(command.seconds * 1000) : undefined
           case "stranger": {
             const id = session.request([{ mode: "read", path: "" }]).id
-            assert.isFalse(yield* store.release(id), "a stranger's release")
-            assert.isFalse(yield* store.downgrade(id), "a stranger's downgrade")
+            for (const owner of [id, undefined]) {
+              assert.isFalse(yield* store.release(id, owner), "a stranger's release")
+              assert.isFalse(yield* store.downgrade(id, owner), "a stranger's downgrade")
+              assert.isTrue(Option.isNone(yield* store.refresh(id, Duration.minutes(1), owner)), "a stranger's refresh")
+            }
             assert.isFalse(yield* store.breakLease(id), "a stranger's break")
-            assert.isTrue(Option.isNone(yield* store.refresh(id, Duration.minutes(1))), "a stranger's refresh")
-            assert.isTrue(Option.isNone(yield* store.restore(id, Duration.minutes(1))), "a stranger's restore")
+            assert.isFalse(yield* store.giveBack(id, id), "a stranger's return")
+            assert.isTrue(Option.isNone(yield* store.restore(id, Duration.minutes(1), id)), "a stranger's restore")
             return
           }
         }
         const entry = Command.chosen(model, command)
         if (entry === undefined) return
         const { id } = entry
+        const name = "by" in command ? Command.nameOf(entry, command.by) : entry.owner
+        const isDone = name === undefined || name === entry.owner
+        const by = `by ${name ?? "order"}`
         switch (command.op) {
           case "again": {
             const targets = entry.targets.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
@@ -191,24 +200,37 @@ export const make = (store: LockStore["Type"], options: Options): Effect.Effect<
             yield* session.cancel(id)
             return model.remove(id)
           case "release":
-            assert.isTrue(yield* store.release(id), `${id} can be released`)
-            return model.remove(id)
+            assert.strictEqual(yield* store.release(id, name), isDone, `the release of ${id} ${by}`)
+            if (isDone) model.remove(id)
+            return name === undefined ? yield* revoked([entry], "released") : undefined
           case "downgrade":
-            assert.isTrue(yield* store.downgrade(id), `${id} can be downgraded`)
-            return model.downgrade(id)
+            assert.strictEqual(yield* store.downgrade(id, name), isDone, `the downgrade of ${id} ${by}`)
+            return isDone ? model.downgrade(id) : undefined
           case "break":
             assert.isTrue(yield* store.breakLease(id), `${id} can be broken`)
             model.remove(id)
-            return yield* revoked([id], "broken")
+            return yield* revoked([entry], "broken")
           case "expire":
-            return yield* expire(id)
-          case "refresh":
-            assert.isTrue(Option.isSome(yield* store.refresh(id, Duration.millis(ttl(command.ttl)))), `${id} is live`)
-            return model.refresh(id, ttl(command.ttl))
+            return yield* expire(entry)
+          case "refresh": {
+            const refreshed = yield* store.refresh(id, Duration.millis(ttl(command.ttl)), name)
+            assert.strictEqual(Option.isSome(refreshed), isDone, `the refresh of ${id} ${by}`)
+            return isDone ? model.refresh(id, ttl(command.ttl), name) : undefined
+          }
           case "restore": {
-            const lease = Option.getOrUndefined(yield* store.restore(id, Duration.millis(ttl(command.ttl))))
+            const owner = command.by === "owner" ? entry.owner : `${id}.${++lastOwner}`
+            const lease = Option.getOrUndefined(yield* store.restore(id, Duration.millis(ttl(command.ttl)), owner))
             assert.deepStrictEqual(lease?.targets.slice(), entry.targets.slice(), `the targets of ${id}`)
-            return model.refresh(id, ttl(command.ttl))
+            model.restore(id, ttl(command.ttl), owner)
+            return owner === entry.owner ? undefined : yield* revoked([entry], "taken")
+          }
+          case "giveBack": {
+            const isBack = isDone && entry.former !== undefined
+            assert.strictEqual(yield* store.giveBack(id, name ?? ""), isBack, `the return of ${id} ${by}`)
+            if (!isBack) return
+            model.giveBack(id)
+            // Its former deadline may have passed.
+            return yield* revoked(model.expire(), "expired")
           }
         }
       }).pipe(Effect.orDie)
@@ -220,7 +242,7 @@ export const make = (store: LockStore["Type"], options: Options): Effect.Effect<
       for (;;) {
         const done = model.held.find(({ id }) => model.waitsFor(id).length === 0)
         if (done === undefined) break
-        yield* step({ op: "release", pick: model.held.indexOf(done) })
+        yield* step({ op: "release", by: "owner", pick: model.held.indexOf(done) })
       }
       const left = model.entries.map(({ id, state }) => `${id} (${state})`)
       assert.deepStrictEqual(left, [], "no cycle of requests went unnoticed")

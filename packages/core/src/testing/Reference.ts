@@ -25,7 +25,7 @@ export interface Request {
 }
 
 /**
- * A lease or a waiting request.
+ * A lease or a waiting request. `former` is whose it was before, until its owner has refreshed it.
  *
  * @since 0.1.0
  * @category models
@@ -35,6 +35,8 @@ export interface Entry extends Request {
   readonly state: "held" | "waiting"
   readonly since: number
   readonly deadline: number
+  readonly owner: string
+  readonly former: { readonly owner: string; readonly deadline: number } | undefined
 }
 
 const isExclusive = ({ mode }: Region): boolean => mode === "write" || mode === "writeNode"
@@ -135,7 +137,8 @@ export class Reference {
   /** A request arrives and queues. */
   arrive(request: Request): void {
     const deadline = this.now + (request.waitTtl ?? Number.POSITIVE_INFINITY)
-    this.entries = [...this.entries, { ...request, state: "waiting", since: this.now, deadline }]
+    const its = { owner: request.id, former: undefined }
+    this.entries = [...this.entries, { ...request, ...its, state: "waiting", since: this.now, deadline }]
   }
 
   /** Ends a lease, or takes a request out of the queue. */
@@ -149,8 +152,26 @@ export class Reference {
     this.update(id, ({ targets }) => ({ targets: targets.map(({ mode, path }) => ({ mode: shared[mode], path })) }))
   }
 
-  refresh(id: string, ttl: number): void {
-    this.update(id, () => ({ deadline: this.now + ttl }))
+  /** By its owner, or by hand: that does not bring the deadline nearer. */
+  refresh(id: string, ttl: number, owner?: string): void {
+    this.update(id, ({ deadline, former }) =>
+      owner === undefined
+        ? { deadline: Math.max(deadline, this.now + ttl), former }
+        : { deadline: this.now + ttl, former: undefined }
+    )
+  }
+
+  restore(id: string, ttl: number, owner: string): void {
+    this.update(id, (entry) => ({
+      owner,
+      former: owner === entry.owner ? entry.former : { owner: entry.owner, deadline: entry.deadline },
+      deadline: Math.max(entry.deadline, this.now + ttl)
+    }))
+  }
+
+  /** Undoes a restore, when the owner has not refreshed the lease since. */
+  giveBack(id: string): void {
+    this.update(id, ({ former }) => ({ ...former, former: undefined }))
   }
 
   /** Removes all whose deadline has come. */

@@ -56,6 +56,7 @@ export interface Observed {
 export interface RequestOptions {
   readonly id?: string | undefined
   readonly ttl?: Duration.DurationInput | undefined
+  readonly waitTtl?: Duration.DurationInput | undefined
   readonly within?: ReadonlyArray<string> | undefined
   readonly holder?: Holder | undefined
 }
@@ -162,6 +163,7 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
         id: options?.id ?? `${prefix}.${++lastId}`,
         targets: [first!, ...rest],
         ttl: Duration.decode(options?.ttl ?? "1 minute"),
+        ...(options?.waitTtl === undefined ? {} : { waitTtl: Duration.decode(options.waitTtl) }),
         within: options?.within ?? [],
         holder: options?.holder ?? {}
       }
@@ -234,7 +236,10 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
     const end: Session["end"] = Effect.gen(function* () {
       const all = { concurrency: "unbounded", discard: true } as const
       yield* Effect.forEach(Array.from(pending.keys()), cancel, all)
-      yield* Effect.forEach(known, (id) => store.release(id), all)
+      yield* Effect.forEach(known, (id) => store.release(id, id), all)
+      // What another owns by now ends by order.
+      const restored = (yield* store.inspect(LockPath.root)).filter(({ id }) => known.has(id))
+      yield* Effect.forEach(restored, ({ id }) => store.release(id), all)
       const left = yield* store.inspect(LockPath.root)
       // So that the tests after a failed one start from an empty store.
       yield* Effect.forEach(left, ({ id }) => store.release(id))

@@ -17,6 +17,7 @@ import { interruptionTests } from "./internal/interruptionTests.ts"
 import type { Test } from "./internal/kit.ts"
 import { leaseTests } from "./internal/leaseTests.ts"
 import { nestingTests } from "./internal/nestingTests.ts"
+import { ownerTests } from "./internal/ownerTests.ts"
 import { propertyTests } from "./internal/propertyTests.ts"
 import { queueTests } from "./internal/queueTests.ts"
 import { viewTests } from "./internal/viewTests.ts"
@@ -101,6 +102,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<LockStore, E>, options
     conformanceTests(test)
     queueTests(test)
     leaseTests(test)
+    ownerTests(test)
     interruptionTests(test)
     viewTests(test)
     nestingTests(test)

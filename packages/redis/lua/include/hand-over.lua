@@ -26,6 +26,13 @@ if #ARGV < 2000 then
   -- Nothing is left to look at (7), nothing is due (8).
   local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now)
   local short_answer = time[1] .. ' ' .. time[2]
+  -- By hand or by another name, or restored: who owns it is left to the rest of the script.
+  for i = 1, plain and count or 0 do
+    if found[i] and find(found[i], '\0/', 1, true) or not found[i] and find(ARGV[i + 3], '[!/]') then
+      plain = false
+      break
+    end
+  end
 
   if plain and head[5] == 0 then
     -- One region is held (3, 4): it is this lease's. Nothing is left.

@@ -80,6 +80,49 @@ function F.rest()
     box[#box + 1] = text
   end
 
+  -- What a lease is named by: `id`, by its owner, who has the same name; `id/owner`; or `!id`, by hand. Answers with the id,
+  -- and the owner unless it is by hand.
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+
+  -- Whose it is: the client, the owner; and, until the owner has refreshed it, whose it was before: the client, the owner, the
+  -- deadline.
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+
+  -- The same, the other way round.
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\0/' .. owner
+  end
+
+  -- `nil` is by hand, whoever the owner is.
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+
+  -- Tells the owner of a lease what became of it.
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
+
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\n', now) .. table.concat(box, '\n'))
@@ -147,7 +190,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]

@@ -8,6 +8,9 @@ KEYS[1] table      hash
                    was held since the table was made; then the fresh leases
   r<id>            one lease or waiting request: state (h held, q waiting), ticket (16 digits), token, since, ttl,
                    client, holder, blocker, the number of targets, the targets, the enclosing leases
+                   The client is the one that asked, which owns the lease by the name of its id. After a restore there
+                   follow, each behind \0/: the owner; and until that has refreshed it, the client, the owner and the
+                   deadline before. So what has no \0/ in it, packed, was never restored
   n<path>          what stands at one node, eight counts: held shared (subtree, the node alone), held exclusive, waiting
                    shared, waiting exclusive (the same)
                    A lease is fresh when it is one of a few that were granted a short way (free.lua, hand-over.lua) and

@@ -3,7 +3,7 @@
  */
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
-import { type LockError, LockStore } from "@hilok/core"
+import { type LockEntry, type LockError, LockStore } from "@hilok/core"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,10 +14,12 @@ import * as PubSub from "effect/PubSub"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
+import { ShortWait, UnderWay } from "./background.ts"
 import { Batch } from "./batch.ts"
 import * as codec from "./codec.ts"
 import { Commands, type Host, localDeadline, type Reply, sleep } from "./commands.ts"
 import * as Connection from "./connection.ts"
+import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
 import { type Answer, type Failed, Refusal, Request, Requests } from "./requests.ts"
 import * as Script from "./script.ts"
@@ -28,6 +30,17 @@ const farewell = Duration.seconds(1)
 const refreshLinger = 2
 const refreshesPerCommand = 200
 
+const lookupsPerCommand = 50
+/** How long an interrupted request waits until it is gone from the server (milliseconds). */
+const goodbye = 25
+
+const revocationOf: { readonly [letter: string]: LockStore.Revocation["reason"] } = {
+  b: "broken",
+  e: "expired",
+  r: "released",
+  t: "taken"
+}
+
 /** What the script answered for one of the leases. */
 const refreshed = (result: Reply | LockError.StoreError, i: number): Option.Option<number> | LockError.StoreError => {
   if (!("values" in result)) return result
@@ -36,10 +49,36 @@ const refreshed = (result: Reply | LockError.StoreError, i: number): Option.Opti
 }
 
 interface Refresh {
-  readonly id: string
+  readonly name: string
   readonly ttl: number
   readonly done: (result: Option.Option<number> | LockError.StoreError) => void
 }
+
+/** What was looked for: a lease or waiting request, or what blocks it. */
+interface Lookup {
+  readonly name: string
+  readonly done: (result: Option.Option<LockEntry.LockEntry> | LockError.StoreError) => void
+}
+
+/** What the script answered for one of them. */
+const found = (
+  result: Reply | LockError.StoreError,
+  i: number
+): Option.Option<LockEntry.LockEntry> | LockError.StoreError => {
+  if (!("values" in result)) return result
+  const value = result.values[i]
+  if (value === 0) return Option.none()
+  try {
+    return Option.some(codec.decodeEntry(value, result.serverTime))
+  } catch (error) {
+    return failure.fromError(Script.lookup.verb, error)
+  }
+}
+
+const toExit = <A>(
+  result: Option.Option<A> | LockError.StoreError
+): Exit.Exit<Option.Option<A>, LockError.StoreError> =>
+  Option.isOption(result) ? Exit.succeed(result) : Exit.fail(result)
 
 /** What a client works by. The time limits are those of the store's options. */
 export interface Settings {
@@ -76,9 +115,10 @@ export const make = (
     const onEvents = (events: string, time: number): void => {
       for (const line of events.split("\n")) {
         const words = line.split(" ")
-        if (words[0] === "b" || words[0] === "e") {
-          revocations.unsafeOffer({ id: words[1]!, reason: words[0] === "b" ? "broken" : "expired" })
-        } else requests.onMessage(words, time)
+        const [letter = "", id = "", owner = id] = words
+        const reason = revocationOf[letter]
+        if (reason === undefined) requests.onMessage(words, time)
+        else revocations.unsafeOffer({ id, owner, reason })
       }
     }
     const commands: Commands = new Commands(connection.client, keys, id, Duration.toMillis(commandTimeout), host, {
@@ -94,13 +134,27 @@ export const make = (
       (batch) => {
         commands.send(
           Script.refresh,
-          batch.flatMap(({ id, ttl }) => [id, String(ttl)]),
+          batch.flatMap(({ name, ttl }) => [name, String(ttl)]),
           (result) => {
             for (let i = 0; i < batch.length; i++) batch[i]!.done(refreshed(result, i))
           }
         )
       }
     )
+    const lookups = new Batch<Lookup>(
+      () => lookupsPerCommand,
+      queueMicrotask,
+      (batch) =>
+        commands.send(
+          Script.lookup,
+          batch.map(({ name }) => name),
+          (result) => {
+            for (let i = 0; i < batch.length; i++) batch[i]!.done(found(result, i))
+          }
+        )
+    )
+    const restores = new UnderWay()
+    const shortly = new ShortWait(goodbye, host)
 
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
@@ -152,8 +206,8 @@ export const make = (
             : Effect.failCause(cause)
         return Effect.uninterruptible(Effect.catchAllCause(waiting, onFailure))
       })
-    const giveUp = (request: Request) =>
-      Effect.async<void>((resume) => requests.abandon(request, () => resume(Effect.void)))
+    /** The server may be silent: then the request is taken back in the background. */
+    const giveUp = (request: Request) => shortly.for((gone) => requests.abandon(request, gone))
 
     const millis = (duration: Duration.Duration) => Math.ceil(Duration.toMillis(duration))
     const isLive = ({ values }: Reply) => values[0] === 1
@@ -168,38 +222,73 @@ export const make = (
           // It never waits, so nothing can close a cycle.
           Effect.catchTag("Deadlock", Effect.die)
         ),
-      release: (leaseId) =>
+      release: (leaseId, owner) =>
         Effect.async((resume) =>
-          requests.release(leaseId, (live) => resume(typeof live === "boolean" ? Exit.succeed(live) : Exit.fail(live)))
+          requests.release(codec.encodeName(leaseId, owner), (live) =>
+            resume(typeof live === "boolean" ? Exit.succeed(live) : Exit.fail(live))
+          )
         ),
-      refresh: (leaseId, ttl) =>
+      refresh: (leaseId, ttl, owner) =>
         Effect.async((resume) =>
           refreshes.add({
-            id: leaseId,
+            name: codec.encodeName(leaseId, owner),
             ttl: millis(ttl),
-            done: (result) => resume(Option.isOption(result) ? Exit.succeed(result) : Exit.fail(result))
+            done: (result) => resume(toExit(result))
           })
         ),
-      restore: (leaseId, ttl) =>
-        commands.run(Script.restore, [leaseId, String(millis(ttl))], (reply) => {
-          const [token, deadline, ...targets] = reply.values
-          return token === undefined
-            ? Option.none()
-            : Option.some({
-                token: codec.number(token),
-                deadline: localDeadline(reply, codec.number(deadline)),
-                targets: codec.decodeTargets(targets)
-              })
-        }),
-      downgrade: (leaseId) => commands.run(Script.downgrade, [leaseId], isLive),
+      restore: (leaseId, ttl, owner) =>
+        commands.run(
+          Script.restore,
+          [leaseId, String(millis(ttl)), owner],
+          (reply) => {
+            const [token, deadline, ...targets] = reply.values
+            return token === undefined
+              ? Option.none()
+              : Option.some({
+                  token: codec.number(token),
+                  deadline: localDeadline(reply, codec.number(deadline)),
+                  targets: codec.decodeTargets(targets)
+                })
+          },
+          () => restores.begin(codec.encodeName(leaseId, owner))
+        ),
+      // Never before a restore that may be done yet.
+      giveBack: (leaseId, owner) =>
+        Effect.async((resume) =>
+          restores.after(codec.encodeName(leaseId, owner), () =>
+            commands.send(Script.giveBack, [leaseId, owner], (result) =>
+              resume("values" in result ? Exit.succeed(isLive(result)) : Exit.fail(result))
+            )
+          )
+        ),
+      downgrade: (leaseId, owner) => commands.run(Script.downgrade, [codec.encodeName(leaseId, owner)], isLive),
       breakLease: (leaseId) => commands.run(Script.breakLease, [leaseId], isLive),
       lookup: (leaseId) =>
-        commands.run(Script.lookup, [leaseId], ({ serverTime, values }) =>
-          values.length === 0 ? Option.none() : Option.some(codec.decodeEntry(values[0], serverTime))
-        ),
+        Effect.async((resume) => lookups.add({ name: leaseId, done: (result) => resume(toExit(result)) })),
+      blockers: (ids) =>
+        Effect.async((resume) => {
+          const all: Array<Option.Option<LockEntry.LockEntry>> = []
+          let left = ids.length
+          if (left === 0) return resume(Exit.succeed(all))
+          for (const [at, leaseId] of ids.entries()) {
+            const done: Lookup["done"] = (result) => {
+              if (!Option.isOption(result)) return resume(Exit.fail(result))
+              all[at] = result
+              if (--left === 0) resume(Exit.succeed(all))
+            }
+            lookups.add({ name: `>${leaseId}`, done })
+          }
+        }),
       inspect: (path) => {
-        type Page = { readonly entries: ReadonlyArray<LockEntryOf>; readonly kind: number; readonly behind: string }
-        const page = (kind: number, behind: string): Effect.Effect<ReadonlyArray<LockEntryOf>, LockError.StoreError> =>
+        type Page = {
+          readonly entries: ReadonlyArray<LockEntry.LockEntry>
+          readonly kind: number
+          readonly behind: string
+        }
+        const page = (
+          kind: number,
+          behind: string
+        ): Effect.Effect<ReadonlyArray<LockEntry.LockEntry>, LockError.StoreError> =>
           Effect.flatMap(
             commands.run(
               Script.inspect,
@@ -220,5 +309,3 @@ export const make = (
       revocations: PubSub.subscribe(revocations)
     })
   })
-
-type LockEntryOf = Effect.Effect.Success<ReturnType<LockStore.LockStore["Type"]["inspect"]>>[number]

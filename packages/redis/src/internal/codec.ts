@@ -13,6 +13,10 @@ const modes = new Map(LockMode.all.map((mode) => [letters[mode], mode]))
 
 export const encodeTarget = ({ mode, path }: LockMode.Region): string => letters[mode] + path
 
+/** How a lease is named to the scripts: by its owner, whose name is as a rule its id; or by hand. See rest.lua. */
+export const encodeName = (id: string, owner: string | undefined): string =>
+  owner === undefined ? `!${id}` : owner === id ? id : `${id}/${owner}`
+
 /** A reply of the server that no script of ours gives. */
 export class UnknownReply extends Error {
   constructor(what: string) {

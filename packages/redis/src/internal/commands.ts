@@ -154,16 +154,24 @@ export class Commands {
     )
   }
 
-  /** The same as an effect. Interrupted, it no longer waits for the answer. */
+  /**
+   * The same as an effect. Interrupted, it no longer waits for the answer. `begin` is called when it is sent, and what that
+   * answers with in any case, when the script has run or can do nothing more.
+   */
   run<A>(
     script: Script.Script,
     args: ReadonlyArray<Script.Argument>,
-    decode: (reply: Reply) => A
+    decode: (reply: Reply) => A,
+    begin?: () => () => void
   ): Effect.Effect<A, LockError.StoreError> {
     return Effect.flatMap(
-      Effect.async<Reply, LockError.StoreError>((resume) =>
-        this.send(script, args, (result) => resume("values" in result ? Effect.succeed(result) : Effect.fail(result)))
-      ),
+      Effect.async<Reply, LockError.StoreError>((resume) => {
+        const settled = begin?.()
+        this.send(script, args, (result) => {
+          resume("values" in result ? Effect.succeed(result) : Effect.fail(result))
+          settled?.()
+        })
+      }),
       (reply) => Effect.try({ try: () => decode(reply), catch: (error) => failure.fromError(script.verb, error) })
     )
   }
@@ -231,7 +239,7 @@ export class Commands {
 }
 
 /** A process that was stopped has timers that are due, but first reads the answers that have come meanwhile. */
-const afterReading = Effect.async<void>((resume) => {
+export const afterReading = Effect.async<void>((resume) => {
   const immediate = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(immediate))
 })

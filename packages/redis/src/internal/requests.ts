@@ -2,8 +2,8 @@
  * The requests of this client on their way: asked for, waiting, given up.
  *
  * The server queues and grants; a grant comes as a message. Messages are hints: a waiting request is also looked at
- * when it says that it still waits (three times per ttl), when the deadline of what blocks it passes, and when a
- * connection is made anew. One that the server has forgotten is asked for again.
+ * when it says that it still waits (three times per ttl of its place in the queue), when the deadline of what blocks it
+ * passes, and when a connection is made anew. One that the server has forgotten is asked for again.
  */
 import { type LockEntry, LockError, type LockStore } from "@hilok/core"
 import * as Duration from "effect/Duration"
@@ -35,8 +35,9 @@ export class Request {
   readonly request: LockStore.LockRequest
   /** Wait in the server's queue, or be refused. */
   readonly queue: boolean
-  /** Milliseconds. */
+  /** Milliseconds: of the lease, and of the place in the queue. */
   readonly ttl: number
+  readonly waitTtl: number
   /** Who asks, encoded. */
   readonly holder: string
   /** To be called once. */
@@ -55,15 +56,18 @@ export class Request {
     this.holder = holder
     this.queue = queue
     this.ttl = Math.ceil(Duration.toMillis(request.ttl))
+    this.waitTtl = request.waitTtl === undefined ? this.ttl : Math.ceil(Duration.toMillis(request.waitTtl))
   }
 
   /** Appends what the script is asked for, where the call says `holder` and `ttl` once: see acquire.lua. */
   encode(holder: string, ttl: number, args: Array<Script.Argument>): void {
     const { id, targets, within } = this.request
-    if (this.queue && targets.length === 1 && within.length === 0 && this.holder === holder && this.ttl === ttl) {
+    const isPlain = this.queue && this.ttl === this.waitTtl && targets.length === 1 && within.length === 0
+    if (isPlain && this.holder === holder && this.ttl === ttl) {
       args.push(id, codec.encodeTarget(targets[0]))
     } else {
-      args.push("", id, String(this.ttl), this.queue ? "q" : "t", this.holder, String(targets.length))
+      const queue = this.ttl === this.waitTtl ? "q" : `q${this.waitTtl}`
+      args.push("", id, String(this.ttl), this.queue ? queue : "t", this.holder, String(targets.length))
       for (const target of targets) args.push(codec.encodeTarget(target))
       args.push(String(within.length), ...within)
     }
@@ -71,11 +75,12 @@ export class Request {
 }
 
 class Release {
-  readonly id: string
+  /** See `codec.encodeName`. */
+  readonly name: string
   readonly done: (live: boolean | LockError.StoreError) => void
 
-  constructor(id: string, done: Release["done"]) {
-    this.id = id
+  constructor(name: string, done: Release["done"]) {
+    this.name = name
     this.done = done
   }
 }
@@ -140,9 +145,10 @@ export class Requests {
     this.acquires.add(request)
   }
 
-  release(id: string, done: Release["done"]): void {
-    this.releases.add(new Release(id, done))
-    if (id === this.urgent) {
+  /** Ends a lease, or takes a request out of the queue. It is named by its owner or by hand: see `codec.encodeName`. */
+  release(name: string, done: Release["done"]): void {
+    this.releases.add(new Release(name, done))
+    if (name === this.urgent) {
       this.urgent = undefined
       this.releases.flush()
     }
@@ -275,7 +281,7 @@ export class Requests {
   private sendReleases(releases: ReadonlyArray<Release>): void {
     this.commands.send(
       Script.release,
-      releases.map(({ id }) => id),
+      releases.map(({ name }) => name),
       (result) => {
         for (let i = 0; i < releases.length; i++) {
           releases[i]!.done("values" in result ? result.firstToken !== undefined || result.values[i] === 1 : result)
@@ -297,7 +303,7 @@ export class Requests {
     }
     request.state = "waiting"
     request.seen = reply
-    const heartbeat = reply.sentAt + request.ttl / heartbeatsPerTtl
+    const heartbeat = reply.sentAt + request.waitTtl / heartbeatsPerTtl
     const passed = reply.receivedAt + (blockerDeadline - reply.serverTime) / 1000 + 1
     request.lookAt = Math.min(heartbeat, Math.max(passed, reply.receivedAt + lookPause))
     this.arm(request.lookAt)
@@ -351,7 +357,7 @@ export class Requests {
       for (const request of some) request.lookAt = Number.POSITIVE_INFINITY
       this.commands.send(
         Script.look,
-        some.flatMap(({ request, ttl }) => [request.id, String(ttl)]),
+        some.flatMap(({ request, waitTtl }) => [request.id, String(waitTtl)]),
         (result) => {
           for (let i = 0; i < some.length; i++) this.looked(some[i]!, result, i)
         }
@@ -364,8 +370,8 @@ export class Requests {
     if (!("values" in result)) {
       const now = this.host.now()
       // The server has dropped it by now, and cannot be asked to take it again.
-      if (now > request.seen.sentAt + request.ttl) return this.failAsk(request, result)
-      request.lookAt = now + Math.max(lookPause, request.ttl / heartbeatsPerTtl / 4)
+      if (now > request.seen.sentAt + request.waitTtl) return this.failAsk(request, result)
+      request.lookAt = now + Math.max(lookPause, request.waitTtl / heartbeatsPerTtl / 4)
       return this.arm(request.lookAt)
     }
     const [tag, first, second] = result.values.slice(3 * i, 3 * i + 3)

@@ -27,12 +27,13 @@ export const release = make("release", lua.release, true)
 export const refresh = make("refresh", lua.refresh)
 export const look = make("look after waiting requests", lua.look)
 export const restore = make("restore", lua.restore)
+export const giveBack = make("give back", lua.giveBack)
 export const downgrade = make("downgrade", lua.downgrade)
 export const breakLease = make("break a lease", lua.breakLease)
 export const lookup = make("look up a lease", lua.lookup)
 export const inspect = make("inspect", lua.inspect)
 
-const all = [acquire, release, refresh, look, restore, downgrade, breakLease, lookup, inspect]
+const all = [acquire, release, refresh, look, restore, giveBack, downgrade, breakLease, lookup, inspect]
 
 /** A text: what is none costs ioredis a look for what else it may be. */
 export type Argument = string

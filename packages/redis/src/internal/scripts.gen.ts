@@ -636,6 +636,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -693,7 +724,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -900,7 +935,7 @@ while at <= #ARGV do
   local i = #ids + 1
   local record = { 'q', '', 0, now, tonumber(ARGV[5]), ARGV[1], ARGV[4], '', 1, ARGV[at + 1] }
   if ARGV[at] ~= '' then
-    ids[i], queued[i] = ARGV[at], true
+    ids[i], queued[i] = ARGV[at], record[TTL]
     at = at + 2
   else
     local n = tonumber(ARGV[at + 5])
@@ -908,8 +943,11 @@ while at <= #ARGV do
     if n + ARGV[within] > 3900 then
       return redis.error_reply('ERR too many targets in one request')
     end
-    ids[i], queued[i] = ARGV[at + 1], ARGV[at + 3] == 'q'
+    ids[i], queued[i] = ARGV[at + 1], tonumber(sub(ARGV[at + 3], 2))
     record[TTL], record[HOLDER], record[N] = tonumber(ARGV[at + 2]), ARGV[at + 4], n
+    if ARGV[at + 3] == 'q' then
+      queued[i] = record[TTL]
+    end
     for t = 1, n do
       record[N + t] = ARGV[at + 5 + t]
     end
@@ -949,7 +987,7 @@ for i = 1, #ids do
         drop(id, record)
         answers[a], answers[a + 1], answers[a + 2] = 4, table.concat(cycle, ' '), 0
       else
-        F.set_deadline('q' .. id, now + record[TTL] * 1000)
+        F.set_deadline('q' .. id, now + queued[i] * 1000)
         answers[a], answers[a + 1], answers[a + 2] = 2, blocker, F.deadline_of(blocker)
       end
     end
@@ -1159,6 +1197,9 @@ local function answer(values)
   values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
   return values
 end
+if now > tonumber(ARGV[3]) then
+  return { now, -1 }
+end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
   for i = N + 1, N + record[N] do
@@ -1365,6 +1406,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -1422,7 +1494,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -1630,7 +1706,7 @@ local record = cache['r' .. id]
 local live = record and record[STATE] == 'h'
 if live then
   F.rest()
-  F.tell(record[CLIENT], 'b ' .. id)
+  F.tell_owner('b', id, record)
   drop(id, record)
   F.settle()
 end
@@ -1638,6 +1714,729 @@ save()
 return answer({ 0, 0, 0, live and 1 or 0 })`
 
 export const downgrade: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
+local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
+local time = call('TIME')
+local now = time[1] * 1000000 + time[2]
+local F, cache, above = {}, {}, {}
+local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
+local gone, gone_target, own_events, outbox = {}, {}, nil, nil
+local changed, emptied = false, false
+local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
+local function load(fields)
+  for from = 1, #fields, 4000 do
+    local to = math.min(from + 3999, #fields)
+    local found = call('HMGET', table_key, unpack(fields, from, to))
+    for i = from, to do
+      if cache[fields[i]] == nil then
+        local raw = found[i - from + 1]
+        cache[fields[i]] = raw and { unpack_values(raw) }
+      end
+    end
+  end
+end
+local function set(field, value)
+  cache[field] = value
+  changed = true
+  if not dirty[field] then
+    dirty[field] = true
+    dirty[#dirty + 1] = field
+  end
+end
+local function paths_above(path)
+  local list, at, n = {}, 0, 0
+  while at and at < #path do
+    n = n + 1
+    list[n] = sub(path, 1, at)
+    at = string.find(path, '/', at + 1, true)
+  end
+  return list
+end
+local function want_nodes(path, fields)
+  local list = above[path]
+  if not list then
+    list = paths_above(path)
+    above[path] = list
+    for j = 0, #list do
+      local field = 'n' .. (list[j] or path)
+      if cache[field] == nil and not fields[field] then
+        fields[field] = true
+        fields[#fields + 1] = field
+      end
+    end
+  end
+  return list
+end
+local function nodes_above(path)
+  local missing = {}
+  local list = want_nodes(path, missing)
+  load(missing)
+  return list
+end
+local function begin(fields, asks)
+  fields[#fields + 1] = 'm'
+  load(fields)
+  if cache.m then
+    last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
+      unpack(cache.m)
+    emptied = held_r + held_w + waits == 0
+    if cache.m[12] then
+      if not asks then
+        call('ZREM', index_key, '')
+      end
+      local index, deadlines = {}, {}
+      for at = 12, #cache.m, 2 do
+        local n = #index
+        index[n + 1], index[n + 2] = 0, cache.m[at]
+        deadlines[n + 1], deadlines[n + 2] = cache.m[at + 1], 'h' .. sub(string.match(cache.m[at], '^.*/(.*)$'), 18)
+      end
+      call('ZADD', index_key, unpack(index))
+      call('ZADD', deadlines_key, unpack(deadlines))
+      changed, emptied = true, true
+    end
+  elseif call('EXISTS', index_key, deadlines_key) > 0 then
+    call('ZCARD', index_key)
+    call('ZCARD', deadlines_key)
+    call('DEL', index_key, deadlines_key)
+  end
+  if pending > 0 or due ~= 0 and due <= now then
+    F.rest()
+    F.sweep()
+  end
+end
+local function save()
+  if outbox then
+    F.publish()
+  end
+  if not changed then
+    return
+  end
+  local minute, latest = 60000000, 0
+  if held_r + held_w + waits == 0 then
+    call('DEL', table_key, index_key, deadlines_key)
+    if last_token >= now then
+      keep = last_token + minute
+      call('HSET', table_key, 'm', pack(last_token, last_ticket, 0, 0, 0, 0, 0, 0, keep, 999, 0))
+      call('PEXPIREAT', table_key, math.ceil(keep / 1000))
+    end
+    return
+  end
+  F.flush_index()
+  if #deadline_removals > 0 then
+    F.flush_deadlines()
+  end
+  local removals, additions, a = {}, {}, 2
+  for i = 1, #dirty do
+    local field = dirty[i]
+    local value = cache[field]
+    if value then
+      additions[a + 1], additions[a + 2] = field, pack(unpack(value))
+      a = a + 2
+    else
+      removals[#removals + 1] = field
+    end
+  end
+  if #removals > 0 then
+    F.call_all('HDEL', table_key, removals)
+  end
+  if #deadline_additions > 0 then
+    F.call_all('ZADD', deadlines_key, deadline_additions)
+    for i = 1, #deadline_additions, 2 do
+      if deadline_additions[i] > latest then
+        latest = deadline_additions[i]
+      end
+    end
+  end
+  local extend = emptied or latest + minute > keep
+  if extend then
+    keep = math.max(keep, latest + 2 * minute)
+  end
+  additions[1] = 'm'
+  additions[2] = pack(last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep)
+  F.call_all('HSET', table_key, additions)
+  if extend then
+    local at = math.ceil(keep / 1000)
+    call('PEXPIREAT', table_key, at)
+    call('PEXPIREAT', index_key, at)
+    call('PEXPIREAT', deadlines_key, at)
+  end
+end
+function F.index(member, is_there)
+  local letter = sub(member, 1, 1)
+  local changes = index_changes[letter]
+  if not changes then
+    changes = {}
+    index_changes[letter] = changes
+  end
+  if changes[member] == nil then
+    changes[#changes + 1] = member
+  end
+  changes[member] = is_there
+end
+function F.flush_index(letter)
+  if next(index_changes) == nil or letter and not index_changes[letter] then
+    return
+  end
+  local removals, additions = {}, {}
+  for kind, changes in pairs(index_changes) do
+    if not letter or kind == letter then
+      for i = 1, #changes do
+        if changes[changes[i]] then
+          additions[#additions + 1] = 0
+          additions[#additions + 1] = changes[i]
+        else
+          removals[#removals + 1] = changes[i]
+        end
+      end
+      index_changes[kind] = nil
+    end
+  end
+  if #removals > 0 then
+    F.call_all('ZREM', index_key, removals)
+  end
+  if #additions > 0 then
+    F.call_all('ZADD', index_key, additions)
+  end
+  if #removals > 0 and not emptied then
+    emptied = call('ZCARD', index_key) * 2 <= #additions
+  end
+end
+function F.call_all(command, key, arguments)
+  if #arguments <= 4000 then
+    return call(command, key, unpack(arguments))
+  end
+  for from = 1, #arguments, 4000 do
+    call(command, key, unpack(arguments, from, math.min(from + 3999, #arguments)))
+  end
+end
+local function answer(values)
+  local more = pending > 0 or due ~= 0 and due <= now
+  values[1], values[2], values[3] = now, more and 1 or 0, own_events and table.concat(own_events, '\\n') or ''
+  return values
+end
+if now > tonumber(ARGV[3]) then
+  return { now, -1 }
+end
+local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local function add_nodes(record, fields)
+  for i = N + 1, N + record[N] do
+    want_nodes(sub(record[i], 2), fields)
+  end
+end
+local function count(path, slot, change)
+  local field = 'n' .. path
+  local node = cache[field]
+  if node == nil then
+    load({ field })
+    node = cache[field]
+  end
+  node = node or { 0, 0, 0, 0, 0, 0, 0, 0 }
+  node[slot] = node[slot] + change
+  local left = node[slot] > 0
+    or node[1] + node[2] + node[3] + node[4] + node[5] + node[6] + node[7] + node[8] > 0
+  set(field, left and node)
+end
+local function place_held(id, record, change)
+  local tail = record[TICKET] .. id
+  for i = N + 1, N + record[N] do
+    local mode, path = byte(record[i]), sub(record[i], 2)
+    local member, slot = '/n' .. tail, 2
+    local _, depth = string.gsub(path, '/', '')
+    deep = math.max(deep, depth)
+    if mode < 97 then
+      member, slot = '/s' .. tail, 1
+      shallow = math.min(shallow, depth)
+    end
+    if mode == 87 or mode == 119 then
+      member, slot, held_w = 'hw' .. path .. member, slot + 2, held_w + change
+    else
+      member, held_r = 'hr' .. path .. member, held_r + change
+    end
+    F.index(member, change > 0)
+    count(path, slot, change)
+  end
+end
+local function grant(id, record)
+  local deadline, n = now + record[TTL] * 1000, #deadline_additions
+  last_token = last_token < now and now or last_token + 1
+  record[STATE], record[TOKEN], record[SINCE], record[BLOCKER] = 'h', last_token, now, ''
+  place_held(id, record, 1)
+  deadline_additions[n + 1], deadline_additions[n + 2] = deadline, 'h' .. id
+  if due == 0 or deadline < due then
+    due = deadline
+  end
+  set('r' .. id, record)
+  return deadline
+end
+local function held_blocker(target, waived)
+  local mode, path = byte(target), sub(target, 2)
+  local exclusive = mode == 87 or mode == 119
+  if held_w == 0 and (held_r == 0 or not exclusive) then
+    return nil
+  end
+  local list = nodes_above(path)
+  for i = 1, #list do
+    local node = cache['n' .. list[i]]
+    if node and (node[3] > 0 or exclusive and node[1] > 0) then
+      F.rest()
+      local id = node[3] > 0 and F.first('hw' .. list[i] .. '/s', waived)
+        or exclusive and node[1] > 0 and F.first('hr' .. list[i] .. '/s', waived)
+      if id then
+        return id
+      end
+    end
+  end
+  local node = cache['n' .. path]
+  local below = mode < 97 and #list < deep
+  local own = mode < 97 and path or path .. '/'
+  if below then
+    F.flush_index('h')
+  end
+  if held_w > 0
+    and (node and node[3] + node[4] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hw' .. own, '(hw' .. own .. '\\255') > 0)
+  then
+    F.rest()
+    local id = F.first('hw' .. own, waived)
+    if id then
+      return id
+    end
+  end
+  if exclusive
+    and held_r > 0
+    and (node and node[1] + node[2] > 0
+      or below and call('ZLEXCOUNT', index_key, '[hr' .. own, '(hr' .. own .. '\\255') > 0)
+  then
+    F.rest()
+    return F.first('hr' .. own, waived)
+  end
+  return nil
+end
+local function blocker_of(record, first)
+  local waived = nil
+  if #record > N + record[N] then
+    F.rest()
+    waived = F.enclosing(record)
+  elseif waits > 0 and not first then
+    F.rest()
+    local id = F.earlier_waiting(record)
+    if id then
+      return id
+    end
+  end
+  for i = N + 1, N + record[N] do
+    local id = held_blocker(record[i], waived)
+    if id then
+      return id
+    end
+  end
+  return nil
+end
+local function drop(id, record)
+  if record[STATE] == 'h' then
+    place_held(id, record, -1)
+    local mode = byte(record[N + 1])
+    if #record == N + 1 and (mode == 87 or mode == 119) then
+      gone_target[id] = record[N + 1]
+    end
+  else
+    F.rest()
+    F.place_waiting(id, record, -1)
+    F.index('w' .. record[BLOCKER] .. '/' .. record[TICKET] .. id, false)
+  end
+  local member = record[STATE] .. id
+  deadline_removals[#deadline_removals + 1] = member
+  for i = #deadline_additions, 2, -2 do
+    if deadline_additions[i] == member then
+      table.remove(deadline_additions, i)
+      table.remove(deadline_additions, i - 1)
+    end
+  end
+  set('r' .. id, false)
+  gone[#gone + 1] = id
+end
+function F.rest()
+  F.rest = function() end
+  function F.record(id)
+    local field = 'r' .. id
+    if cache[field] == nil then
+      load({ field })
+    end
+    return cache[field]
+  end
+  function F.flush_deadlines()
+    F.call_all('ZREM', deadlines_key, deadline_removals)
+    deadline_removals = {}
+    if #deadline_additions > 0 then
+      F.call_all('ZADD', deadlines_key, deadline_additions)
+      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
+    end
+  end
+  function F.set_deadline(member, deadline)
+    deadline_additions[#deadline_additions + 1] = deadline
+    deadline_additions[#deadline_additions + 1] = member
+    changed = true
+    if due == 0 or deadline < due then
+      due = deadline
+    end
+  end
+  local scores = {}
+  function F.deadline_of(id)
+    local record = F.record(id)
+    if not record then
+      return now
+    end
+    local member = record[STATE] .. id
+    for i = #deadline_additions, 2, -2 do
+      if deadline_additions[i] == member then
+        return deadline_additions[i - 1]
+      end
+    end
+    if scores[member] == nil then
+      scores[member] = call('ZSCORE', deadlines_key, member)
+    end
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.sooner(id)
+    if waits > 0 then
+      local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, 64)
+      for i = 1, #watchers do
+        local watcher = sub(watchers[i], #prefix + 17)
+        local record = F.record(watcher)
+        if record then
+          F.tell(record[CLIENT], 'l ' .. watcher)
+        end
+      end
+    end
+  end
+  function F.tell(client, text)
+    local box
+    if client == ARGV[1] then
+      own_events = own_events or {}
+      box = own_events
+    else
+      outbox = outbox or {}
+      outbox[client] = outbox[client] or {}
+      box = outbox[client]
+    end
+    box[#box + 1] = text
+  end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
+  function F.publish()
+    for client, box in pairs(outbox) do
+      call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
+    end
+  end
+  function F.describe(id)
+    local record = F.record(id)
+    local shown = {
+      id,
+      record[STATE],
+      tonumber(record[TICKET]),
+      record[TOKEN],
+      record[SINCE],
+      F.deadline_of(id),
+      record[BLOCKER],
+      record[HOLDER]
+    }
+    for i = N, #record do
+      shown[i] = record[i]
+    end
+    return shown
+  end
+  function F.enclosing(record)
+    local enclosing = {}
+    for i = N + record[N] + 1, #record do
+      enclosing[record[i]] = true
+    end
+    return enclosing
+  end
+  function F.first(prefix, waived)
+    local from, to, offset, page = '[' .. prefix, '(' .. prefix .. '\\255', 0, waived and 32 or 1
+    F.flush_index(sub(prefix, 1, 1))
+    while true do
+      local members = call('ZRANGEBYLEX', index_key, from, to, 'LIMIT', offset, page)
+      for i = 1, #members do
+        local id = sub(string.match(members[i], '^.*/(.*)$'), 18)
+        if not (waived and waived[id]) then
+          return id
+        end
+      end
+      if #members < page then
+        return nil
+      end
+      offset = offset + page
+    end
+  end
+  function F.sweep()
+    local limit = 32
+    if due ~= 0 and due <= now then
+      local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+      local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
+      due = next[2] and tonumber(next[2]) or 0
+      changed = true
+      for i = 1, #members do
+        local id = sub(members[i], 2)
+        local record = F.record(id)
+        if record and record[STATE] == sub(members[i], 1, 1) then
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
+          drop(id, record)
+        else
+          deadline_removals[#deadline_removals + 1] = members[i]
+        end
+      end
+    end
+    F.settle()
+  end
+  function F.earlier_waiting(record)
+    local ticket, latest_ticket, latest = record[TICKET], 0, nil
+    local function consider(list)
+      F.flush_index('q')
+      local member = call('ZREVRANGEBYLEX', index_key, '(' .. list .. ticket, '[' .. list, 'LIMIT', 0, 1)[1]
+      local its_ticket = member and tonumber(sub(member, #list + 1, #list + 16))
+      if member and its_ticket > latest_ticket then
+        latest_ticket, latest = its_ticket, sub(member, #list + 17)
+      end
+    end
+    local function consider_node(kind, path, subtree, alone)
+      if subtree > 0 then
+        consider(kind .. path .. '/s')
+      end
+      if alone > 0 then
+        consider(kind .. path .. '/n')
+      end
+    end
+    for i = N + 1, N + record[N] do
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive = mode == 87 or mode == 119
+      local list = nodes_above(path)
+      for j = 1, #list do
+        local node = cache['n' .. list[j]]
+        if node then
+          consider_node('qw', list[j], node[7], 0)
+          consider_node('qr', list[j], exclusive and node[5] or 0, 0)
+        end
+      end
+      local node = cache['n' .. path]
+      if node then
+        consider_node('qw', path, node[7], node[8])
+        if exclusive then
+          consider_node('qr', path, node[5], node[6])
+        end
+      end
+      if mode < 97 and #list < deep then
+        consider('qw' .. path .. '/b')
+        if exclusive then
+          consider('qr' .. path .. '/b')
+        end
+      end
+    end
+    return latest
+  end
+  function F.place_waiting(id, record, change)
+    local tail, is_there = record[TICKET] .. id, change > 0
+    for i = N + 1, N + record[N] do
+      local mode, path = byte(record[i]), sub(record[i], 2)
+      local exclusive, subtree = mode == 87 or mode == 119, mode < 97
+      local kind, slot = exclusive and 'qw' or 'qr', exclusive and 7 or 5
+      local list = above[path] or paths_above(path)
+      F.index(kind .. path .. (subtree and '/s' or '/n') .. tail, is_there)
+      count(path, subtree and slot or slot + 1, change)
+      for j = 1, #list do
+        F.index(kind .. list[j] .. '/b' .. tail, is_there)
+      end
+      deep = math.max(deep, #list)
+    end
+    local from = N + record[N] + 1
+    for i = from, #record do
+      F.index('n' .. record[i] .. '/' .. id, is_there)
+    end
+    waits = waits + change
+    if from <= #record then
+      nested = nested + change
+    end
+  end
+  function F.cycle_to(enclosing, blocker)
+    local left, seen = 1000, {}
+    local function walk(lease)
+      if seen[lease] or left <= 0 or not F.record(lease) then
+        return nil
+      end
+      if enclosing[lease] then
+        return { lease }
+      end
+      seen[lease] = true
+      local prefix = 'n' .. lease .. '/'
+      local inside = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left)
+      left = left - #inside
+      for i = 1, #inside do
+        local id = sub(inside[i], #prefix + 1)
+        local record = F.record(id)
+        local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
+        if rest then
+          table.insert(rest, 1, id)
+          table.insert(rest, 1, lease)
+          return rest
+        end
+      end
+      return nil
+    end
+    F.flush_index('n')
+    return walk(blocker)
+  end
+  function F.watch(id, record, blocker)
+    record[BLOCKER] = blocker
+    F.index('w' .. blocker .. '/' .. record[TICKET] .. id, true)
+    set('r' .. id, record)
+    local cycle = nested > 1 and #record > N + record[N] and F.cycle_to(F.enclosing(record), blocker)
+    if cycle then
+      table.insert(cycle, 1, id)
+    end
+    return cycle
+  end
+  function F.settle(wanted)
+    local left, queue, at, target_of = math.max(16, wanted or 0), {}, 1, {}
+    local function gather(id, marked)
+      local prefix = 'w' .. id .. '/'
+      F.flush_index('w')
+      local watchers = call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', 0, left + 1)
+      local more = #watchers > left
+      if more then
+        watchers[#watchers] = nil
+      end
+      if #watchers > 0 then
+        F.call_all('ZREM', index_key, watchers)
+      end
+      for i = 1, #watchers do
+        queue[#queue + 1] = sub(watchers[i], #prefix + 1)
+        target_of[queue[#queue]] = gone_target[id]
+      end
+      left = left - #watchers
+      if more and not marked then
+        pending = pending + call('ZADD', index_key, 0, 'p' .. id)
+      elseif marked and not more then
+        pending = pending - call('ZREM', index_key, 'p' .. id)
+      end
+    end
+    local function gather_gone()
+      for i = 1, #gone do
+        gather(gone[i], false)
+      end
+      gone = {}
+      table.sort(queue)
+      local fields = {}
+      for i = at, #queue do
+        fields[#fields + 1] = 'r' .. sub(queue[i], 17)
+      end
+      load(fields)
+      fields = {}
+      for i = at, #queue do
+        local record = F.record(sub(queue[i], 17))
+        if record then
+          add_nodes(record, fields)
+        end
+      end
+      load(fields)
+    end
+    if #gone == 0 and pending == 0 then
+      return
+    end
+    changed = true
+    if waits == 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      gone, pending = {}, 0
+      return
+    end
+    if pending > 0 then
+      for _, mark in ipairs(call('ZRANGEBYLEX', index_key, '[p', '(p\\255', 'LIMIT', 0, 16)) do
+        gather(sub(mark, 2), true)
+      end
+    end
+    gather_gone()
+    while at <= #queue do
+      local id, target = sub(queue[at], 17), target_of[queue[at]]
+      local record = F.record(id)
+      at = at + 1
+      if record and record[STATE] == 'q' then
+        local blocker = blocker_of(record, target and #record == N + 1 and record[N + 1] == target)
+        if not blocker then
+          F.place_waiting(id, record, -1)
+          deadline_removals[#deadline_removals + 1] = 'q' .. id
+          local deadline = grant(id, record)
+          F.tell(record[CLIENT], string.format('g %s %.0f %.0f', id, record[TOKEN], deadline))
+        else
+          local cycle = F.watch(id, record, blocker)
+          if cycle then
+            F.tell(record[CLIENT], 'd ' .. table.concat(cycle, ' '))
+            drop(id, record)
+            local rest = {}
+            for i = at, #queue do
+              rest[#rest + 1] = queue[i]
+            end
+            queue, at = rest, 1
+            gather_gone()
+          end
+        end
+      end
+    end
+  end
+end
+F.rest()
+local id, owner = F.named(ARGV[4])
+begin({ 'r' .. id })
+local record = cache['r' .. id]
+local live = record and record[STATE] == 'h' and F.is_owner(owner, id, record)
+if live then
+  place_held(id, record, -1)
+  for i = N + 1, N + record[N] do
+    local mode = sub(record[i], 1, 1)
+    record[i] = (mode == 'W' and 'R' or mode == 'w' and 'r' or mode) .. sub(record[i], 2)
+  end
+  place_held(id, record, 1)
+  set('r' .. id, record)
+  gone[1] = id
+  F.settle()
+end
+save()
+return answer({ 0, 0, 0, live and 1 or 0 })`
+
+export const giveBack: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -2044,6 +2843,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -2101,7 +2931,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -2305,22 +3139,21 @@ function F.rest()
 end
 local id = ARGV[4]
 begin({ 'r' .. id })
+F.rest()
 local record = cache['r' .. id]
-local live = record and record[STATE] == 'h'
-if live then
-  F.rest()
-  place_held(id, record, -1)
-  for i = N + 1, N + record[N] do
-    local mode = sub(record[i], 1, 1)
-    record[i] = (mode == 'W' and 'R' or mode == 'w' and 'r' or mode) .. sub(record[i], 2)
-  end
-  place_held(id, record, 1)
+local deadline = record and record[STATE] == 'h' and F.deadline_of(id) or 0
+local _, owner, former_client, former_owner, former_deadline = F.whose(id, record)
+local done = deadline > now and owner == ARGV[5] and former_client
+if done then
+  record[CLIENT] = F.owned(id, former_client, former_owner)
   set('r' .. id, record)
-  gone[1] = id
-  F.settle()
+  F.set_deadline('h' .. id, tonumber(former_deadline))
+  if tonumber(former_deadline) < deadline then
+    F.sooner(id)
+  end
 end
 save()
-return answer({ 0, 0, 0, live and 1 or 0 })`
+return answer({ 0, 0, 0, done and 1 or 0 })`
 
 export const inspect: string = `local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack.unpack, string.sub, string.byte
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
@@ -2729,6 +3562,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -2786,7 +3650,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -3424,6 +4292,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -3481,7 +4380,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -3697,8 +4600,11 @@ for at = 4, #ARGV, 2 do
   if not record then
     answers[a], answers[a + 1], answers[a + 2] = 0, 0, 0
   elseif record[STATE] == 'h' then
-    answers[a], answers[a + 1], answers[a + 2] = 1, record[TOKEN], now + record[TTL] * 1000
-    F.set_deadline('h' .. id, answers[a + 2])
+    answers[a], answers[a + 1], answers[a + 2] = 1, record[TOKEN], F.deadline_of(id)
+    if F.is_owner(id, id, record) then
+      answers[a + 2] = math.max(answers[a + 2], now + record[TTL] * 1000)
+      F.set_deadline('h' .. id, answers[a + 2])
+    end
   else
     F.set_deadline('q' .. id, now + tonumber(ARGV[at + 1]) * 1000)
     answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], F.deadline_of(record[BLOCKER])
@@ -4115,6 +5021,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -4172,7 +5109,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -4374,12 +5315,22 @@ function F.rest()
     end
   end
 end
-begin({ 'r' .. ARGV[4] })
+local fields = {}
+for at = 4, #ARGV do
+  fields[at - 3] = 'r' .. string.match(ARGV[at], '[^>]*$')
+end
+begin(fields)
 save()
+F.rest()
 local answers = {}
-if cache['r' .. ARGV[4]] then
-  F.rest()
-  answers[4] = F.describe(ARGV[4])
+for at = 4, #ARGV do
+  local record = cache[fields[at - 3]]
+  local id = sub(fields[at - 3], 2)
+  if record and byte(ARGV[at]) == 62 then
+    id = record[BLOCKER]
+    record = F.record(id)
+  end
+  answers[at] = record and F.describe(id) or 0
 end
 return answer(answers)`
 
@@ -4793,6 +5744,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -4850,7 +5832,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -5058,19 +6044,43 @@ deadline_removals[#deadline_removals + 1] = ''
 F.flush_deadlines()
 local answers = {}
 for from = 4, #ARGV, 2000 do
-  local members = {}
+  local ids, owners, members, fields = {}, {}, {}, {}
   for at = from, math.min(from + 1998, #ARGV), 2 do
-    members[#members + 1] = 'h' .. ARGV[at]
+    local i = #ids + 1
+    ids[i], owners[i] = F.named(ARGV[at])
+    members[i], fields[i] = 'h' .. ids[i], 'r' .. ids[i]
   end
   local scores = call('ZMSCORE', deadlines_key, unpack(members))
-  for i = 1, #members do
-    local a = #answers + 1
+  local packed = call('HMGET', table_key, unpack(fields))
+  for i = 1, #ids do
+    local a, id, owner, before = #answers + 1, ids[i], owners[i], tonumber(scores[i] or nil)
     answers[a] = 0
-    if scores[i] and tonumber(scores[i]) > now then
-      answers[a] = now + tonumber(ARGV[from + 2 * i - 1]) * 1000
-      F.set_deadline(members[i], answers[a])
-      if answers[a] < tonumber(scores[i]) then
-        F.sooner(sub(members[i], 2))
+    if before and before > now and packed[i] then
+      local ttl, is_owner = tonumber(ARGV[from + 2 * i - 1]), true
+      local deadline = now + ttl * 1000
+      if not owner then
+        deadline = math.max(deadline, F.deadline_of(id))
+      elseif owner ~= id or string.find(packed[i], '\\0/', 1, true) then
+        local record = F.record(id)
+        local client, its_owner, former = F.whose(id, record)
+        is_owner = owner == its_owner
+        if is_owner and former then
+          record[CLIENT] = F.owned(id, client, owner)
+          set('r' .. id, record)
+        end
+      end
+      if is_owner then
+        local _, _, _, _, _, longest = cmsgpack.unpack_limit(packed[i], TTL)
+        if ttl > longest then
+          local record = F.record(id)
+          record[TTL] = math.max(record[TTL], ttl)
+          set('r' .. id, record)
+        end
+        answers[a] = deadline
+        F.set_deadline(members[i], deadline)
+        if deadline < before then
+          F.sooner(id)
+        end
       end
     end
   end
@@ -5095,6 +6105,12 @@ export const release: string = `if #ARGV < 2000 then
   local head = found[count + 1] and { unpack_values(found[count + 1]) }
   local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now)
   local short_answer = time[1] .. ' ' .. time[2]
+  for i = 1, plain and count or 0 do
+    if found[i] and find(found[i], '\\0/', 1, true) or not found[i] and find(ARGV[i + 3], '[!/]') then
+      plain = false
+      break
+    end
+  end
   if plain and head[5] == 0 then
     if count == 1 and found[1] and head[3] + head[4] == 1 and head[1] < now then
       if #head > 11 then
@@ -5676,6 +6692,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -5733,7 +6780,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -5935,17 +6986,21 @@ function F.rest()
     end
   end
 end
-local fields = {}
+F.rest()
+local ids, owners, fields = {}, {}, {}
 for at = 4, #ARGV do
-  fields[at - 3] = 'r' .. ARGV[at]
+  ids[at], owners[at] = F.named(ARGV[at])
+  fields[at - 3] = 'r' .. ids[at]
 end
 begin(fields)
-local answers, nodes, live = {}, {}, {}
+local answers, nodes, ends = {}, {}, {}
 for at = 4, #ARGV do
-  local record = not live[ARGV[at]] and cache['r' .. ARGV[at]]
-  answers[at] = record and 1 or 0
-  if record then
-    live[ARGV[at]] = true
+  local id = ids[at]
+  local record = not ends[id] and cache['r' .. id]
+  answers[at] = 0
+  if record and F.is_owner(owners[at], id, record) then
+    answers[at], ends[id] = 1, true
+    ends[#ends + 1] = at
     for i = N + 1, N + record[N] do
       nodes[#nodes + 1] = 'n' .. sub(record[i], 2)
     end
@@ -5953,17 +7008,16 @@ for at = 4, #ARGV do
 end
 if #nodes > 0 then
   load(nodes)
-  for at = 4, #ARGV do
-    local record = cache['r' .. ARGV[at]]
-    if record then
-      if record[STATE] == 'q' then
-        F.rest()
-        F.tell(record[CLIENT], 'k ' .. ARGV[at])
-      end
-      drop(ARGV[at], record)
+  for i = 1, #ends do
+    local id = ids[ends[i]]
+    local record = cache['r' .. id]
+    if record[STATE] == 'q' then
+      F.tell(record[CLIENT], 'k ' .. id)
+    elseif not owners[ends[i]] then
+      F.tell_owner('r', id, record)
     end
+    drop(id, record)
   end
-  F.rest()
   F.settle(#ARGV - 3)
 end
 save()
@@ -6379,6 +7433,37 @@ function F.rest()
     end
     box[#box + 1] = text
   end
+  function F.named(name)
+    if byte(name) == 33 then
+      return sub(name, 2), nil
+    end
+    local slash = string.find(name, '/', 1, true)
+    if slash then
+      return sub(name, 1, slash - 1), sub(name, slash + 1)
+    end
+    return name, name
+  end
+  function F.whose(id, record)
+    local parts = {}
+    for part in string.gmatch((record and record[CLIENT] or '') .. '\\0/', '(.-)%z/') do
+      parts[#parts + 1] = part
+    end
+    return parts[1], parts[2] or id, parts[3], parts[4], parts[5]
+  end
+  function F.owned(id, client, owner)
+    return owner == id and client or client .. '\\0/' .. owner
+  end
+  function F.is_owner(owner, id, record)
+    if not owner then
+      return true
+    end
+    local _, its_owner = F.whose(id, record)
+    return owner == its_owner
+  end
+  function F.tell_owner(letter, id, record)
+    local client, owner = F.whose(id, record)
+    F.tell(client, letter .. ' ' .. id .. (owner == id and '' or ' ' .. owner))
+  end
   function F.publish()
     for client, box in pairs(outbox) do
       call('PUBLISH', ARGV[2] .. client, string.format('%.0f\\n', now) .. table.concat(box, '\\n'))
@@ -6436,7 +7521,11 @@ function F.rest()
         local id = sub(members[i], 2)
         local record = F.record(id)
         if record and record[STATE] == sub(members[i], 1, 1) then
-          F.tell(record[CLIENT], (record[STATE] == 'h' and 'e ' or 'x ') .. id)
+          if record[STATE] == 'h' then
+            F.tell_owner('e', id, record)
+          else
+            F.tell(record[CLIENT], 'x ' .. id)
+          end
           drop(id, record)
         else
           deadline_removals[#deadline_removals + 1] = members[i]
@@ -6644,16 +7733,20 @@ local record, answers = cache['r' .. id], {}
 F.rest()
 local deadline = record and record[STATE] == 'h' and F.deadline_of(id) or 0
 if deadline > now then
-  record[CLIENT], record[TTL] = ARGV[1], tonumber(ARGV[5])
-  answers[4], answers[5] = record[TOKEN], now + record[TTL] * 1000
+  local client, owner = F.whose(id, record)
+  if owner ~= ARGV[6] then
+    F.tell_owner('t', id, record)
+    record[CLIENT] = table.concat({ ARGV[1], ARGV[6], client, owner, string.format('%.0f', deadline) }, '\\0/')
+  elseif client ~= ARGV[1] then
+    record[CLIENT] = ARGV[1] .. sub(record[CLIENT], #client + 1)
+  end
+  record[TTL] = math.max(record[TTL], tonumber(ARGV[5]))
+  answers[4], answers[5] = record[TOKEN], math.max(deadline, now + ARGV[5] * 1000)
   for i = 1, record[N] do
     answers[5 + i] = record[N + i]
   end
   set('r' .. id, record)
   F.set_deadline('h' .. id, answers[5])
-  if answers[5] < deadline then
-    F.sooner(id)
-  end
 end
 save()
 return answer(answers)`

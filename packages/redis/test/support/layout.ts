@@ -30,6 +30,9 @@ interface Record {
   readonly id: string
   readonly state: string
   readonly ticket: string
+  /** Whose it is: the client, and the name of the owner. */
+  readonly client: string
+  readonly owner: string
   readonly blocker: string
   readonly targets: ReadonlyArray<string>
   readonly within: ReadonlyArray<string>
@@ -55,10 +58,13 @@ export interface Table {
 const parseRecord = (id: string, values: ReadonlyArray<unknown>): Record => {
   const count = Number(values[8])
   const rest = values.slice(9).map(String)
+  const [client = "", owner = id] = String(values[5]).split("\0/")
   return {
     id,
     state: String(values[0]),
     ticket: String(values[1]),
+    client,
+    owner,
     blocker: String(values[7]),
     targets: rest.slice(0, count),
     within: rest.slice(count),

@@ -21,6 +21,7 @@ const names = [
   "refresh",
   "look",
   "restore",
+  "give-back",
   "downgrade",
   "break-lease",
   "lookup",

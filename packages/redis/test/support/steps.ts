@@ -20,11 +20,19 @@ interface Asked {
 /** Of leases, those that somebody waits for come first; `any` may be nobody at all. */
 type Chosen = "wanted" | "held" | "waiting" | "any"
 
+/** By whom something is done: the owner, whoever gives an order, or one who is not the owner. */
+export type By = "owner" | "hand" | "other"
+
 export type Command =
   | { readonly op: "acquire"; readonly requests: ReadonlyArray<Asked>; readonly ttl: number }
-  | { readonly op: "release"; readonly picks: ReadonlyArray<number>; readonly of: Chosen }
-  | { readonly op: "refresh" | "look" | "restore"; readonly picks: ReadonlyArray<number>; readonly ttl: number }
-  | { readonly op: "downgrade" | "break-lease" | "lookup"; readonly pick: number }
+  | { readonly op: "release"; readonly picks: ReadonlyArray<number>; readonly of: Chosen; readonly by: By }
+  | {
+      readonly op: "refresh" | "look" | "restore"
+      readonly picks: ReadonlyArray<number>
+      readonly ttl: number
+      readonly by: By
+    }
+  | { readonly op: "downgrade" | "break-lease" | "lookup" | "give-back"; readonly pick: number; readonly by: By }
   | { readonly op: "inspect"; readonly path: string }
   /** The clock goes on to the earliest deadline, or is set back by so many seconds. */
   | { readonly op: "expire" }
@@ -82,11 +90,21 @@ const one = (request: FastCheck.Arbitrary<Asked>) => acquire(request.map((only) 
 const some = (request: FastCheck.Arbitrary<Asked>, minLength: number, maxLength: number) =>
   acquire(FastCheck.array(request, { minLength, maxLength }))
 
+const by = FastCheck.oneof(
+  { weight: 1, arbitrary: FastCheck.constant<By>("owner") },
+  { weight: 1, arbitrary: FastCheck.constantFrom<Array<By>>("hand", "other") }
+)
+const almostAlwaysTheOwner = FastCheck.oneof(
+  { weight: 40, arbitrary: FastCheck.constant<By>("owner") },
+  { weight: 1, arbitrary: FastCheck.constantFrom<Array<By>>("hand", "other") }
+)
+
 const release = (of: Chosen, maxLength: number): FastCheck.Arbitrary<Command> =>
   FastCheck.record({
     op: FastCheck.constant("release" as const),
     picks: FastCheck.array(pick, { minLength: 1, maxLength }),
-    of: FastCheck.constant(of)
+    of: FastCheck.constant(of),
+    by: almostAlwaysTheOwner
   })
 
 /** What goes the long way, and makes an end of all that is fresh. */
@@ -95,19 +113,31 @@ const long: FastCheck.Arbitrary<Command> = FastCheck.oneof(
   { weight: 2, arbitrary: some(FastCheck.oneof(special(paths), simple(paths)), 2, 4) },
   { weight: 2, arbitrary: release("waiting", 1) },
   { weight: 1, arbitrary: release("any", 3) },
+  { weight: 2, arbitrary: release("any", 1) },
   {
-    weight: 3,
+    weight: 8,
     arbitrary: FastCheck.record({
-      op: FastCheck.constantFrom("refresh" as const, "look" as const, "restore" as const),
+      op: FastCheck.constantFrom("restore" as const, "restore" as const, "refresh" as const),
       picks: FastCheck.array(pick, { minLength: 1, maxLength: 3 }),
-      ttl
+      ttl,
+      by
     })
   },
   {
     weight: 3,
     arbitrary: FastCheck.record({
-      op: FastCheck.constantFrom("downgrade" as const, "break-lease" as const, "lookup" as const),
-      pick
+      op: FastCheck.constantFrom("refresh" as const, "look" as const, "restore" as const),
+      picks: FastCheck.array(pick, { minLength: 1, maxLength: 3 }),
+      ttl,
+      by
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constantFrom("downgrade" as const, "break-lease" as const, "lookup" as const, "give-back" as const),
+      pick,
+      by
     })
   },
   {

@@ -34,11 +34,11 @@ const play = ({ session, store }: Kit, scenario: Conformance.Scenario) =>
         const id = idOf(step.id)
         const before = states.get(id)
         if (step.op === "downgrade") {
-          assert.strictEqual(yield* store.downgrade(id), before === "held", where)
+          assert.strictEqual(yield* store.downgrade(id, id), before === "held", where)
         } else {
           states.delete(id)
           if (step.op === "cancel") yield* session.cancel(id)
-          else assert.strictEqual(yield* store.release(id), before !== undefined, where)
+          else assert.strictEqual(yield* store.release(id, id), before !== undefined, where)
         }
         granted = step.granted.map(idOf)
       }
@@ -75,8 +75,8 @@ export const conformanceTests = (test: Test): void => {
             const answer = yield* kit.session.attempt(request)
             assert.strictEqual(Either.isLeft(answer), row.conflict, JSON.stringify(row))
             if (Either.isLeft(answer)) assert.strictEqual(answer.left.id, held.id)
-            else yield* kit.store.release(request.id)
-            yield* kit.store.release(held.id)
+            else yield* kit.store.release(request.id, request.id)
+            yield* kit.store.release(held.id, held.id)
           }
         }))
     }

@@ -14,7 +14,7 @@ const yields = (times: number) => Effect.repeatN(Effect.yieldNow(), times)
 /** What a client does that is interrupted: when it has the answer, it gives the lease back. */
 const giveBack = ({ store }: Kit, id: string, exit: Exit.Exit<unknown, unknown>) =>
   Effect.gen(function* () {
-    if (Exit.isSuccess(exit)) assert.isTrue(yield* store.release(id), "a grant that was answered is live")
+    if (Exit.isSuccess(exit)) assert.isTrue(yield* store.release(id, id), "a grant that was answered is live")
     assert.deepStrictEqual(yield* store.inspect(LockPath.root), [], `nothing is left by ${id}, which ${exit._tag}`)
   })
 
@@ -30,7 +30,7 @@ export const interruptionTests = (test: Test): void => {
       const two = yield* session.queued([read("a")])
       yield* session.cancel(writer.id)
       assert.deepStrictEqual((yield* session.observe).granted, [one.id, two.id])
-      assert.isFalse(yield* store.release(writer.id))
+      assert.isFalse(yield* store.release(writer.id, writer.id))
     }))
 
   test("a request that is interrupted in the middle of the queue leaves the order of the others as it was", ({
@@ -42,7 +42,7 @@ export const interruptionTests = (test: Test): void => {
       const queue = yield* Effect.forEach(Array.from({ length: 6 }), () => session.queued([write("a")]))
       for (const at of [1, 4, 5]) yield* session.cancel(queue[at]!.id)
       for (const at of [0, 2, 3]) {
-        yield* store.release(holder)
+        yield* store.release(holder, holder)
         assert.deepStrictEqual((yield* session.observe).granted, [queue[at]!.id])
         holder = queue[at]!.id
       }
@@ -68,7 +68,7 @@ export const interruptionTests = (test: Test): void => {
         const exit = yield* due(Fiber.interrupt(fiber), "the interruption")
         assert.isTrue(Exit.isInterrupted(exit))
         assert.strictEqual((yield* kit.store.inspect(LockPath.root)).length, 1)
-        yield* kit.store.release(held.id)
+        yield* kit.store.release(held.id, held.id)
         yield* giveBack(kit, request.id, exit)
       }
     }))
@@ -78,7 +78,7 @@ export const interruptionTests = (test: Test): void => {
       for (let step = 0; step < 80; step++) {
         const held = yield* kit.session.held([write("a")])
         const waiter = yield* kit.session.queued([write("a/b")])
-        const release = yield* Effect.fork(kit.store.release(held.id))
+        const release = yield* Effect.fork(kit.store.release(held.id, held.id))
         // First the one is ahead of the other, later the other way round.
         yield* yields(step >> 1)
         const interrupt = yield* Effect.fork(Fiber.interrupt(waiter.fiber))
@@ -95,7 +95,7 @@ export const interruptionTests = (test: Test): void => {
         const fiber = yield* Effect.fork(kit.store.tryAcquire(request))
         yield* yields(step)
         yield* due(Fiber.interrupt(fiber), "the interruption")
-        yield* kit.store.release(request.id)
+        yield* kit.store.release(request.id, request.id)
         assert.deepStrictEqual(yield* kit.store.inspect(LockPath.root), [])
       }
     }))
@@ -105,12 +105,12 @@ export const interruptionTests = (test: Test): void => {
       for (let step = 0; step < 20; step++) {
         const held = yield* kit.session.held([write("a")])
         const next = yield* kit.session.queued([write("a")])
-        const fiber = yield* Effect.fork(kit.store.release(held.id))
+        const fiber = yield* Effect.fork(kit.store.release(held.id, held.id))
         yield* yields(step)
         yield* due(Fiber.interrupt(fiber), "the interruption")
-        yield* kit.store.release(held.id)
+        yield* kit.store.release(held.id, held.id)
         yield* kit.session.granted(next)
-        assert.isTrue(yield* kit.store.release(next.id))
+        assert.isTrue(yield* kit.store.release(next.id, next.id))
       }
     }))
 }

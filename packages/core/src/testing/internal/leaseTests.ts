@@ -24,16 +24,16 @@ export const leaseTests = (test: Test): void => {
       const third = Either.getOrThrow(yield* store.tryAcquire(request))
       assert.deepStrictEqual([second.token, third.token], [first.token, first.token])
       assert.strictEqual((yield* store.inspect(LockPath.root)).length, 1)
-      assert.isTrue(yield* store.release(request.id))
+      assert.isTrue(yield* store.release(request.id, request.id))
       yield* session.held([write("")])
     }))
 
   test("a second release changes nothing and says so", ({ session, store }) =>
     Effect.gen(function* () {
       const first = yield* session.held([write("a")])
-      assert.isTrue(yield* store.release(first.id))
+      assert.isTrue(yield* store.release(first.id, first.id))
       yield* session.held([write("a")])
-      assert.isFalse(yield* store.release(first.id))
+      assert.isFalse(yield* store.release(first.id, first.id))
       assert.isTrue(Either.isLeft(yield* session.attempt(session.request([read("a")]))))
     }))
 
@@ -41,11 +41,15 @@ export const leaseTests = (test: Test): void => {
     Effect.gen(function* () {
       yield* session.held([write("a")])
       for (const id of [session.request([read("a")]).id, "unknown"]) {
-        assert.isFalse(yield* store.release(id))
-        assert.isFalse(yield* store.downgrade(id))
+        for (const owner of [id, "another", undefined]) {
+          assert.isFalse(yield* store.release(id, owner))
+          assert.isFalse(yield* store.downgrade(id, owner))
+          assert.isTrue(Option.isNone(yield* store.refresh(id, minute, owner)))
+        }
         assert.isFalse(yield* store.breakLease(id))
-        assert.isTrue(Option.isNone(yield* store.refresh(id, minute)))
-        assert.isTrue(Option.isNone(yield* store.restore(id, minute)))
+        assert.isTrue(Option.isNone(yield* store.restore(id, minute, id)))
+        assert.isFalse(yield* store.giveBack(id, id))
+        assert.deepStrictEqual(yield* store.blockers([id]), [Option.none()])
         assert.isTrue(Option.isNone(yield* store.lookup(id)))
       }
       assert.strictEqual((yield* store.inspect(LockPath.root)).length, 1)
@@ -60,13 +64,14 @@ export const leaseTests = (test: Test): void => {
     Effect.gen(function* () {
       const holder = yield* session.held([write("a")])
       const waiter = yield* session.queued([write("a")])
+      assert.isTrue(Option.isNone(yield* store.refresh(waiter.id, Duration.millis(1), waiter.id)))
       assert.isTrue(Option.isNone(yield* store.refresh(waiter.id, Duration.millis(1))))
-      assert.isTrue(Option.isNone(yield* store.restore(waiter.id, Duration.millis(1))))
-      assert.isFalse(yield* store.downgrade(waiter.id))
+      assert.isTrue(Option.isNone(yield* store.restore(waiter.id, Duration.millis(1), waiter.id)))
+      assert.isFalse(yield* store.downgrade(waiter.id, waiter.id))
       assert.isFalse(yield* store.breakLease(waiter.id))
       yield* advance(ttl)
       assert.strictEqual(Option.getOrThrow(yield* store.lookup(waiter.id)).state, "waiting")
-      yield* store.release(holder.id)
+      yield* store.release(holder.id, holder.id)
       yield* session.granted(waiter)
       assert.isTrue(Either.isLeft(yield* session.attempt(session.request([read("a")]))))
     }))
@@ -76,7 +81,7 @@ export const leaseTests = (test: Test): void => {
       yield* session.held([read("a")])
       const writer = yield* session.queued([write("a")])
       const reader = yield* session.queued([read("a/b")])
-      assert.isTrue(yield* store.release(writer.id))
+      assert.isTrue(yield* store.release(writer.id, writer.id))
       yield* session.granted(reader)
       yield* session.cancel(writer.id)
       assert.isTrue(Option.isNone(yield* store.lookup(writer.id)))
@@ -92,11 +97,11 @@ export const leaseTests = (test: Test): void => {
         const held = yield* session.held([write("a")])
         const waiter = yield* session.queued([write("a/b")])
         const other = Either.getOrThrow(yield* session.attempt(session.request([write("c")], { id: `${held.id}.try` })))
-        yield* store.release(held.id)
+        yield* store.release(held.id, held.id)
         const handed = yield* session.granted(waiter)
         tokens.push(held.token, other.token, handed.token)
-        yield* store.release(waiter.id)
-        yield* store.release(`${held.id}.try`)
+        yield* store.release(waiter.id, waiter.id)
+        yield* store.release(`${held.id}.try`, `${held.id}.try`)
       }
       assert.deepStrictEqual(
         tokens,
@@ -113,13 +118,13 @@ export const leaseTests = (test: Test): void => {
       const answered = yield* monotonic
       assert.isAtMost(grant.deadline, answered + 20_000)
       assert.isAbove(grant.deadline, asked)
-      const refreshed = Option.getOrThrow(yield* store.refresh(request.id, minute))
+      const refreshed = Option.getOrThrow(yield* store.refresh(request.id, minute, request.id))
       assert.isAtMost(refreshed, (yield* monotonic) + 60_000)
       assert.isAbove(refreshed, answered)
-      const restored = Option.getOrThrow(yield* store.restore(request.id, minute))
+      const restored = Option.getOrThrow(yield* store.restore(request.id, minute, request.id))
       assert.isAtMost(restored.deadline, (yield* monotonic) + 60_000)
       assert.isAbove(restored.deadline, answered)
-      yield* store.release(request.id)
+      yield* store.release(request.id, request.id)
     }))
 
   test("an id has up to 64 characters, letters, digits and _ . : -", ({ session, store }) =>
@@ -127,7 +132,7 @@ export const leaseTests = (test: Test): void => {
       const id = `${session.request([read("a")]).id}-A_z.0:9-`.padEnd(64, "x")
       yield* session.held([write("a")], { id })
       assert.strictEqual(Option.getOrThrow(yield* store.lookup(id)).id, id)
-      assert.isTrue(yield* store.release(id))
+      assert.isTrue(yield* store.release(id, id))
     }))
 
   // -- Downgrade
@@ -143,21 +148,21 @@ export const leaseTests = (test: Test): void => {
       const writer = yield* session.queued([write("a/c")])
       const three = yield* session.queued([read("b")])
       yield* session.queued([read("a")])
-      assert.isTrue(yield* store.downgrade(held.id))
+      assert.isTrue(yield* store.downgrade(held.id, held.id))
       assert.deepStrictEqual((yield* session.observe).granted, [one.id, two.id, three.id])
       assert.deepStrictEqual(
         Option.getOrThrow(yield* store.lookup(held.id)).targets.map(region),
         [read("a"), readNode("b"), read("c")].map(region)
       )
-      yield* store.release(held.id)
+      yield* store.release(held.id, held.id)
       assert.deepStrictEqual((yield* session.observe).granted, [writer.id])
     }))
 
   test("a downgrade of a shared lease, or a second one, changes nothing", ({ session, store }) =>
     Effect.gen(function* () {
       const held = yield* session.held([write("a")])
-      assert.isTrue(yield* store.downgrade(held.id))
-      assert.isTrue(yield* store.downgrade(held.id))
+      assert.isTrue(yield* store.downgrade(held.id, held.id))
+      assert.isTrue(yield* store.downgrade(held.id, held.id))
       yield* session.held([read("a")])
       yield* session.queued([write("a")])
       const again = yield* store.acquire(session.request([write("a")], { id: held.id }))
@@ -171,13 +176,13 @@ export const leaseTests = (test: Test): void => {
       const held = yield* session.held([write("a")])
       const next = yield* session.queued([write("a/b")])
       assert.isTrue(yield* store.breakLease(held.id))
-      assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "broken" })
+      assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "broken" })
       yield* session.granted(next)
-      assert.isTrue(Option.isNone(yield* store.refresh(held.id, minute)))
-      assert.isTrue(Option.isNone(yield* store.restore(held.id, minute)))
+      assert.isTrue(Option.isNone(yield* store.refresh(held.id, minute, held.id)))
+      assert.isTrue(Option.isNone(yield* store.restore(held.id, minute, held.id)))
       assert.isFalse(yield* store.breakLease(held.id))
-      assert.isFalse(yield* store.downgrade(held.id))
-      assert.isFalse(yield* store.release(held.id))
+      assert.isFalse(yield* store.downgrade(held.id, held.id))
+      assert.isFalse(yield* store.release(held.id, held.id))
       assert.strictEqual(yield* session.pendingRevocations, 0)
     }))
 
@@ -187,11 +192,11 @@ export const leaseTests = (test: Test): void => {
       yield* session.attempt(session.request([write("a")]))
       const waiter = yield* session.queued([write("a")])
       yield* session.cancel(waiter.id)
-      yield* store.release(held.id)
+      yield* store.release(held.id, held.id)
       // The revocation of a later lease comes after all that came before.
       const last = yield* session.held([write("a")])
       yield* store.breakLease(last.id)
-      assert.deepStrictEqual(yield* session.revocation, { id: last.id, reason: "broken" })
+      assert.deepStrictEqual(yield* session.revocation, { id: last.id, owner: last.id, reason: "broken" })
     }))
 
   // -- Time
@@ -214,7 +219,7 @@ export const leaseTests = (test: Test): void => {
         yield* advance(ttl)
       }
       yield* session.granted(next)
-      assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "expired" })
+      assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "expired" })
       assert.isTrue(Option.isNone(yield* store.lookup(held.id)))
     }))
 
@@ -223,12 +228,12 @@ export const leaseTests = (test: Test): void => {
       const held = yield* session.held([write("a"), read("b")], { ttl })
       yield* advance(ttl)
       assert.deepStrictEqual(yield* store.inspect(LockPath.root), [])
-      assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "expired" })
-      assert.isTrue(Option.isNone(yield* store.refresh(held.id, minute)))
-      assert.isTrue(Option.isNone(yield* store.restore(held.id, minute)))
-      assert.isFalse(yield* store.release(held.id))
+      assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "expired" })
+      assert.isTrue(Option.isNone(yield* store.refresh(held.id, minute, held.id)))
+      assert.isTrue(Option.isNone(yield* store.restore(held.id, minute, held.id)))
+      assert.isFalse(yield* store.release(held.id, held.id))
       assert.isFalse(yield* store.breakLease(held.id))
-      assert.isFalse(yield* store.downgrade(held.id))
+      assert.isFalse(yield* store.downgrade(held.id, held.id))
       const other = yield* session.held([write("")])
       assert.isAbove(other.token, held.token)
     }))
@@ -238,13 +243,13 @@ export const leaseTests = (test: Test): void => {
       const held = yield* session.held([write("a")], { ttl })
       const part = Duration.times(ttl, 0.6)
       yield* advance(part)
-      assert.isTrue(Option.isSome(yield* store.refresh(held.id, ttl)))
+      assert.isTrue(Option.isSome(yield* store.refresh(held.id, ttl, held.id)))
       yield* advance(part)
       assert.isTrue(Option.isSome(yield* store.lookup(held.id)))
-      assert.isTrue(Option.isSome(yield* store.refresh(held.id, Duration.times(ttl, 0.5))))
+      assert.isTrue(Option.isSome(yield* store.refresh(held.id, Duration.times(ttl, 0.5), held.id)))
       yield* advance(part)
-      assert.isTrue(Option.isNone(yield* store.refresh(held.id, ttl)))
-      assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "expired" })
+      assert.isTrue(Option.isNone(yield* store.refresh(held.id, ttl, held.id)))
+      assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "expired" })
     }))
 
   test("the one that waits for a lease that was refreshed is let in at the new deadline, without being asked", ({
@@ -258,24 +263,24 @@ export const leaseTests = (test: Test): void => {
       const next = yield* session.queued([write("a")])
       const part = Duration.times(ttl, 0.6)
       yield* advance(part)
-      assert.isTrue(Option.isSome(yield* store.refresh(held.id, ttl)))
+      assert.isTrue(Option.isSome(yield* store.refresh(held.id, ttl, held.id)))
       yield* advance(part)
       assert.isNull(next.fiber.unsafePoll())
       yield* advance(part)
       yield* session.granted(next)
-      assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "expired" })
+      assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "expired" })
     }))
 
   test("a refresh can bring the deadline nearer", ({ advance, session, store, ttl }) =>
     Effect.gen(function* () {
       const held = yield* session.held([write("a")])
       const next = yield* session.queued([write("a")])
-      assert.isTrue(Option.isSome(yield* store.refresh(held.id, ttl)))
+      assert.isTrue(Option.isSome(yield* store.refresh(held.id, ttl, held.id)))
       yield* advance(ttl)
       // Those who wait may have reckoned with the old one: what is asked of the store next makes it look.
       assert.isTrue(Option.isNone(yield* store.lookup(held.id)))
       yield* session.granted(next)
-      assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "expired" })
+      assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "expired" })
     }))
 
   test("a request outlives its own ttl in the queue, and then is granted for all of it", ({
@@ -289,7 +294,7 @@ export const leaseTests = (test: Test): void => {
       const waiter = yield* session.queued([write("a")], { ttl })
       yield* advance(Duration.times(ttl, 2))
       assert.strictEqual(Option.getOrThrow(yield* store.lookup(waiter.id)).state, "waiting")
-      yield* store.release(held.id)
+      yield* store.release(held.id, held.id)
       yield* session.granted(waiter)
       yield* advance(Duration.times(ttl, 0.6))
       assert.isTrue(Option.isSome(yield* store.lookup(waiter.id)))
@@ -297,7 +302,7 @@ export const leaseTests = (test: Test): void => {
       assert.isTrue(Option.isNone(yield* store.lookup(waiter.id)))
     }))
 
-  test("restore takes a live lease over, with what it is, and sets its deadline anew", ({
+  test("restore by the owner moves the deadline of a live lease on, and answers with what it is", ({
     advance,
     session,
     store,
@@ -306,12 +311,12 @@ export const leaseTests = (test: Test): void => {
     Effect.gen(function* () {
       const held = yield* session.held([write("a/b"), readNode("%/c")], { ttl })
       yield* advance(Duration.times(ttl, 0.6))
-      const restored = Option.getOrThrow(yield* store.restore(held.id, ttl))
+      const restored = Option.getOrThrow(yield* store.restore(held.id, ttl, held.id))
       assert.strictEqual(restored.token, held.token)
       assert.deepStrictEqual(Array.from(restored.targets), [write("a/b"), readNode("%/c")].map(region))
       yield* advance(Duration.times(ttl, 0.6))
       assert.isTrue(Option.isSome(yield* store.lookup(held.id)))
       assert.isTrue(yield* store.breakLease(held.id))
-      assert.deepStrictEqual(yield* session.revocation, { id: held.id, reason: "broken" })
+      assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "broken" })
     }))
 }

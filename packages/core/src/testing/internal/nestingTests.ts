@@ -22,7 +22,7 @@ export const nestingTests = (test: Test): void => {
       const outsider = yield* session.attempt(session.request([read("a/x")]))
       assert.isTrue(Either.isLeft(outsider) && outsider.left.id === parent.id)
       // The parent's end leaves the child where it is.
-      yield* store.release(parent.id)
+      yield* store.release(parent.id, parent.id)
       yield* session.held([write("a/x")])
       yield* session.queued([write("a")])
     }))
@@ -33,9 +33,9 @@ export const nestingTests = (test: Test): void => {
       const writer = yield* session.queued([write("a")])
       const child = yield* session.held([read("a/b")], { within: [parent.id] })
       yield* session.queued([read("a/b")])
-      yield* store.release(parent.id)
+      yield* store.release(parent.id, parent.id)
       assert.deepStrictEqual((yield* session.observe).granted, [])
-      yield* store.release(child.id)
+      yield* store.release(child.id, child.id)
       assert.deepStrictEqual((yield* session.observe).granted, [writer.id])
     }))
 
@@ -44,7 +44,7 @@ export const nestingTests = (test: Test): void => {
       const own = yield* session.held([read("a")])
       const other = yield* session.held([read("a/b")])
       const upgrade = yield* session.queued([write("a")], { within: [own.id] })
-      yield* store.release(other.id)
+      yield* store.release(other.id, other.id)
       yield* session.granted(upgrade)
     }))
 
@@ -68,8 +68,8 @@ export const nestingTests = (test: Test): void => {
       const second = yield* session.ask(session.request([write("a")], { within: [two.id] }))
       yield* due(Fiber.await(second.fiber), "the answer")
       assert.isTrue(Option.isNone(yield* store.lookup(second.id)))
-      assert.isFalse(yield* store.release(second.id))
-      yield* store.release(two.id)
+      assert.isFalse(yield* store.release(second.id, second.id))
+      yield* store.release(two.id, two.id)
       yield* session.granted(first)
     }))
 
@@ -86,14 +86,14 @@ export const nestingTests = (test: Test): void => {
       const second = yield* session.ask(session.request([write("a"), write("z")], { within: [two.id] }))
       const behindSecond = yield* session.ask(session.request([write("z/1")]))
       const before = yield* session.observe
-      yield* store.release(other.id)
+      yield* store.release(other.id, other.id)
       const after = yield* session.observe
       const failed = [...before.deadlocks, ...after.deadlocks].map(({ cycle }) => cycle[0])
       assert.strictEqual(failed.length, 1, "one of the two has failed by now, and not both")
       const [lease, left, freed] = failed[0] === first.id ? [one, second, behindFirst] : [two, first, behindSecond]
       assert.deepStrictEqual([...before.granted, ...after.granted], [freed.id])
-      yield* store.release(freed.id)
-      yield* store.release(lease.id)
+      yield* store.release(freed.id, freed.id)
+      yield* store.release(lease.id, lease.id)
       yield* session.granted(left)
     }))
 
@@ -103,9 +103,9 @@ export const nestingTests = (test: Test): void => {
       const other = yield* session.held([write("b")])
       const child = yield* session.queued([write("b")], { within: [parent.id] })
       yield* store.breakLease(parent.id)
-      assert.deepStrictEqual(yield* session.revocation, { id: parent.id, reason: "broken" })
+      assert.deepStrictEqual(yield* session.revocation, { id: parent.id, owner: parent.id, reason: "broken" })
       assert.strictEqual(Option.getOrThrow(yield* store.lookup(child.id)).state, "waiting")
-      yield* store.release(other.id)
+      yield* store.release(other.id, other.id)
       yield* session.granted(child)
     }))
 }

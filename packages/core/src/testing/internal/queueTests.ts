@@ -17,10 +17,10 @@ export const queueTests = (test: Test): void => {
       const first = yield* session.held([read("a/b")])
       const writer = yield* session.queued([write("a")])
       const late = yield* session.queued([read("a/b/c")])
-      assert.isTrue(yield* store.release(first.id))
+      assert.isTrue(yield* store.release(first.id, first.id))
       yield* session.granted(writer)
       assert.deepStrictEqual((yield* session.observe).granted, [])
-      assert.isTrue(yield* store.release(writer.id))
+      assert.isTrue(yield* store.release(writer.id, writer.id))
       yield* session.granted(late)
     }))
 
@@ -36,11 +36,11 @@ export const queueTests = (test: Test): void => {
         yield* session.queued([read("a/b/c")]),
         yield* session.queued([readNode("a/b")])
       ]
-      yield* store.release(readers[0]!.id)
+      yield* store.release(readers[0]!.id, readers[0]!.id)
       assert.deepStrictEqual((yield* session.observe).granted, [])
-      yield* store.release(readers[1]!.id)
+      yield* store.release(readers[1]!.id, readers[1]!.id)
       assert.deepStrictEqual((yield* session.observe).granted, [writer.id])
-      yield* store.release(writer.id)
+      yield* store.release(writer.id, writer.id)
       assert.deepStrictEqual(
         (yield* session.observe).granted,
         later.map(({ id }) => id)
@@ -54,10 +54,10 @@ export const queueTests = (test: Test): void => {
       const two = yield* session.queued([read("a/b")])
       const writer = yield* session.queued([writeNode("a/b")])
       yield* session.queued([read("a")])
-      yield* store.release(holder.id)
+      yield* store.release(holder.id, holder.id)
       assert.deepStrictEqual((yield* session.observe).granted, [one.id, two.id])
-      yield* store.release(one.id)
-      yield* store.release(two.id)
+      yield* store.release(one.id, one.id)
+      yield* store.release(two.id, two.id)
       assert.deepStrictEqual((yield* session.observe).granted, [writer.id])
     }))
 
@@ -78,7 +78,7 @@ export const queueTests = (test: Test): void => {
       assert.isTrue(Either.isLeft(refusal) && refusal.left.id === writer.id && refusal.left.state === "waiting")
       const other = session.request([read("b")])
       assert.isTrue(Either.isRight(yield* session.attempt(other)))
-      yield* store.release(reader.id)
+      yield* store.release(reader.id, reader.id)
       assert.deepStrictEqual((yield* session.observe).granted, [writer.id])
     }))
 
@@ -100,7 +100,7 @@ export const queueTests = (test: Test): void => {
       const request = session.request([write("b"), read("a")])
       assert.isTrue(Either.isLeft(yield* session.attempt(request)))
       assert.strictEqual((yield* store.inspect(LockPath.root)).length, 1)
-      assert.isFalse(yield* store.release(request.id))
+      assert.isFalse(yield* store.release(request.id, request.id))
       yield* session.held([write("b")])
     }))
 
@@ -111,11 +111,11 @@ export const queueTests = (test: Test): void => {
       // It holds nothing yet, but it is its turn before others on both.
       yield* session.queued([readNode("b/c")])
       yield* session.held([readNode("c")])
-      yield* store.release(held.id)
+      yield* store.release(held.id, held.id)
       yield* session.granted(both)
       assert.isTrue(Either.isLeft(yield* session.attempt(session.request([read("b")]))))
       assert.isTrue(Either.isLeft(yield* session.attempt(session.request([write("a")]))))
-      yield* store.release(both.id)
+      yield* store.release(both.id, both.id)
       assert.strictEqual((yield* session.observe).granted.length, 1)
       yield* session.held([write("a")])
     }))
@@ -125,11 +125,11 @@ export const queueTests = (test: Test): void => {
       const targets = [write("a"), write("a"), read("a"), writeNode("a"), readNode("a"), read("a/b"), write("a/b")]
       const held = yield* session.held(targets)
       const again = yield* session.queued(targets)
-      yield* store.release(held.id)
+      yield* store.release(held.id, held.id)
       yield* session.granted(again)
-      yield* store.downgrade(again.id)
+      yield* store.downgrade(again.id, again.id)
       yield* session.held([read("a")])
-      yield* store.release(again.id)
+      yield* store.release(again.id, again.id)
       yield* session.queued([write("a/b")])
     }))
 
@@ -144,7 +144,7 @@ export const queueTests = (test: Test): void => {
             Effect.gen(function* () {
               yield* store.acquire(request)
               served.push(request.id)
-              yield* store.release(request.id)
+              yield* store.release(request.id, request.id)
             })
           )
       )
@@ -154,7 +154,7 @@ export const queueTests = (test: Test): void => {
         "the place of each in the queue"
       )
       const arrived = (yield* store.inspect(LockPath.root)).filter(({ state }) => state === "waiting")
-      yield* store.release(holder.id)
+      yield* store.release(holder.id, holder.id)
       yield* due(Fiber.joinAll(waiters), "the end of the queue")
       assert.deepStrictEqual(
         served,
@@ -178,7 +178,7 @@ export const queueTests = (test: Test): void => {
           lastToken = token
           yield* Effect.yieldNow()
           inside--
-          yield* store.release(request.id)
+          yield* store.release(request.id, request.id)
         })
       const all = Effect.all(
         Array.from({ length: 60 }, () => work()),
@@ -197,7 +197,7 @@ export const queueTests = (test: Test): void => {
       )
       assert.strictEqual(new Set(grants.map(({ token }) => token)).size, 100)
       assert.strictEqual((yield* store.inspect(LockPath.root)).length, 100)
-      const released = yield* Effect.forEach(requests, ({ id }) => store.release(id), { concurrency: "unbounded" })
+      const released = yield* Effect.forEach(requests, ({ id }) => store.release(id, id), { concurrency: "unbounded" })
       assert.isTrue(released.every((yes) => yes))
     }))
 
@@ -223,7 +223,7 @@ export const queueTests = (test: Test): void => {
             yield* Effect.yieldNow()
             yield* Effect.yieldNow()
             inside.delete(request.id)
-            yield* store.release(request.id)
+            yield* store.release(request.id, request.id)
           })
         )
       const clients = Array.from({ length: 20 }, (_, i) => client(plans.slice(i * 10, i * 10 + 10)))
