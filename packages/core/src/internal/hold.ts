@@ -24,10 +24,13 @@ import { type Invalid, Pending, prepare } from "./request.ts"
 import { Stop } from "./stop.ts"
 import { Timer } from "./timers.ts"
 
-const release = (context: Context, { id, owner }: HeldLease): Effect.Effect<unknown> =>
-  Effect.catchAllCause(context.store.release(id, owner), (cause) =>
-    Effect.logDebug(`The release of lease ${id} failed; its ttl ends it`, cause)
-  )
+/** Releases a lease, and goes on. */
+const release = <A, E>(context: Context, { id, owner }: HeldLease, next: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.matchCauseEffect(context.store.release(id, owner), {
+    onSuccess: () => next,
+    onFailure: (cause) =>
+      Effect.zipRight(Effect.logDebug(`The release of lease ${id} failed; its ttl ends it`, cause), next)
+  })
 
 /**
  * Ends one holder's part in a lease, and then does what is left to do. The lease is released when it was the last.
@@ -42,12 +45,12 @@ export const leave = <A, E>(
 ): Effect.Effect<A, E> => {
   if (--lease.holders > 0) return next
   context.forget(lease)
-  if (lease.end(now)) {
-    const released = release(context, lease)
-    return Effect.zipRight(isInterrupted ? context.soon(released) : released, next)
-  }
+  const isEnd = lease.end(now)
+  if (isEnd && !isInterrupted) return release(context, lease, next)
+  if (isEnd) return Effect.zipRight(context.soon(release(context, lease, Effect.void)), next)
+  if (lease.lost === undefined) return next
   // What was lost is released without waiting: the store has most likely ended it already.
-  return lease.lost === undefined ? next : Effect.zipRight(context.background(release(context, lease)), next)
+  return Effect.zipRight(context.background(release(context, lease, Effect.void)), next)
 }
 
 /** Whose work a scoped lease is for, and whether that is to be stopped on loss. */
