@@ -152,8 +152,25 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>("@hilok/c
 }
 
 /**
- * The store could not do what it was asked to. `operation` says what, `reason` why in words, `cause` what the store's
- * client reported. An acquire that failed so has been taken back, as far as the store could be reached; else its ttl
+ * The kinds of `StoreError`, for those who count them or answer them differently:
+ *
+ * - `timeout`: the store did not answer in time.
+ * - `connection`: it could not be reached, or the connection was lost.
+ * - `busy`: it cannot answer for now, as it runs a long script, loads its data or fails over.
+ * - `denied`: the user, the password or a right is missing.
+ * - `full`: it is out of memory, or cannot save its data.
+ * - `closed`: the store or the lock service was closed here.
+ * - `other`: all else; the message says what.
+ *
+ * @since 0.2.0
+ * @category errors
+ */
+export const StoreErrorKind: Schema.Literal<["timeout", "connection", "busy", "denied", "full", "closed", "other"]> =
+  Schema.Literal("timeout", "connection", "busy", "denied", "full", "closed", "other")
+
+/**
+ * The store could not do what it was asked to. `operation` says what, `reason` why in words, `kind` why for programs, `cause`
+ * what the store's client reported. An acquire that failed so has been taken back, as far as the store could be reached; else its ttl
  * ends it.
  *
  * @since 0.1.0
@@ -162,6 +179,7 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>("@hilok/c
 export class StoreError extends Schema.TaggedError<StoreError>("@hilok/core/StoreError")("StoreError", {
   operation: Schema.String,
   reason: Schema.String,
+  kind: Schema.optional(StoreErrorKind),
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {

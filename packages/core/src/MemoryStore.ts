@@ -116,7 +116,7 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], never,
       if (sweeper !== undefined || table.queueLength > 0) armSweeper()
     }
 
-    const failClosed = new StoreError({ operation: "answer", reason: "it is closed" })
+    const failClosed = new StoreError({ operation: "answer", reason: "it is closed", kind: "closed" })
     const failTaken = new StoreError({
       operation: "acquire",
       reason: "the request was taken out of the queue, by a release with its id"

@@ -290,12 +290,13 @@ describe("layerConfig", () => {
   }
 })
 
-it.effect("the metrics have no label at all, so no path", () =>
+it.effect("the metrics have labels for the namespace, the unit and the reason, and none for the path", () =>
   Effect.gen(function* () {
     const { locks } = yield* open()
     yield* locks.withWrite(Effect.void, "secret/path")
     const pairs = (yield* Metric.snapshot).filter(({ metricKey }) => metricKey.name.startsWith("hilok_"))
     assert.isAbove(pairs.length, 3)
-    for (const { metricKey } of pairs) assert.deepStrictEqual([...metricKey.tags], [])
+    const allowed = ["namespace", "unit", "reason"]
+    for (const { metricKey } of pairs) for (const { key } of metricKey.tags) assert.include(allowed, key)
   }).pipe(Effect.scoped)
 )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Target } from "@hilok/core"
 import { Context, Effect, Exit, Fiber, Logger, LogLevel, Option, TestClock, Tracer } from "effect"
-import { Faults } from "./support/doubles.ts"
+import { Faults, type Method } from "./support/doubles.ts"
 import { open, settle, stranger } from "./support/locks.ts"
 import * as metrics from "./support/metrics.ts"
 
@@ -75,15 +75,15 @@ describe("spans", () => {
       const [acquire, hold] = ours(spans)
       assert.deepStrictEqual(Object.fromEntries(acquire!.attributes), {
         "hilok.namespace": "default",
-        "hilok.mode": "write,read",
-        "hilok.path": "a:b,c",
+        "hilok.mode": ["write", "read"],
+        "hilok.path": ["a:b", "c"],
         "hilok.token": token,
         "hilok.wait_ms": 3000
       })
       assert.deepStrictEqual(Object.fromEntries(hold!.attributes), {
         "hilok.namespace": "default",
-        "hilok.mode": "write,read",
-        "hilok.path": "a:b,c",
+        "hilok.mode": ["write", "read"],
+        "hilok.path": ["a:b", "c"],
         "hilok.token": token
       })
       for (const { ended } of spans) assert.isTrue(ended !== undefined && Exit.isSuccess(ended))
@@ -142,14 +142,16 @@ describe("metrics", () => {
   const names = [
     "hilok_waiting",
     "hilok_held",
-    "hilok_wait_ms",
-    "hilok_hold_ms",
+    "hilok_wait_seconds",
+    "hilok_hold_seconds",
     "hilok_lost_total",
     "hilok_timeouts_total",
-    "hilok_refused_total"
+    "hilok_refused_total",
+    "hilok_deadlocks_total",
+    "hilok_store_errors_total"
   ] as const
   const read = Effect.map(
-    Effect.all(names.map((name) => metrics.value(name))),
+    Effect.all(names.map((name) => metrics.value(name, "namespace=default"))),
     (values) => new Map(names.map((name, i) => [name, values[i]!]))
   )
   const moved = (before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>) =>
@@ -158,6 +160,13 @@ describe("metrics", () => {
         after.get(name) === before.get(name) ? [] : [[name, after.get(name)! - before.get(name)!]]
       )
     )
+  /** What an effect counts. */
+  const counted = <E, R>(effect: Effect.Effect<unknown, E, R>) =>
+    Effect.gen(function* () {
+      const before = yield* read
+      yield* effect
+      return moved(before, yield* read)
+    })
 
   it.effect("count what waits and what is held, and come back to where they were", () =>
     Effect.gen(function* () {
@@ -169,36 +178,79 @@ describe("metrics", () => {
       assert.deepStrictEqual(moved(before, yield* read), { hilok_waiting: 1 })
       yield* free
       yield* settle
-      assert.deepStrictEqual(moved(before, yield* read), { hilok_held: 1, hilok_wait_ms: 1 })
+      assert.deepStrictEqual(moved(before, yield* read), { hilok_held: 1, hilok_wait_seconds: 1 })
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(fiber)
-      assert.deepStrictEqual(moved(before, yield* read), { hilok_wait_ms: 1, hilok_hold_ms: 1 })
+      assert.deepStrictEqual(moved(before, yield* read), { hilok_wait_seconds: 1, hilok_hold_seconds: 1 })
     }).pipe(Effect.scoped)
   )
 
-  it.effect("count refusals, deadlocks, timeouts and losses", () =>
+  it.effect("count refusals, deadlocks, timeouts and losses apart, each once and with its reason", () =>
     Effect.gen(function* () {
       const { locks, store } = yield* open()
       yield* stranger(store, "a")
-      const before = yield* read
-      yield* Effect.flip(locks.withRead(Effect.void, "a", { block: false }))
-      assert.deepStrictEqual(moved(before, yield* read), { hilok_refused_total: 1 })
-      const late = yield* Effect.fork(Effect.flip(locks.withRead(Effect.void, "a", { timeout: "1 second" })))
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(late)
-      assert.deepStrictEqual(moved(before, yield* read), { hilok_refused_total: 1, hilok_timeouts_total: 1 })
+      const refused = Effect.flip(locks.withRead(Effect.void, "a", { block: false }))
+      const before = yield* metrics.value("hilok_refused_total", "namespace=default", "reason=held")
+      assert.deepStrictEqual(yield* counted(refused), { hilok_refused_total: 1 })
+      assert.strictEqual(yield* metrics.value("hilok_refused_total", "namespace=default", "reason=held"), before + 1)
+      const late = Effect.gen(function* () {
+        const fiber = yield* Effect.fork(Effect.flip(locks.withRead(Effect.void, "a", { timeout: "1 second" })))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(fiber)
+      })
+      assert.deepStrictEqual(yield* counted(late), { hilok_timeouts_total: 1 })
       const own = locks.withWrite(Effect.flip(locks.withWrite(Effect.void, "b")), "b")
-      assert.strictEqual((yield* own)._tag, "Deadlock")
-      assert.strictEqual(moved(before, yield* read).hilok_refused_total, 2)
-      const lost = locks.withWrite(({ id }) => Effect.zipRight(locks.breakLease(id), Effect.never), "c")
-      assert.strictEqual((yield* Effect.flip(lost))._tag, "LockLost")
-      assert.deepStrictEqual(moved(before, yield* read), {
-        hilok_wait_ms: 2,
-        hilok_hold_ms: 2,
-        hilok_refused_total: 2,
-        hilok_timeouts_total: 1,
+      assert.deepStrictEqual(yield* counted(own), {
+        hilok_wait_seconds: 1,
+        hilok_hold_seconds: 1,
+        hilok_deadlocks_total: 1
+      })
+      assert.isAbove(yield* metrics.value("hilok_deadlocks_total", "reason=enclosing"), 0)
+      const lost = Effect.flip(locks.withWrite(({ id }) => Effect.zipRight(locks.breakLease(id), Effect.never), "c"))
+      const broken = yield* metrics.value("hilok_lost_total", "reason=broken")
+      assert.deepStrictEqual(yield* counted(lost), {
+        hilok_wait_seconds: 1,
+        hilok_hold_seconds: 1,
         hilok_lost_total: 1
       })
+      assert.strictEqual(yield* metrics.value("hilok_lost_total", "reason=broken"), broken + 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("count what the store fails to do, once each", () =>
+    Effect.gen(function* () {
+      const faults = new Faults()
+      const { locks } = yield* open({ ttl: "9 seconds" }, faults.around)
+      const lease = yield* locks.acquire([Target.write("x")])
+      const acts: ReadonlyArray<readonly [Method, Effect.Effect<unknown, unknown>]> = [
+        ["acquire", Effect.flip(locks.withWrite(Effect.void, "a"))],
+        ["tryAcquire", Effect.flip(locks.withWrite(Effect.void, "a", { block: false }))],
+        ["release", locks.release("unknown").pipe(Effect.flip)],
+        ["refresh", Effect.flip(locks.refresh(lease))],
+        ["refresh", Effect.flip(locks.refresh("unknown"))],
+        ["restore", Effect.flip(Effect.scoped(locks.restore(lease.id)))],
+        ["downgrade", Effect.flip(locks.downgrade(lease))],
+        ["inspect", Effect.flip(locks.inspect())],
+        ["breakLease", Effect.flip(locks.breakLease(lease))],
+        ["lookup", Effect.flip(lease.check)]
+      ]
+      for (const [method, act] of acts) {
+        faults.set(method, "down")
+        assert.deepStrictEqual(yield* counted(act), { hilok_store_errors_total: 1 }, method)
+        faults.set(method, "none")
+      }
+      faults.set("release", "down")
+      const held = yield* counted(locks.withWrite(Effect.void, "b"))
+      assert.deepStrictEqual(held, { hilok_wait_seconds: 1, hilok_hold_seconds: 1, hilok_store_errors_total: 1 })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("have the unit of what they measure, and the namespace", () =>
+    Effect.gen(function* () {
+      const { locks } = yield* open()
+      yield* locks.withWrite(Effect.void, "a")
+      assert.isAbove(yield* metrics.value("hilok_wait_seconds", "unit=s", "namespace=default"), 0)
+      assert.isAbove(yield* metrics.value("hilok_hold_seconds", "unit=s", "namespace=default"), 0)
     }).pipe(Effect.scoped)
   )
 })

@@ -17,7 +17,6 @@ import * as Target from "../Target.ts"
 import type { Context, Restore } from "./context.ts"
 import { HeldLease } from "./heldLease.ts"
 import { holdScoped, leave } from "./hold.ts"
-import * as metrics from "./metrics.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
 import { closed, type Invalid, Pending, prepare } from "./request.ts"
@@ -59,6 +58,7 @@ export const make = (
   ) => Effect.Effect<Lease.Lease, AcquireFailure | Invalid>
 } => {
   const { held, store } = context
+  const watch = context.metrics.watch.bind(context.metrics)
 
   const acquire = (targets: ReadonlyArray<Target.Target>, options?: LockOptions.AcquireOptions) =>
     Effect.withFiberRuntime<Lease.Lease, AcquireFailure | Invalid>((fiber) => {
@@ -104,10 +104,10 @@ export const make = (
     if (joins) lease.holders++
     const owner = joins ? lease.owner : crypto.randomUUID()
     const ttl = Math.max(lease.ttl, Math.min(settings.ttl, settings.maxHold))
-    const restored = store.restore(id, Duration.millis(ttl), owner)
+    const restored = watch(store.restore(id, Duration.millis(ttl), owner))
     let isSent = joins
     // A look first: when the store is silent, nothing is on its way that would have to be undone.
-    const looked = Effect.flatMap(store.lookup(id), (entry) => {
+    const looked = Effect.flatMap(watch(store.lookup(id)), (entry) => {
       if (Option.isNone(entry)) return Effect.succeedNone
       isSent = true
       return restored
@@ -135,7 +135,7 @@ export const make = (
           if (current !== undefined) context.forget(current)
           kept.become(found.value.targets)
           kept.begin(found.value)
-          metrics.granted(0)
+          context.metrics.granted(0)
           held.add(kept)
         }
         return Effect.succeed(kept)
@@ -150,7 +150,7 @@ export const make = (
       const { ttl } = decoded.right
       const lease = held.get(idOf(target))
       if (lease === undefined) {
-        return Effect.flatMap(store.refresh(idOf(target), Duration.millis(ttl)), (deadline) =>
+        return Effect.flatMap(watch(store.refresh(idOf(target), Duration.millis(ttl))), (deadline) =>
           Option.isNone(deadline) ? Effect.fail(gone(target)) : Effect.void
         )
       }
@@ -167,14 +167,14 @@ export const make = (
         lease.end()
         context.forget(lease)
       }
-      return store.release(idOf(target))
+      return watch(store.release(idOf(target)))
     })
 
   const downgrade: Operations<never>["downgrade"] = (lease) =>
     Effect.suspend((): Effect.Effect<Lease.Lease, LockLost | StoreError> => {
       const kept = held.get(lease.id)
       if (kept === undefined) {
-        return Effect.flatMap(store.downgrade(lease.id), (isLive) => {
+        return Effect.flatMap(watch(store.downgrade(lease.id)), (isLive) => {
           if (!isLive) return Effect.fail(gone(lease))
           const targets = lease.targets.map(({ mode, path }) => Target.make(LockMode.downgraded(mode), path))
           return Effect.succeed(new Lease.Lease({ id: lease.id, token: lease.token, targets }))
@@ -190,7 +190,7 @@ export const make = (
     Either.match(LockPath.parse(path, context.separator), {
       onLeft: Effect.fail,
       onRight: (parsed) =>
-        Effect.map(store.inspect(parsed), (entries) => entries.map((entry) => context.localize(entry)))
+        Effect.map(watch(store.inspect(parsed)), (entries) => entries.map((entry) => context.localize(entry)))
     })
 
   return {
@@ -200,6 +200,6 @@ export const make = (
     release,
     downgrade,
     inspect,
-    breakLease: (lease) => store.breakLease(idOf(lease))
+    breakLease: (lease) => watch(store.breakLease(idOf(lease)))
   }
 }

@@ -21,6 +21,7 @@ import type { LockStore, Revocation } from "../LockStore.ts"
 import type * as Target from "../Target.ts"
 import type { HeldLease, Keeper } from "./heldLease.ts"
 import { IdTable } from "./idTable.ts"
+import { Metrics } from "./metrics.ts"
 import { unsafeNow } from "./monotonic.ts"
 import { Blockers } from "./others.ts"
 import { Timers } from "./timers.ts"
@@ -43,6 +44,7 @@ export class Context implements Keeper {
   readonly settings: LockOptions.Settings
   readonly holder: Holder
   readonly timers: Timers
+  readonly metrics: Metrics
   /** Finds out who is in the way of requests that are about to time out. */
   readonly blockers: Blockers
   /** The leases of this service by their ids. */
@@ -63,6 +65,7 @@ export class Context implements Keeper {
   ) {
     this.store = store
     this.clock = clock
+    this.metrics = new Metrics(store.namespace)
     this.blockers = new Blockers(this)
     this.epoch = unsafeNow(clock)
     this.scope = scope
@@ -167,8 +170,8 @@ export class Context implements Keeper {
       captureStackTrace: false,
       attributes: {
         "hilok.namespace": this.store.namespace,
-        "hilok.mode": lease.regions.map(({ mode }) => mode).join(","),
-        "hilok.path": lease.regions.map(({ path }) => LockPath.format(path, this.separator)).join(","),
+        "hilok.mode": lease.regions.map(({ mode }) => mode),
+        "hilok.path": lease.regions.map(({ path }) => LockPath.format(path, this.separator)),
         ...more
       }
     }
@@ -182,7 +185,7 @@ export class Context implements Keeper {
       ),
       check: Effect.suspend(() => {
         if (lease.lost !== undefined) return Effect.fail(lease.lost)
-        return Effect.flatMap(this.store.lookup(lease.id), (entry) => {
+        return Effect.flatMap(this.metrics.watch(this.store.lookup(lease.id)), (entry) => {
           if (entry._tag === "Some" && entry.value.state === "held") return Effect.void
           lease.lose("expired")
           return Effect.fail(lease.gone)

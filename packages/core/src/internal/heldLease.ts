@@ -15,7 +15,7 @@ import type { Settings } from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
 import type { Grant, LockStore } from "../LockStore.ts"
 import type { Target } from "../Target.ts"
-import * as metrics from "./metrics.ts"
+import type { Metrics } from "./metrics.ts"
 import { unsafeNow } from "./monotonic.ts"
 import type { Place } from "./nesting.ts"
 import { Timer, type Timers } from "./timers.ts"
@@ -27,6 +27,7 @@ export interface Keeper {
   /** When the service began: refreshes fall on a grid from here, so that those of many leases coincide. */
   readonly epoch: number
   readonly timers: Timers
+  readonly metrics: Metrics
   /** Runs an effect in the background. */
   readonly fork: (effect: Effect.Effect<void>) => unknown
   /** A lease that the service keeps was lost. */
@@ -128,14 +129,14 @@ export class HeldLease {
   end(now = this.now): boolean {
     if (this.state !== "held") return false
     this.state = "ended"
-    metrics.ended(now - this.grantedAt)
+    this.service.metrics.ended(now - this.grantedAt)
     return true
   }
 
   /** Ends it by loss, and tells those who hold it or watch it. */
   lose(reason: LockLost["reason"]): void {
     if (!this.end()) return
-    metrics.countLost()
+    this.service.metrics.lost(reason)
     const maxHold = reason === "expired" && this.isLast && this.now >= this.deadline ? this.maxHold : undefined
     this.lost = new LockLost({ id: this.id, targets: Array.from(this.targets), reason, maxHold })
     let isStopped = this.onLoss?.(this.lost) ?? true
@@ -206,7 +207,8 @@ export class HeldLease {
       if (left <= 0) this.lose("expired")
       if (!this.isLive) return Effect.succeed(false)
       const { owner } = this
-      return Effect.flatMap(this.service.store.refresh(this.id, Duration.millis(left), owner), (deadline) => {
+      const { metrics, store } = this.service
+      return Effect.flatMap(metrics.watch(store.refresh(this.id, Duration.millis(left), owner)), (deadline) => {
         if (Option.isSome(deadline)) {
           this.deadline = Math.min(deadline.value, this.mustEnd)
           this.isLast = left < ttl
@@ -229,7 +231,8 @@ export class HeldLease {
    * is asked until it is known.
    */
   downgrade(): Effect.Effect<void, StoreError | LockLost> {
-    return Effect.suspend(() => this.service.store.downgrade(this.id, this.owner)).pipe(
+    const { metrics, store } = this.service
+    return Effect.suspend(() => metrics.watch(store.downgrade(this.id, this.owner))).pipe(
       Effect.flatMap((isDone) => {
         if (!isDone)
           return Effect.zipRight(

@@ -26,7 +26,7 @@ import { Timer } from "./timers.ts"
 
 /** Releases a lease, and goes on. */
 const release = <A, E>(context: Context, { id, owner }: HeldLease, next: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.matchCauseEffect(context.store.release(id, owner), {
+  Effect.matchCauseEffect(context.metrics.watch(context.store.release(id, owner)), {
     onSuccess: () => next,
     onFailure: (cause) =>
       Effect.zipRight(Effect.logDebug(`The release of lease ${id} failed; its ttl ends it`, cause), next)

@@ -12,7 +12,6 @@ import { Deadlock, LockTimeout, type StoreError, WouldBlock } from "../LockError
 import type { Grant, LockRequest } from "../LockStore.ts"
 import type { Context, Restore } from "./context.ts"
 import type { HeldLease } from "./heldLease.ts"
-import * as metrics from "./metrics.ts"
 import { membersOf } from "./others.ts"
 import { obstacleOf, type Pending, toRequest } from "./request.ts"
 import { Timeout } from "./timeout.ts"
@@ -50,19 +49,19 @@ const settle = <A, E, R>(
     settings.block && settings.timeout > 0 && settings.timeout !== Number.POSITIVE_INFINITY
       ? new Timeout(context, fiber, lease.id, settings.timeout)
       : undefined
-  metrics.requested()
+  context.metrics.requested()
   return Effect.matchCauseEffect(restore(attempt(context, pending, timeout)), {
     onSuccess: (grant) => {
-      metrics.answered()
+      context.metrics.answered()
       lease.begin(grant)
       // Nobody refreshes it any more.
       if (context.isClosed) lease.lose("closed")
-      metrics.granted(lease.grantedAt - started)
+      context.metrics.granted(lease.grantedAt - started)
       context.held.add(lease)
       return timeout === undefined ? next() : Effect.flatMap(timeout.end(Cause.empty), next)
     },
     onFailure: (cause) => {
-      metrics.answered()
+      context.metrics.answered()
       if (timeout === undefined) return fail(context, lease, cause)
       return Effect.flatMap(timeout.end(cause), (rest) => {
         const { blocker, ranOut } = timeout
@@ -79,7 +78,7 @@ const fail = (
   cause: Cause.Cause<AcquireFailure>
 ): Effect.Effect<never, AcquireFailure> => {
   const failure = Option.getOrUndefined(Cause.failureOption(cause))
-  if (failure !== undefined) metrics.countFailure(failure)
+  if (failure !== undefined) context.metrics.failed(failure)
   // Those that did not queue have left nothing behind.
   if (failure?._tag === "WouldBlock" || (failure?._tag === "LockTimeout" && failure.timeout === 0)) {
     return Effect.failCause(cause)

@@ -73,7 +73,7 @@ export class Pending {
 export type Invalid = InvalidPath | InvalidOptions
 
 export const closed = (operation: string): StoreError =>
-  new StoreError({ operation, reason: "the lock service is closed" })
+  new StoreError({ operation, reason: "the lock service is closed", kind: "closed" })
 
 export const prepare = (
   context: Context,
