@@ -5,13 +5,13 @@
  */
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as nesting from "./internal/nesting.ts"
 import { eitherOrder, make as makeService } from "./internal/service.ts"
 import type { Lease } from "./Lease.ts"
+import type * as LockDuration from "./LockDuration.ts"
 import type { LockEntry } from "./LockEntry.ts"
 import type {
   Deadlock,
@@ -140,7 +140,7 @@ export interface Operations<R> {
    */
   readonly refresh: (
     lease: Lease | string,
-    options?: { readonly ttl?: Duration.DurationInput | undefined }
+    options?: { readonly ttl?: LockDuration.Input | undefined }
   ) => Effect.Effect<void, LockLost | InvalidOptions | StoreError, R>
 
   /** Ends a lease, or takes a waiting request out of the queue. `false`, and no change, when the id is not live. */

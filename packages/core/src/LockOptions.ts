@@ -8,6 +8,7 @@ import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as LockDuration from "./LockDuration.ts"
 import { InvalidOptions } from "./LockError.ts"
 import * as LockPath from "./LockPath.ts"
 
@@ -25,12 +26,12 @@ import * as LockPath from "./LockPath.ts"
  */
 export interface AcquireOptions {
   readonly block?: boolean | undefined
-  readonly timeout?: Duration.DurationInput | undefined
-  readonly ttl?: Duration.DurationInput | undefined
-  readonly refreshInterval?: Duration.DurationInput | undefined
+  readonly timeout?: LockDuration.Input | undefined
+  readonly ttl?: LockDuration.Input | undefined
+  readonly refreshInterval?: LockDuration.Input | undefined
   readonly reentrant?: boolean | undefined
   readonly onLost?: "interrupt" | "signal" | undefined
-  readonly maxHold?: Duration.DurationInput | undefined
+  readonly maxHold?: LockDuration.Input | undefined
   readonly reason?: string | undefined
   readonly label?: string | undefined
   readonly within?: ReadonlyArray<string> | undefined
@@ -56,12 +57,12 @@ export interface AcquireOptions {
  * @category models
  */
 export interface Options {
-  readonly ttl?: Duration.DurationInput | undefined
-  readonly refreshInterval?: Duration.DurationInput | undefined
+  readonly ttl?: LockDuration.Input | undefined
+  readonly refreshInterval?: LockDuration.Input | undefined
   readonly separator?: string | undefined
   readonly reentrant?: boolean | undefined
   readonly onLost?: "interrupt" | "signal" | undefined
-  readonly maxHold?: Duration.DurationInput | undefined
+  readonly maxHold?: LockDuration.Input | undefined
   readonly label?: string | undefined
   readonly host?: string | undefined
   readonly pid?: number | undefined
@@ -101,15 +102,6 @@ export interface Settings {
   readonly within: ReadonlyArray<string>
 }
 
-const negative = (input: unknown): boolean =>
-  typeof input === "number" || typeof input === "bigint"
-    ? input < 0
-    : typeof input === "string"
-      ? input.trimStart().startsWith("-")
-      : Array.isArray(input) && input.some((part) => part < 0)
-
-const notANumber = (input: unknown): boolean => (Array.isArray(input) ? input.some(Number.isNaN) : Number.isNaN(input))
-
 /** A value, or what is wrong with it. Plain, as requests are checked by the hundred thousand. */
 type Checked<A> = A | InvalidOptions
 
@@ -117,23 +109,9 @@ const refuse = (option: string, reason: string): InvalidOptions => new InvalidOp
 
 const isWrong = (checked: unknown): checked is InvalidOptions => checked instanceof InvalidOptions
 
-const millis = (
-  option: string,
-  input: unknown,
-  limits: { readonly zero: boolean; readonly infinite: boolean }
-): Checked<number> => {
-  const wrong = (shown: string) =>
-    refuse(
-      option,
-      `it is ${shown}, but must be a duration such as "10 seconds" or a number of milliseconds, ` +
-        `${limits.zero ? "zero or more" : "more than zero"}${limits.infinite ? "" : " and finite"}`
-    )
-  if (notANumber(input)) return wrong("NaN")
-  const duration = negative(input) ? Option.none() : Duration.decodeUnknown(input)
-  if (Option.isNone(duration)) return wrong(typeof input === "bigint" ? `${input}n` : String(JSON.stringify(input)))
-  const value = Duration.toMillis(duration.value)
-  if (value === 0 && !limits.zero) return wrong("zero")
-  return value === Number.POSITIVE_INFINITY && !limits.infinite ? wrong("infinite") : value
+const millis = (option: string, input: unknown, limits: LockDuration.Options): Checked<number> => {
+  const value = LockDuration.millis(input, limits)
+  return typeof value === "string" ? refuse(option, value) : value
 }
 
 /** A timer of JavaScript holds no more than this many milliseconds (about 24.8 days). */
@@ -293,16 +271,12 @@ const variables = {
   spans: "HILOK_SPANS"
 } as const
 
-// An environment has only text: digits alone are milliseconds.
-const duration = (variable: string): Config.Config<string | number> =>
-  Config.map(Config.string(variable), (value) => (/^\d+(\.\d+)?$/.test(value) ? Number(value) : value))
-
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
 /**
  * The options of a service from the environment: `HILOK_TTL`, `HILOK_REFRESH_INTERVAL`, `HILOK_MAX_HOLD` (durations
- * such as `10 seconds`), `HILOK_SEPARATOR`, `HILOK_REENTRANT`, `HILOK_SPANS` (`true` or `false`), `HILOK_ON_LOST`
+ * such as `10 seconds`, `10s`, or milliseconds), `HILOK_SEPARATOR`, `HILOK_REENTRANT`, `HILOK_SPANS` (`true` or `false`), `HILOK_ON_LOST`
  * (`interrupt` or `signal`), `HILOK_LABEL`. All may be missing. A wrong value fails with a `ConfigError` that names the
  * variable.
  *
@@ -310,17 +284,17 @@ const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
  * @category config
  */
 export const config: Config.Config<Options> = Config.all({
-  ttl: optional(duration(variables.ttl)),
-  refreshInterval: optional(duration(variables.refreshInterval)),
+  ttl: optional(LockDuration.config(variables.ttl)),
+  refreshInterval: optional(LockDuration.config(variables.refreshInterval)),
   separator: optional(Config.string(variables.separator)),
   reentrant: optional(Config.boolean(variables.reentrant)),
   onLost: optional(Config.literal("interrupt", "signal")(variables.onLost)),
-  maxHold: optional(duration(variables.maxHold)),
+  maxHold: optional(LockDuration.config(variables.maxHold)),
   label: optional(Config.string(variables.label)),
   spans: optional(Config.boolean(variables.spans))
 }).pipe(
   Config.mapOrFail((found) => {
-    const options = found as Options
+    const options: Options = found
     return Either.mapBoth(decode(options), {
       onLeft: ({ option, reason }) =>
         ConfigError.InvalidData([variables[option as keyof typeof variables]], `the value is not valid: ${reason}`),

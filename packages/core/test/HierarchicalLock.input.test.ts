@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HierarchicalLock, LockError, type LockMode, LockOptions, MemoryStore, Target } from "@hilok/core"
-import { ConfigProvider, Effect, Layer, Metric } from "effect"
+import { ConfigProvider, Duration, Effect, Layer, Metric } from "effect"
 import { Faults } from "./support/doubles.ts"
 import { assertEmpty, open } from "./support/locks.ts"
 import { narrow } from "./support/narrow.ts"
@@ -234,7 +234,7 @@ describe("layerConfig", () => {
         HILOK_SEPARATOR: "::",
         HILOK_REENTRANT: "true",
         HILOK_ON_LOST: "signal",
-        HILOK_MAX_HOLD: "2 seconds",
+        HILOK_MAX_HOLD: "2s",
         HILOK_LABEL: "worker-7",
         HILOK_SPANS: "false",
         HILOK_NAMESPACE: "mine"
@@ -242,12 +242,12 @@ describe("layerConfig", () => {
       const provider = ConfigProvider.fromMap(new Map(Object.entries(variables)))
       const options = yield* Effect.withConfigProvider(LockOptions.config, provider)
       assert.deepStrictEqual(options, {
-        ttl: "3 seconds",
-        refreshInterval: 500,
+        ttl: Duration.seconds(3),
+        refreshInterval: Duration.millis(500),
         separator: "::",
         reentrant: true,
         onLost: "signal",
-        maxHold: "2 seconds",
+        maxHold: Duration.seconds(2),
         label: "worker-7",
         spans: false
       })

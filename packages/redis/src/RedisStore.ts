@@ -6,14 +6,13 @@
  *
  * @since 0.1.0
  */
-import { LockError, LockStore } from "@hilok/core"
+import { LockDuration, LockError, LockStore } from "@hilok/core"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Redis, RedisOptions } from "ioredis"
@@ -36,8 +35,8 @@ import * as Keys from "./internal/keys.ts"
 export interface StoreOptions {
   readonly namespace?: string | undefined
   readonly keyPrefix?: string | undefined
-  readonly connectTimeout?: Duration.DurationInput | undefined
-  readonly commandTimeout?: Duration.DurationInput | undefined
+  readonly connectTimeout?: LockDuration.Input | undefined
+  readonly commandTimeout?: LockDuration.Input | undefined
 }
 
 /**
@@ -83,17 +82,14 @@ const name = (option: string, value: string): Either.Either<string, LockError.In
         )
       )
 
+/** More than zero, and finite. */
+const limits = { zero: false, infinite: false } as const
+
 const patience = (
   option: string,
-  value: Duration.DurationInput
+  value: LockDuration.Input
 ): Either.Either<Duration.Duration, LockError.InvalidOptions> =>
-  Option.match(Duration.decodeUnknown(value), {
-    onSome: (duration) =>
-      Duration.toMillis(duration) > 0 && Duration.isFinite(duration)
-        ? Either.right(duration)
-        : Either.left(refuse(option, "it must be more than zero and finite")),
-    onNone: () => Either.left(refuse(option, `it must be a duration such as "5 seconds" or a number of milliseconds`))
-  })
+  Either.mapLeft(LockDuration.decode(value, limits), (problem) => refuse(option, problem))
 
 const makeWith = (
   source: Connection.Source,
@@ -164,23 +160,12 @@ const variables = {
   commandTimeout: "HILOK_COMMAND_TIMEOUT"
 } as const
 
-// An environment has only text: digits alone are milliseconds.
 const duration = (variable: string, otherwise: Duration.DurationInput): Config.Config<Duration.Duration> =>
-  Config.string(variable).pipe(
-    Config.mapOrFail((value) =>
-      Either.fromOption(Duration.decodeUnknown(/^\d+(\.\d+)?$/.test(value) ? Number(value) : value), () =>
-        ConfigError.InvalidData(
-          [variable],
-          `it is ${JSON.stringify(value)}, but must be a duration such as "5 seconds" or a number of milliseconds`
-        )
-      )
-    ),
-    Config.withDefault(Duration.decode(otherwise))
-  )
+  Config.withDefault(LockDuration.config(variable, limits), Duration.decode(otherwise))
 
 /**
  * The options from the environment: `REDIS_URL` (needed), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
- * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, or milliseconds).
+ * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds).
  *
  * @since 0.1.0
  * @category config
