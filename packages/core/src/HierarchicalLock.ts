@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,7 +12,6 @@ import type * as Scope from "effect/Scope"
 import * as nesting from "./internal/nesting.ts"
 import { eitherOrder, make as makeService } from "./internal/service.ts"
 import type { Lease } from "./Lease.ts"
-import type * as LockDuration from "./LockDuration.ts"
 import type { LockEntry } from "./LockEntry.ts"
 import type {
   Deadlock,
@@ -25,6 +25,7 @@ import type {
 import * as LockOptions from "./LockOptions.ts"
 import type * as LockPath from "./LockPath.ts"
 import { LockStore } from "./LockStore.ts"
+import * as MemoryStore from "./MemoryStore.ts"
 import type { Target } from "./Target.ts"
 
 /**
@@ -140,7 +141,7 @@ export interface Operations<R> {
    */
   readonly refresh: (
     lease: Lease | string,
-    options?: { readonly ttl?: LockDuration.Input | undefined }
+    options?: LockOptions.RefreshOptions
   ) => Effect.Effect<void, LockLost | InvalidOptions | StoreError, R>
 
   /** Ends a lease, or takes a waiting request out of the queue. `false`, and no change, when the id is not live. */
@@ -171,7 +172,7 @@ export interface Operations<R> {
  * @since 0.1.0
  * @category models
  */
-export type RestoreOptions = Pick<LockOptions.AcquireOptions, "ttl" | "refreshInterval" | "onLost" | "maxHold">
+export type RestoreOptions = LockOptions.RestoreOptions
 
 /**
  * The service.
@@ -205,17 +206,33 @@ export const layer = (options?: LockOptions.Options): Layer.Layer<HierarchicalLo
   Layer.scoped(HierarchicalLock, make(options))
 
 /**
- * The service with options from the environment: `HILOK_TTL`, `HILOK_REFRESH_INTERVAL`, `HILOK_SEPARATOR`, … (see
- * `LockOptions.config`). A wrong value is a `ConfigError` that names the variable.
+ * The service with options from the configuration, by default from the environment: `HILOK_TTL`,
+ * `HILOK_REFRESH_INTERVAL`, `HILOK_SEPARATOR`, … (see `LockOptions.config`). A wrong value is a `ConfigError` that names
+ * the variable, or, when the configuration is another, the option.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig: Layer.Layer<HierarchicalLock, ConfigError.ConfigError, LockStore> = Layer.scoped(
-  HierarchicalLock,
-  // What the config has let through is valid.
-  Effect.flatMap(LockOptions.config, (options) => Effect.catchTag(make(options), "InvalidOptions", Effect.die))
-)
+export const layerConfig = (
+  options: Config.Config.Wrap<LockOptions.Options> = LockOptions.config
+): Layer.Layer<HierarchicalLock, ConfigError.ConfigError, LockStore> =>
+  Layer.scoped(
+    HierarchicalLock,
+    LockOptions.fromConfig<LockOptions.Options, Operations<never>, InvalidOptions, LockStore | Scope.Scope>(
+      options,
+      make
+    )
+  )
+
+/**
+ * The service over a memory store of its own, in one line: for first steps, for tests, and for locks between the fibers
+ * of one process.
+ *
+ * @since 0.2.0
+ * @category layers
+ */
+export const layerMemory = (options?: LockOptions.Options): Layer.Layer<HierarchicalLock, InvalidOptions> =>
+  Layer.provide(layer(options), MemoryStore.layer())
 
 // -- Accessors: the functions of the service in the context
 

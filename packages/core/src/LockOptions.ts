@@ -6,8 +6,10 @@
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as optionNames from "./internal/optionNames.ts"
 import * as LockDuration from "./LockDuration.ts"
 import { InvalidOptions } from "./LockError.ts"
 import * as LockPath from "./LockPath.ts"
@@ -36,6 +38,22 @@ export interface AcquireOptions {
   readonly label?: string | undefined
   readonly within?: ReadonlyArray<string> | undefined
 }
+
+/**
+ * As `AcquireOptions`, for a lease that exists.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type RestoreOptions = Pick<AcquireOptions, "ttl" | "refreshInterval" | "onLost" | "maxHold">
+
+/**
+ * What the refresh of a lease by hand may set: `ttl`, how long it lasts from now.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type RefreshOptions = Pick<AcquireOptions, "ttl">
 
 /**
  * What a service may set.
@@ -83,6 +101,73 @@ export const defaults = {
   onLost: "interrupt",
   spans: true
 } as const
+
+/**
+ * The names of the options there are, by what takes them.
+ *
+ * @internal
+ */
+export const names: {
+  readonly service: Readonly<Record<keyof Options, true>>
+  readonly acquire: Readonly<Record<keyof AcquireOptions, true>>
+  readonly restore: Readonly<Record<keyof RestoreOptions, true>>
+  readonly refresh: Readonly<Record<keyof RefreshOptions, true>>
+} = {
+  service: {
+    ttl: true,
+    refreshInterval: true,
+    separator: true,
+    reentrant: true,
+    onLost: true,
+    maxHold: true,
+    label: true,
+    host: true,
+    pid: true,
+    spans: true
+  },
+  acquire: {
+    block: true,
+    timeout: true,
+    ttl: true,
+    refreshInterval: true,
+    reentrant: true,
+    onLost: true,
+    maxHold: true,
+    reason: true,
+    label: true,
+    within: true
+  },
+  restore: { ttl: true, refreshInterval: true, onLost: true, maxHold: true },
+  refresh: { ttl: true }
+}
+
+/**
+ * For authors of stores: refuses options whose names are not among these. JavaScript and a spread let them pass, and an
+ * option that is misspelt must not be ignored in silence.
+ *
+ * @example
+ * ```ts
+ * import { LockOptions } from "@hilok/core"
+ * import { Either } from "effect"
+ * import assert from "node:assert"
+ *
+ * const checked = LockOptions.checkNames({ namespce: "bank" }, { namespace: true })
+ * assert.strictEqual(
+ *   Either.getOrThrow(Either.flip(checked)).message,
+ *   "The option `namespce` is not valid: there is no such option; did you mean `namespace`? Allowed are `namespace`"
+ * )
+ * ```
+ *
+ * @since 0.2.0
+ * @category validation
+ */
+export const checkNames = (
+  options: unknown,
+  allowed: Readonly<Record<string, true>>
+): Either.Either<void, InvalidOptions> => {
+  const problem = optionNames.problem(options, allowed)
+  return problem === undefined ? Either.void : Either.left(problem)
+}
 
 /** What a request goes by, after checks and defaults. Times are in milliseconds. */
 export interface Settings {
@@ -188,6 +273,8 @@ export interface Decoded {
  * @internal
  */
 export const decode = (options: Options): Either.Either<Decoded, InvalidOptions> => {
+  const unknown = optionNames.problem(options, names.service)
+  if (unknown !== undefined) return Either.left(unknown)
   const separator = options.separator ?? defaults.separator
   const problem = LockPath.separatorProblem(separator)
   if (problem !== undefined) return Either.left(refuse("separator", `it ${problem}`))
@@ -217,10 +304,13 @@ export const decode = (options: Options): Either.Either<Decoded, InvalidOptions>
  *
  * @internal
  */
-export const decodeRequest = (options: AcquireOptions, base: Settings): Either.Either<Settings, InvalidOptions> => {
-  if (typeof options !== "object" || options === null) {
-    return Either.left(refuse("options", `they are ${JSON.stringify(options)}, but must be an object`))
-  }
+export const decodeRequest = (
+  options: AcquireOptions,
+  base: Settings,
+  allowed: Readonly<Record<string, true>> = names.acquire
+): Either.Either<Settings, InvalidOptions> => {
+  const unknown = optionNames.problem(options, allowed)
+  if (unknown !== undefined) return Either.left(unknown)
   const block = flag("block", options.block, base.block)
   if (isWrong(block)) return Either.left(block)
   if (!block && options.timeout !== undefined) {
@@ -302,3 +392,23 @@ export const config: Config.Config<Options> = Config.all({
     })
   })
 )
+
+/**
+ * For authors of stores: makes something with options from the configuration. An option that is refused is a
+ * `ConfigError` that names it, or the variable it was read from, where `variables` says so.
+ *
+ * @since 0.2.0
+ * @category config
+ */
+export const fromConfig = <Options, A, E, R>(
+  config: Config.Config.Wrap<Options>,
+  make: (options: Options) => Effect.Effect<A, E | InvalidOptions, R>,
+  variables: Readonly<Record<string, string>> = {}
+): Effect.Effect<A, Exclude<E, InvalidOptions> | ConfigError.ConfigError, R> =>
+  Effect.flatMap(Config.unwrap(config), (options) =>
+    Effect.mapError(make(options), (error) =>
+      isWrong(error)
+        ? ConfigError.InvalidData([variables[error.option] ?? error.option], `the value is not valid: ${error.reason}`)
+        : (error as Exclude<E, InvalidOptions>)
+    )
+  )

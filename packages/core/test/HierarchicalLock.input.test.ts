@@ -202,7 +202,7 @@ describe("options of the service that cannot be are refused when it is made", ()
   for (const [options, option, part] of cases) {
     it.effect(JSON.stringify(options), () =>
       Effect.gen(function* () {
-        const layer = HierarchicalLock.layer(options).pipe(Layer.provide(MemoryStore.layer))
+        const layer = HierarchicalLock.layer(options).pipe(Layer.provide(MemoryStore.layer()))
         const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
         assert.strictEqual(error._tag, "InvalidOptions")
         assert.strictEqual(error.option, option)
@@ -222,7 +222,7 @@ describe("layerConfig", () => {
           yield* HierarchicalLock.read(`a::b::c`)
           const [entry] = yield* HierarchicalLock.inspect("a")
           return { lease, entry }
-        }).pipe(Effect.provide(Layer.provideMerge(HierarchicalLock.layerConfig, MemoryStore.layerConfig)))
+        }).pipe(Effect.provide(Layer.provideMerge(HierarchicalLock.layerConfig(), MemoryStore.layerConfig())))
       )
     ).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))))
 

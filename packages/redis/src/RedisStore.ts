@@ -6,9 +6,9 @@
  *
  * @since 0.1.0
  */
-import { LockDuration, LockError, LockStore } from "@hilok/core"
+import { LockDuration, LockError, LockOptions, LockStore } from "@hilok/core"
 import * as Config from "effect/Config"
-import * as ConfigError from "effect/ConfigError"
+import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -91,11 +91,28 @@ const patience = (
 ): Either.Either<Duration.Duration, LockError.InvalidOptions> =>
   Either.mapLeft(LockDuration.decode(value, limits), (problem) => refuse(option, problem))
 
+const storeNames: Readonly<Record<keyof StoreOptions, true>> = {
+  namespace: true,
+  keyPrefix: true,
+  connectTimeout: true,
+  commandTimeout: true
+}
+
+const names: Readonly<Record<keyof Options, true>> = {
+  url: true,
+  username: true,
+  password: true,
+  redis: true,
+  ...storeNames
+}
+
 const makeWith = (
   source: Connection.Source,
-  options: StoreOptions
+  options: StoreOptions,
+  allowed: Readonly<Record<string, true>>
 ): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* LockOptions.checkNames(options, allowed)
     const namespace = yield* name("namespace", options.namespace ?? defaults.namespace)
     const keys = Keys.make(yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix), namespace)
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
@@ -129,7 +146,8 @@ export const make = (options?: Options): Effect.Effect<LockStore.LockStore["Type
           ...(password === undefined ? {} : { password: Connection.reveal(password) })
         }
       },
-      options ?? {}
+      options ?? {},
+      names
     )
   })
 
@@ -146,11 +164,11 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
  * The store on a client of the application, with whatever `keyPrefix` and `db` it has. The client is never closed here;
  * for listening, a second connection is made from it, which is.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category layers
  */
-export const fromClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
-  Layer.scoped(LockStore.LockStore, makeWith({ _tag: "Foreign", client }, options ?? {}))
+export const layerClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
+  Layer.scoped(LockStore.LockStore, makeWith({ _tag: "Foreign", client }, options ?? {}, storeNames))
 
 const variables = {
   url: "REDIS_URL",
@@ -180,20 +198,20 @@ export const config: Config.Config<Options> = Config.all({
 })
 
 /**
- * The store as a layer, with the options from the environment. A wrong value is a `ConfigError` that names the
- * variable. See `config`.
+ * The store as a layer, with options from the configuration, by default from the environment (`config`). A wrong value
+ * is a `ConfigError` that names the variable, or, when the configuration is another, the option.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig: Layer.Layer<LockStore.LockStore, LockError.StoreError | ConfigError.ConfigError> =
+export const layerConfig = (
+  options: Config.Config.Wrap<Options> = config
+): Layer.Layer<LockStore.LockStore, LockError.StoreError | ConfigError.ConfigError> =>
   Layer.scoped(
     LockStore.LockStore,
-    Effect.flatMap(config, (options) =>
-      Effect.catchTag(make(options), "InvalidOptions", ({ option, reason }) =>
-        Effect.fail(
-          ConfigError.InvalidData([variables[option as keyof typeof variables]], `the value is not valid: ${reason}`)
-        )
-      )
+    LockOptions.fromConfig<Options, LockStore.LockStore["Type"], Failure, Scope.Scope>(
+      options,
+      make,
+      options === config ? variables : {}
     )
   )

@@ -47,7 +47,7 @@ const stuttering = ({ namespace, server }: Fixture): ReturnType<Fixture["client"
       }
       return reply
     }
-    const layer = RedisStore.fromClient(redis, { namespace })
+    const layer = RedisStore.layerClient(redis, { namespace })
     const store = Context.get(yield* Layer.build(layer), LockStore.LockStore)
     return { store, session: yield* Session.make(store) }
   }).pipe(Effect.orDie)

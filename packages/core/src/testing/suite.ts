@@ -60,7 +60,7 @@ const sleep = (duration: Duration.Duration) => Effect.sleep(Duration.sum(duratio
  * import { MemoryStore } from "@hilok/core"
  * import { suite } from "@hilok/core/testing"
  *
- * suite("MemoryStore", MemoryStore.layer)
+ * suite("MemoryStore", MemoryStore.layer())
  * ```
  *
  * @since 0.1.0
