@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
-import ts from "typescript"
+import { typeCheck } from "./compile.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
@@ -20,23 +20,6 @@ const blocksOf = (file) => {
       else if (open !== undefined) open.code += `${text}\n`
     })
   return blocks
-}
-
-/** Type-checks modules that exist in memory only, with the options of the repository. */
-const typeCheck = (modules) => {
-  const config = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile).config
-  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
-  const host = ts.createCompilerHost({ ...options, noUnusedLocals: false, noUnusedParameters: false })
-  const { fileExists, readFile, getSourceFile } = host
-  host.fileExists = (file) => modules.has(file) || fileExists(file)
-  host.readFile = (file) => modules.get(file) ?? readFile(file)
-  host.getSourceFile = (file, languageVersion, ...rest) =>
-    modules.has(file)
-      ? ts.createSourceFile(file, modules.get(file), languageVersion, true)
-      : getSourceFile(file, languageVersion, ...rest)
-  const program = ts.createProgram([...modules.keys()], { ...options, noUnusedLocals: false }, host)
-  const problems = ts.getPreEmitDiagnostics(program)
-  return problems.length === 0 ? undefined : ts.formatDiagnostics(problems, host)
 }
 
 const files = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)].filter((name) =>

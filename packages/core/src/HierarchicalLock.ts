@@ -35,13 +35,14 @@ import type { Target } from "./Target.ts"
  * @since 0.1.0
  * @category models
  */
-export type AcquireError<O> =
-  | Deadlock
-  | InvalidPath
-  | InvalidOptions
-  | StoreError
-  | ("block" extends keyof O ? (O["block"] extends true | undefined ? never : WouldBlock) : never)
-  | ("timeout" extends keyof O ? (O["timeout"] extends undefined ? never : LockTimeout) : never)
+// A conditional type, though the condition always holds: its result is shown as the errors and not by this name.
+export type AcquireError<O> = [O] extends [unknown]
+  ? Deadlock | InvalidPath | InvalidOptions | StoreError | Refusal<O> | Late<O>
+  : never
+
+type Refusal<O> = "block" extends keyof O ? (O["block"] extends true | undefined ? never : WouldBlock) : never
+
+type Late<O> = "timeout" extends keyof O ? (O["timeout"] extends undefined ? never : LockTimeout) : never
 
 /**
  * What runs under a lock: an effect, or a function from the lease to one.
@@ -50,6 +51,18 @@ export type AcquireError<O> =
  * @category models
  */
 export type Use<A, E, R> = Effect.Effect<A, E, R> | ((lease: Lease) => Effect.Effect<A, E, R>)
+
+/**
+ * Not an effect, as the arguments are in the wrong order.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface WrongOrder<Message extends string> {
+  readonly [wrongOrder]: Message
+}
+
+declare const wrongOrder: unique symbol
 
 /** @since 0.1.0 @category models */
 export interface AcquireOne<R> {
@@ -67,17 +80,32 @@ export interface AcquireAll<R> {
   ): Effect.Effect<Lease, AcquireError<O>, R>
 }
 
-/** @since 0.1.0 @category models */
+/**
+ * What runs something under a lock: the effect first, or in a `pipe`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface With<What, R0> {
-  <const O extends LockOptions.AcquireOptions = {}>(
-    what: What,
-    options?: O
-  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<A, E | LockLost | AcquireError<O>, R | R0>
+  // The order is for the error messages: of a misspelt option only the last signature tells.
   <A, E, R, const O extends LockOptions.AcquireOptions = {}>(
     use: Use<A, E, R>,
     what: What,
     options?: O
   ): Effect.Effect<A, E | LockLost | AcquireError<O>, R | R0>
+  <A, E, R>(
+    what: What,
+    use: Use<A, E, R>,
+    options?: LockOptions.AcquireOptions
+  ): WrongOrder<"the effect comes before the path or the targets, or in a pipe: effect.pipe(withWrite(path))">
+  (
+    what: What,
+    options?: undefined
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<A, E | LockLost | AcquireError<{}>, R | R0>
+  <const O extends LockOptions.AcquireOptions>(
+    what: What,
+    options: O | undefined
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<A, E | LockLost | AcquireError<O>, R | R0>
 }
 
 /**
