@@ -97,3 +97,27 @@ test("an option that is misspelt is one error, which names the right one", () =>
     expect(problem).not.toContain("Overload 1")
   }
 })
+
+test("a hover on every function of the service shows its whole comment, with an example, also on a call", () => {
+  const module = program.getSourceFile(join(root, "packages/core/src/HierarchicalLock.ts"))
+  const functions = checker
+    .getExportsOfModule(checker.getSymbolAtLocation(module))
+    .map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol))
+    .filter((symbol) => symbol.flags & ts.SymbolFlags.Variable)
+  expect(functions.map(({ name }) => name)).toEqual(expect.arrayContaining(["read", "withWrite", "layerMemory", "Tag"]))
+  for (const symbol of functions) {
+    const signatures = checker.getTypeOfSymbol(symbol).getCallSignatures()
+    // Where there are several, an editor shows the comment of the signature that is called, or else that of the first.
+    for (const documented of signatures.length > 1 ? [symbol, signatures[0]] : [symbol]) {
+      const text = ts.displayPartsToString(documented.getDocumentationComment(checker))
+      const examples = documented.getJsDocTags(checker).filter(({ name }) => name === "example")
+      expect([symbol.name, examples.length]).toEqual([symbol.name, 1])
+      expect(text).not.toContain("Otherwise as")
+      if (/^(read|write|locks|with|stream|restore)/.test(symbol.name)) {
+        expect(text).toMatch(/fails (with|as)/i)
+        expect(text).toMatch(/interrupt/)
+        expect(text).toMatch(/\blos[st]\b/)
+      }
+    }
+  }
+})

@@ -48,6 +48,14 @@ export interface AcquireOptions {
 export type RestoreOptions = Pick<AcquireOptions, "ttl" | "refreshInterval" | "onLost" | "maxHold">
 
 /**
+ * As `AcquireOptions`, for a stream under locks, which ends with `LockLost` when the lease is lost.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type StreamOptions = Omit<AcquireOptions, "onLost">
+
+/**
  * What the refresh of a lease by hand may set: `ttl`, how long it lasts from now.
  *
  * @since 0.2.0
@@ -102,6 +110,18 @@ export const defaults = {
   spans: true
 } as const
 
+const ofStreams: Readonly<Record<keyof StreamOptions, true>> = {
+  block: true,
+  timeout: true,
+  ttl: true,
+  refreshInterval: true,
+  reentrant: true,
+  maxHold: true,
+  reason: true,
+  label: true,
+  within: true
+}
+
 /**
  * The names of the options there are, by what takes them.
  *
@@ -110,6 +130,7 @@ export const defaults = {
 export const names: {
   readonly service: Readonly<Record<keyof Options, true>>
   readonly acquire: Readonly<Record<keyof AcquireOptions, true>>
+  readonly stream: Readonly<Record<keyof StreamOptions, true>>
   readonly restore: Readonly<Record<keyof RestoreOptions, true>>
   readonly refresh: Readonly<Record<keyof RefreshOptions, true>>
 } = {
@@ -125,18 +146,8 @@ export const names: {
     pid: true,
     spans: true
   },
-  acquire: {
-    block: true,
-    timeout: true,
-    ttl: true,
-    refreshInterval: true,
-    reentrant: true,
-    onLost: true,
-    maxHold: true,
-    reason: true,
-    label: true,
-    within: true
-  },
+  acquire: { ...ofStreams, onLost: true },
+  stream: ofStreams,
   restore: { ttl: true, refreshInterval: true, onLost: true, maxHold: true },
   refresh: { ttl: true }
 }
