@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { HierarchicalLock, LockError, LockPath, LockStore, Target } from "@hilok/core"
-import { Session } from "@hilok/core/testing"
 import { RedisStore } from "@hilok/redis"
+import { Session } from "@hilok/testing"
 import { ConfigProvider, Context, Duration, Effect, Either, Fiber, Layer, Logger, LogLevel, Redacted } from "effect"
 import { Redis, type RedisOptions } from "ioredis"
 import { Redis as OtherRedis } from "ioredis6"
