@@ -1,8 +1,12 @@
-// Inlines packages/redis/lua/*.lua into packages/redis/src/internal/scripts.gen.ts: files that are read at run time
-// break in bundlers, and tsc does not copy them. `--check` only tells whether the generated file is up to date.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
-import { dirname, join, relative } from "node:path"
+// Makes the generated files. `--check` only tells whether they are up to date.
+//
+// - packages/redis/src/internal/scripts.gen.ts has packages/redis/lua/*.lua inlined: files that are read at run time break
+//   in bundlers, and tsc does not copy them.
+// - packages/core/src/internal/accessors.gen.ts: see accessors.mjs.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { generateAccessors } from "./accessors.mjs"
 
 /** The text of a script with each `--@include name` line replaced by include/name.lua, once per script. */
 export const resolveIncludes = (file, read, seen = new Set()) =>
@@ -54,21 +58,27 @@ export const generate = (folder) => {
 ${constants.map(([name, literal]) => `\nexport const ${name}: string = ${literal}\n`).join("")}`
 }
 
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** Every generated file, and what it should hold. */
+const outputs = () => ({
+  "packages/redis/src/internal/scripts.gen.ts": generate(join(root, "packages/redis/lua")),
+  "packages/core/src/internal/accessors.gen.ts": generateAccessors(
+    readFileSync(join(root, "packages/core/src/internal/operations.ts"), "utf8")
+  )
+})
+
 const main = (args) => {
-  const root = fileURLToPath(new URL("..", import.meta.url))
-  const folder = join(root, "packages/redis/lua")
-  const target = join(root, "packages/redis/src/internal/scripts.gen.ts")
-  if (!existsSync(folder)) return 0
-  const generated = generate(folder)
-  const current = existsSync(target) ? readFileSync(target, "utf8") : undefined
-  if (generated === current) return 0
-  if (args.includes("--check")) {
-    console.error(`${relative(root, target)} is out of date: run \`npm run codegen\` and commit it.`)
-    return 1
+  let code = 0
+  for (const [file, generated] of Object.entries(outputs())) {
+    const target = join(root, file)
+    if (existsSync(target) && readFileSync(target, "utf8") === generated) continue
+    if (args.includes("--check")) {
+      console.error(`${file} is out of date: run \`npm run codegen\` and commit it.`)
+      code = 1
+    } else writeFileSync(target, generated)
   }
-  mkdirSync(dirname(target), { recursive: true })
-  writeFileSync(target, generated)
-  return 0
+  return code
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = main(process.argv.slice(2))

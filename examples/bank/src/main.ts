@@ -149,7 +149,7 @@ const demo = (settings: Settings.Settings) =>
         ? undefined
         : { url: yield* Processes.server(settings.redis), namespace: `demo-${crypto.randomUUID()}` }
     // The one thing that depends on where the locks are.
-    const store = remote === undefined ? MemoryStore.layer : RedisStore.layer(remote)
+    const store = remote === undefined ? MemoryStore.layer() : RedisStore.layer(remote)
     const place = yield* prepare(settings.dir)
     const remove = (what: string) => Effect.ignore(fs.remove(what, { recursive: true }))
     return yield* run(settings, place, remote).pipe(

@@ -188,9 +188,48 @@ export class StoreError extends Schema.TaggedError<StoreError>("@hilok/core/Stor
 }
 
 /**
- * Any of the errors.
+ * Any of the errors: the type, and the schema of the union, for an API that passes them on.
  *
  * @since 0.1.0
  * @category errors
  */
 export type LockError = WouldBlock | LockTimeout | LockLost | Deadlock | InvalidPath | InvalidOptions | StoreError
+
+/**
+ * Any of the errors: the type, and the schema of the union, for an API that passes them on.
+ *
+ * @since 0.2.0
+ * @category errors
+ */
+export const LockError = Schema.Union(
+  WouldBlock,
+  LockTimeout,
+  LockLost,
+  Deadlock,
+  InvalidPath,
+  InvalidOptions,
+  StoreError
+)
+
+/**
+ * Is this one of the errors? For handlers around code whose error type is not known.
+ *
+ * @example
+ * ```ts
+ * import { HierarchicalLock, LockError } from "@hilok/core"
+ * import { Effect } from "effect"
+ * import assert from "node:assert"
+ *
+ * // Whatever comes from a lock becomes one answer; everything else stays what it is.
+ * const answer = <E, R>(handler: Effect.Effect<string, E, R>) =>
+ *   Effect.catchIf(handler, LockError.isLockError, (error) => Effect.succeed(`503 ${error.message}`))
+ *
+ * const handler = HierarchicalLock.withWrite(Effect.succeed("200"), "a\0")
+ * const answered = await Effect.runPromise(Effect.provide(answer(handler), HierarchicalLock.layerMemory()))
+ * assert(answered.startsWith("503 The path"))
+ * ```
+ *
+ * @since 0.2.0
+ * @category guards
+ */
+export const isLockError: (value: unknown) => value is LockError = Schema.is(LockError)

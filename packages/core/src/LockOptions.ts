@@ -6,8 +6,11 @@
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as optionNames from "./internal/optionNames.ts"
+import * as LockDuration from "./LockDuration.ts"
 import { InvalidOptions } from "./LockError.ts"
 import * as LockPath from "./LockPath.ts"
 
@@ -25,16 +28,40 @@ import * as LockPath from "./LockPath.ts"
  */
 export interface AcquireOptions {
   readonly block?: boolean | undefined
-  readonly timeout?: Duration.DurationInput | undefined
-  readonly ttl?: Duration.DurationInput | undefined
-  readonly refreshInterval?: Duration.DurationInput | undefined
+  readonly timeout?: LockDuration.Input | undefined
+  readonly ttl?: LockDuration.Input | undefined
+  readonly refreshInterval?: LockDuration.Input | undefined
   readonly reentrant?: boolean | undefined
   readonly onLost?: "interrupt" | "signal" | undefined
-  readonly maxHold?: Duration.DurationInput | undefined
+  readonly maxHold?: LockDuration.Input | undefined
   readonly reason?: string | undefined
   readonly label?: string | undefined
   readonly within?: ReadonlyArray<string> | undefined
 }
+
+/**
+ * As `AcquireOptions`, for a lease that exists.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type RestoreOptions = Pick<AcquireOptions, "ttl" | "refreshInterval" | "onLost" | "maxHold">
+
+/**
+ * As `AcquireOptions`, for a stream under locks, which ends with `LockLost` when the lease is lost.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type StreamOptions = Omit<AcquireOptions, "onLost">
+
+/**
+ * What the refresh of a lease by hand may set: `ttl`, how long it lasts from now.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type RefreshOptions = Pick<AcquireOptions, "ttl">
 
 /**
  * What a service may set.
@@ -56,12 +83,12 @@ export interface AcquireOptions {
  * @category models
  */
 export interface Options {
-  readonly ttl?: Duration.DurationInput | undefined
-  readonly refreshInterval?: Duration.DurationInput | undefined
+  readonly ttl?: LockDuration.Input | undefined
+  readonly refreshInterval?: LockDuration.Input | undefined
   readonly separator?: string | undefined
   readonly reentrant?: boolean | undefined
   readonly onLost?: "interrupt" | "signal" | undefined
-  readonly maxHold?: Duration.DurationInput | undefined
+  readonly maxHold?: LockDuration.Input | undefined
   readonly label?: string | undefined
   readonly host?: string | undefined
   readonly pid?: number | undefined
@@ -83,6 +110,76 @@ export const defaults = {
   spans: true
 } as const
 
+const ofStreams: Readonly<Record<keyof StreamOptions, true>> = {
+  block: true,
+  timeout: true,
+  ttl: true,
+  refreshInterval: true,
+  reentrant: true,
+  maxHold: true,
+  reason: true,
+  label: true,
+  within: true
+}
+
+/**
+ * The names of the options there are, by what takes them.
+ *
+ * @internal
+ */
+export const names: {
+  readonly service: Readonly<Record<keyof Options, true>>
+  readonly acquire: Readonly<Record<keyof AcquireOptions, true>>
+  readonly stream: Readonly<Record<keyof StreamOptions, true>>
+  readonly restore: Readonly<Record<keyof RestoreOptions, true>>
+  readonly refresh: Readonly<Record<keyof RefreshOptions, true>>
+} = {
+  service: {
+    ttl: true,
+    refreshInterval: true,
+    separator: true,
+    reentrant: true,
+    onLost: true,
+    maxHold: true,
+    label: true,
+    host: true,
+    pid: true,
+    spans: true
+  },
+  acquire: { ...ofStreams, onLost: true },
+  stream: ofStreams,
+  restore: { ttl: true, refreshInterval: true, onLost: true, maxHold: true },
+  refresh: { ttl: true }
+}
+
+/**
+ * For authors of stores: refuses options whose names are not among these. JavaScript and a spread let them pass, and an
+ * option that is misspelt must not be ignored in silence.
+ *
+ * @example
+ * ```ts
+ * import { LockOptions } from "@hilok/core"
+ * import { Either } from "effect"
+ * import assert from "node:assert"
+ *
+ * const checked = LockOptions.checkNames({ namespce: "bank" }, { namespace: true })
+ * assert.strictEqual(
+ *   Either.getOrThrow(Either.flip(checked)).message,
+ *   "The option `namespce` is not valid: there is no such option; did you mean `namespace`? Allowed are `namespace`"
+ * )
+ * ```
+ *
+ * @since 0.2.0
+ * @category validation
+ */
+export const checkNames = (
+  options: unknown,
+  allowed: Readonly<Record<string, true>>
+): Either.Either<void, InvalidOptions> => {
+  const problem = optionNames.problem(options, allowed)
+  return problem === undefined ? Either.void : Either.left(problem)
+}
+
 /** What a request goes by, after checks and defaults. Times are in milliseconds. */
 export interface Settings {
   readonly block: boolean
@@ -101,15 +198,6 @@ export interface Settings {
   readonly within: ReadonlyArray<string>
 }
 
-const negative = (input: unknown): boolean =>
-  typeof input === "number" || typeof input === "bigint"
-    ? input < 0
-    : typeof input === "string"
-      ? input.trimStart().startsWith("-")
-      : Array.isArray(input) && input.some((part) => part < 0)
-
-const notANumber = (input: unknown): boolean => (Array.isArray(input) ? input.some(Number.isNaN) : Number.isNaN(input))
-
 /** A value, or what is wrong with it. Plain, as requests are checked by the hundred thousand. */
 type Checked<A> = A | InvalidOptions
 
@@ -117,23 +205,9 @@ const refuse = (option: string, reason: string): InvalidOptions => new InvalidOp
 
 const isWrong = (checked: unknown): checked is InvalidOptions => checked instanceof InvalidOptions
 
-const millis = (
-  option: string,
-  input: unknown,
-  limits: { readonly zero: boolean; readonly infinite: boolean }
-): Checked<number> => {
-  const wrong = (shown: string) =>
-    refuse(
-      option,
-      `it is ${shown}, but must be a duration such as "10 seconds" or a number of milliseconds, ` +
-        `${limits.zero ? "zero or more" : "more than zero"}${limits.infinite ? "" : " and finite"}`
-    )
-  if (notANumber(input)) return wrong("NaN")
-  const duration = negative(input) ? Option.none() : Duration.decodeUnknown(input)
-  if (Option.isNone(duration)) return wrong(typeof input === "bigint" ? `${input}n` : String(JSON.stringify(input)))
-  const value = Duration.toMillis(duration.value)
-  if (value === 0 && !limits.zero) return wrong("zero")
-  return value === Number.POSITIVE_INFINITY && !limits.infinite ? wrong("infinite") : value
+const millis = (option: string, input: unknown, limits: LockDuration.Options): Checked<number> => {
+  const value = LockDuration.millis(input, limits)
+  return typeof value === "string" ? refuse(option, value) : value
 }
 
 /** A timer of JavaScript holds no more than this many milliseconds (about 24.8 days). */
@@ -210,6 +284,8 @@ export interface Decoded {
  * @internal
  */
 export const decode = (options: Options): Either.Either<Decoded, InvalidOptions> => {
+  const unknown = optionNames.problem(options, names.service)
+  if (unknown !== undefined) return Either.left(unknown)
   const separator = options.separator ?? defaults.separator
   const problem = LockPath.separatorProblem(separator)
   if (problem !== undefined) return Either.left(refuse("separator", `it ${problem}`))
@@ -239,10 +315,13 @@ export const decode = (options: Options): Either.Either<Decoded, InvalidOptions>
  *
  * @internal
  */
-export const decodeRequest = (options: AcquireOptions, base: Settings): Either.Either<Settings, InvalidOptions> => {
-  if (typeof options !== "object" || options === null) {
-    return Either.left(refuse("options", `they are ${JSON.stringify(options)}, but must be an object`))
-  }
+export const decodeRequest = (
+  options: AcquireOptions,
+  base: Settings,
+  allowed: Readonly<Record<string, true>> = names.acquire
+): Either.Either<Settings, InvalidOptions> => {
+  const unknown = optionNames.problem(options, allowed)
+  if (unknown !== undefined) return Either.left(unknown)
   const block = flag("block", options.block, base.block)
   if (isWrong(block)) return Either.left(block)
   if (!block && options.timeout !== undefined) {
@@ -293,16 +372,12 @@ const variables = {
   spans: "HILOK_SPANS"
 } as const
 
-// An environment has only text: digits alone are milliseconds.
-const duration = (variable: string): Config.Config<string | number> =>
-  Config.map(Config.string(variable), (value) => (/^\d+(\.\d+)?$/.test(value) ? Number(value) : value))
-
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
 
 /**
  * The options of a service from the environment: `HILOK_TTL`, `HILOK_REFRESH_INTERVAL`, `HILOK_MAX_HOLD` (durations
- * such as `10 seconds`), `HILOK_SEPARATOR`, `HILOK_REENTRANT`, `HILOK_SPANS` (`true` or `false`), `HILOK_ON_LOST`
+ * such as `10 seconds`, `10s`, or milliseconds), `HILOK_SEPARATOR`, `HILOK_REENTRANT`, `HILOK_SPANS` (`true` or `false`), `HILOK_ON_LOST`
  * (`interrupt` or `signal`), `HILOK_LABEL`. All may be missing. A wrong value fails with a `ConfigError` that names the
  * variable.
  *
@@ -310,17 +385,17 @@ const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
  * @category config
  */
 export const config: Config.Config<Options> = Config.all({
-  ttl: optional(duration(variables.ttl)),
-  refreshInterval: optional(duration(variables.refreshInterval)),
+  ttl: optional(LockDuration.config(variables.ttl)),
+  refreshInterval: optional(LockDuration.config(variables.refreshInterval)),
   separator: optional(Config.string(variables.separator)),
   reentrant: optional(Config.boolean(variables.reentrant)),
   onLost: optional(Config.literal("interrupt", "signal")(variables.onLost)),
-  maxHold: optional(duration(variables.maxHold)),
+  maxHold: optional(LockDuration.config(variables.maxHold)),
   label: optional(Config.string(variables.label)),
   spans: optional(Config.boolean(variables.spans))
 }).pipe(
   Config.mapOrFail((found) => {
-    const options = found as Options
+    const options: Options = found
     return Either.mapBoth(decode(options), {
       onLeft: ({ option, reason }) =>
         ConfigError.InvalidData([variables[option as keyof typeof variables]], `the value is not valid: ${reason}`),
@@ -328,3 +403,23 @@ export const config: Config.Config<Options> = Config.all({
     })
   })
 )
+
+/**
+ * For authors of stores: makes something with options from the configuration. An option that is refused is a
+ * `ConfigError` that names it, or the variable it was read from, where `variables` says so.
+ *
+ * @since 0.2.0
+ * @category config
+ */
+export const fromConfig = <Options, A, E, R>(
+  config: Config.Config.Wrap<Options>,
+  make: (options: Options) => Effect.Effect<A, E | InvalidOptions, R>,
+  variables: Readonly<Record<string, string>> = {}
+): Effect.Effect<A, Exclude<E, InvalidOptions> | ConfigError.ConfigError, R> =>
+  Effect.flatMap(Config.unwrap(config), (options) =>
+    Effect.mapError(make(options), (error) =>
+      isWrong(error)
+        ? ConfigError.InvalidData([variables[error.option] ?? error.option], `the value is not valid: ${error.reason}`)
+        : (error as Exclude<E, InvalidOptions>)
+    )
+  )

@@ -197,12 +197,13 @@ export const toInput = (path: LockPath, separator = "/"): Input => {
 }
 
 /**
- * The path for people: its segments joined by the separator.
+ * The path for people: its segments joined by the separator; the root is `/`, or the separator.
  *
  * @since 0.1.0
  * @category getters
  */
-export const format = (path: LockPath, separator = "/"): string => segments(path).join(separator)
+export const format = (path: LockPath, separator = "/"): string =>
+  path === root ? separator : segments(path).join(separator)
 
 /**
  * Does the path lie at or below the other?
@@ -211,3 +212,5 @@ export const format = (path: LockPath, separator = "/"): string => segments(path
  * @category predicates
  */
 export const isWithin = (path: LockPath, other: LockPath): boolean => path.startsWith(other)
+
+export { ancestors, join, parent } from "./internal/writtenPath.ts"

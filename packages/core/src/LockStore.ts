@@ -3,7 +3,7 @@
  *
  * A store decides who holds what: it applies the grant rule, keeps the queue, expires leases by its own clock. It knows
  * nothing of scopes, timeouts, refresh loops or spans; those are written once, in `HierarchicalLock`.
- * `@hilok/core/testing` holds the suite that every store must pass.
+ * `@hilok/testing` holds the suite that every store must pass.
  *
  * @since 0.1.0
  */

@@ -18,8 +18,9 @@ import * as PubSub from "effect/PubSub"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { unsafeNow } from "./internal/monotonic.ts"
-import { Deadlock, StoreError } from "./LockError.ts"
+import { Deadlock, type InvalidOptions, StoreError } from "./LockError.ts"
 import type { Region } from "./LockMode.ts"
+import * as LockOptions from "./LockOptions.ts"
 import * as LockPath from "./LockPath.ts"
 import { type Grant, type LockRequest, LockStore, type Revocation } from "./LockStore.ts"
 import { LockTable } from "./LockTable.ts"
@@ -46,14 +47,19 @@ interface Waiter {
 const display = (regions: ReadonlyArray<Region>): ReadonlyArray<Target> =>
   regions.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
 
+const names: Readonly<Record<keyof Options, true>> = { namespace: true }
+
 /**
  * Makes a store. When its scope closes, those who wait fail with `StoreError`, and so does every later call.
+ *
+ * Fails with `InvalidOptions` for an option that does not exist.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options?: Options): Effect.Effect<LockStore["Type"], never, Scope.Scope> =>
+export const make = (options?: Options): Effect.Effect<LockStore["Type"], InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* LockOptions.checkNames(options ?? {}, names)
     const clock = yield* Effect.clock
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const revocations = yield* PubSub.unbounded<Revocation>()
@@ -224,30 +230,35 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], never,
   })
 
 /**
- * The embedded store as a layer.
+ * The options from the environment: `HILOK_NAMESPACE`, which may be missing.
  *
- * @since 0.1.0
- * @category layers
+ * @since 0.2.0
+ * @category config
  */
-export const layerWith = (options?: Options): Layer.Layer<LockStore> => Layer.scoped(LockStore, make(options))
+export const config: Config.Config<Options> = Config.all({
+  namespace: Config.withDefault(Config.nonEmptyString("HILOK_NAMESPACE"), "default")
+})
 
 /**
- * The embedded store with its defaults.
+ * The embedded store as a layer. Each layer that is built is a store of its own, which knows nothing of the others: put
+ * it into a `const` and provide it once.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<LockStore> = layerWith()
+export const layer = (options?: Options): Layer.Layer<LockStore, InvalidOptions> =>
+  Layer.scoped(LockStore, make(options))
 
 /**
- * The embedded store, its namespace read from `HILOK_NAMESPACE`.
+ * The embedded store with options from the configuration, by default from the environment (`config`).
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig: Layer.Layer<LockStore, ConfigError.ConfigError> = Layer.scoped(
-  LockStore,
-  Effect.flatMap(Config.withDefault(Config.nonEmptyString("HILOK_NAMESPACE"), "default"), (namespace) =>
-    make({ namespace })
+export const layerConfig = (
+  options: Config.Config.Wrap<Options> = config
+): Layer.Layer<LockStore, ConfigError.ConfigError> =>
+  Layer.scoped(
+    LockStore,
+    LockOptions.fromConfig<Options, LockStore["Type"], InvalidOptions, Scope.Scope>(options, make)
   )
-)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as written from "./internal/writtenPath.ts"
 import * as LockMode from "./LockMode.ts"
 import type * as LockPath from "./LockPath.ts"
 
@@ -68,12 +69,47 @@ export const readNode = (path: LockPath.Input): Target => make("readNode", path)
 export const writeNode = (path: LockPath.Input): Target => make("writeNode", path)
 
 /**
- * The targets for people: `write "a/b", read "c"`.
+ * The target, and `readNode` on each node above it, for `locks` and `withLocks`: what a file system wants for an edit, a
+ * move or a deletion, as nobody can then rename or delete a folder above meanwhile (by `writeNode` on that folder), while
+ * everything else in these folders goes on. Two targets that share nodes above them can be put into one list.
+ *
+ * @example
+ * ```ts
+ * import { HierarchicalLock, Target } from "@hilok/core"
+ * import { Console, Effect } from "effect"
+ * import assert from "node:assert"
+ *
+ * assert.deepStrictEqual(Target.withParents(Target.write("docs/2026/plan")), [
+ *   Target.readNode(""),
+ *   Target.readNode("docs"),
+ *   Target.readNode("docs/2026"),
+ *   Target.write("docs/2026/plan")
+ * ])
+ *
+ * const move = Console.log("moved").pipe(
+ *   HierarchicalLock.withLocks([
+ *     ...Target.withParents(Target.write("docs/2026/plan")),
+ *     ...Target.withParents(Target.write("archive/plan"))
+ *   ])
+ * )
+ * await Effect.runPromise(Effect.provide(move, HierarchicalLock.layerMemory()))
+ * ```
+ *
+ * @since 0.2.0
+ * @category constructors
+ */
+export const withParents = (target: Target, separator = "/"): ReadonlyArray<Target> => [
+  ...written.ancestors(target.path, separator).map(readNode),
+  target
+]
+
+const show = (path: LockPath.Input): string => (typeof path === "string" ? path : path.join("/")) || "/"
+
+/**
+ * The targets for people: `write "a/b", read "c"`. The root is `"/"`.
  *
  * @since 0.1.0
  * @category getters
  */
 export const format = (targets: ReadonlyArray<Target>): string =>
-  targets
-    .map(({ mode, path }) => `${mode} ${JSON.stringify(typeof path === "string" ? path : path.join("/"))}`)
-    .join(", ")
+  targets.map(({ mode, path }) => `${mode} ${JSON.stringify(show(path))}`).join(", ")

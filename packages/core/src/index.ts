@@ -5,6 +5,7 @@
  */
 export * as HierarchicalLock from "./HierarchicalLock.ts"
 export * as Lease from "./Lease.ts"
+export * as LockDuration from "./LockDuration.ts"
 export * as LockEntry from "./LockEntry.ts"
 export * as LockError from "./LockError.ts"
 export * as LockMode from "./LockMode.ts"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HierarchicalLock, LockError, type LockMode, LockOptions, MemoryStore, Target } from "@hilok/core"
-import { ConfigProvider, Effect, Layer, Metric } from "effect"
+import { ConfigProvider, Duration, Effect, Layer, Metric } from "effect"
 import { Faults } from "./support/doubles.ts"
 import { assertEmpty, open } from "./support/locks.ts"
 import { narrow } from "./support/narrow.ts"
@@ -202,7 +202,7 @@ describe("options of the service that cannot be are refused when it is made", ()
   for (const [options, option, part] of cases) {
     it.effect(JSON.stringify(options), () =>
       Effect.gen(function* () {
-        const layer = HierarchicalLock.layer(options).pipe(Layer.provide(MemoryStore.layer))
+        const layer = HierarchicalLock.layer(options).pipe(Layer.provide(MemoryStore.layer()))
         const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
         assert.strictEqual(error._tag, "InvalidOptions")
         assert.strictEqual(error.option, option)
@@ -221,7 +221,7 @@ describe("layerConfig", () => {
       return { lease, entry }
     }).pipe(
       HierarchicalLock.scoped,
-      Effect.provide(Layer.provideMerge(HierarchicalLock.layerConfig, MemoryStore.layerConfig)),
+      Effect.provide(Layer.provideMerge(HierarchicalLock.layerConfig(), MemoryStore.layerConfig())),
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
     )
 
@@ -233,7 +233,7 @@ describe("layerConfig", () => {
         HILOK_SEPARATOR: "::",
         HILOK_REENTRANT: "true",
         HILOK_ON_LOST: "signal",
-        HILOK_MAX_HOLD: "2 seconds",
+        HILOK_MAX_HOLD: "2s",
         HILOK_LABEL: "worker-7",
         HILOK_SPANS: "false",
         HILOK_NAMESPACE: "mine"
@@ -241,12 +241,12 @@ describe("layerConfig", () => {
       const provider = ConfigProvider.fromMap(new Map(Object.entries(variables)))
       const options = yield* Effect.withConfigProvider(LockOptions.config, provider)
       assert.deepStrictEqual(options, {
-        ttl: "3 seconds",
-        refreshInterval: 500,
+        ttl: Duration.seconds(3),
+        refreshInterval: Duration.millis(500),
         separator: "::",
         reentrant: true,
         onLost: "signal",
-        maxHold: "2 seconds",
+        maxHold: Duration.seconds(2),
         label: "worker-7",
         spans: false
       })

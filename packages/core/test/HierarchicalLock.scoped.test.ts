@@ -263,7 +263,7 @@ describe("the layer", () => {
 
   it.effect("refuses wrong options when it is built", () =>
     Effect.gen(function* () {
-      const layer = HierarchicalLock.layer({ ttl: 0 }).pipe(Layer.provide(MemoryStore.layer))
+      const layer = HierarchicalLock.layer({ ttl: 0 }).pipe(Layer.provide(MemoryStore.layer()))
       const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
       assert.strictEqual(error._tag, "InvalidOptions")
       assert.strictEqual(error.option, "ttl")

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LockMode, LockPath } from "@hilok/core"
-import { Conformance, Session } from "@hilok/core/testing"
+import { Conformance, Session } from "@hilok/testing"
 import { Either, FastCheck, Schema } from "effect"
 
 const path = (segments: ReadonlyArray<string>) => Either.getOrThrow(LockPath.parse(segments))

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LockPath } from "@hilok/core"
-import { Either, FastCheck } from "effect"
+import { Either, FastCheck, Option } from "effect"
 
 const parse = (input: LockPath.Input, separator?: string) => Either.getOrThrow(LockPath.parse(input, separator))
 
@@ -121,6 +121,8 @@ describe("a path that is written with a separator", () => {
   it("is shown to people with its segments as they are", () => {
     assert.strictEqual(LockPath.format(parse(["a/b", "50%"]), ":"), "a/b:50%")
     assert.strictEqual(LockPath.format(parse("a/b")), "a/b")
+    assert.strictEqual(LockPath.format(LockPath.root), "/")
+    assert.strictEqual(LockPath.format(LockPath.root, "::"), "::")
   })
 })
 
@@ -222,5 +224,53 @@ describe("a separator", () => {
     assert.include(LockPath.separatorProblem("a%b"), '"%"')
     assert.include(LockPath.separatorProblem("a\0"), "NUL")
     assert.include(LockPath.separatorProblem("\ud83d"), "lone surrogate")
+  })
+})
+
+describe("of a path as it is written", () => {
+  it("the parent is written the same way; the root has none", () => {
+    assert.deepStrictEqual(LockPath.parent("a/b/c"), Option.some("a/b"))
+    assert.deepStrictEqual(LockPath.parent("/a//b/"), Option.some("a"))
+    assert.deepStrictEqual(LockPath.parent("a"), Option.some(""))
+    assert.deepStrictEqual(LockPath.parent(["a/b", "c"]), Option.some(["a/b"]))
+    assert.deepStrictEqual(LockPath.parent(["a"]), Option.some([]))
+    assert.deepStrictEqual(LockPath.parent("a::b:c", "::"), Option.some("a"))
+    for (const root of ["", "/", "//", []]) assert.deepStrictEqual(LockPath.parent(root), Option.none())
+  })
+
+  it("the ancestors go from the root down to the parent", () => {
+    assert.deepStrictEqual(LockPath.ancestors("a/b/c"), ["", "a", "a/b"])
+    assert.deepStrictEqual(LockPath.ancestors(["a", "b/c"]), [[], ["a"]])
+    assert.deepStrictEqual(LockPath.ancestors("a::b", "::"), ["", "a"])
+    assert.deepStrictEqual(LockPath.ancestors("/"), [])
+  })
+
+  it("the ancestors are the prefixes of its encoding, whatever the separator", () => {
+    FastCheck.assert(
+      FastCheck.property(segments, separator, (segments, separator) => {
+        const written = LockPath.toInput(parse(segments), separator)
+        const prefixes = segments.map((_, depth) => parse(segments.slice(0, depth)))
+        const parsed = LockPath.ancestors(written, separator).map((ancestor) => parse(ancestor, separator))
+        assert.deepStrictEqual(parsed, prefixes)
+      }),
+      { numRuns: 1000 }
+    )
+  })
+
+  it("joined ones are parsed as their segments in a row, whatever the separator", () => {
+    FastCheck.assert(
+      FastCheck.property(segments, segments, separator, (above, below, separator) => {
+        const [first, second] = [above, below].map((part) => LockPath.toInput(parse(part), separator)) as [never, never]
+        assert.strictEqual(parse(LockPath.join([first, second], separator), separator), parse([...above, ...below]))
+      }),
+      { numRuns: 1000 }
+    )
+  })
+
+  it("joined ones are a string where a string can say it", () => {
+    assert.strictEqual(LockPath.join(["/a/", "b//c", ["d"]]), "a/b/c/d")
+    assert.strictEqual(LockPath.join([]), "")
+    assert.deepStrictEqual(LockPath.join(["a", ["b/c"]]), ["a", "b/c"])
+    assert.deepStrictEqual(LockPath.join(["a:", "b"], "::"), ["a:", "b"])
   })
 })

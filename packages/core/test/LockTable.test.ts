@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LockMode, LockPath, LockTable, Target } from "@hilok/core"
-import { Command, Conformance, Session } from "@hilok/core/testing"
+import { Command, Conformance, Session } from "@hilok/testing"
 import { FastCheck } from "effect"
 import { TableDriver } from "./support/tableDriver.ts"
 

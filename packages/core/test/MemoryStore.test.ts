@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { type LockError, LockPath, type LockStore, MemoryStore, Target } from "@hilok/core"
-import { Session } from "@hilok/core/testing"
+import { Session } from "@hilok/testing"
 import { Cause, Duration, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 
 const { read, write } = Target

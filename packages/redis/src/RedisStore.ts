@@ -6,14 +6,13 @@
  *
  * @since 0.1.0
  */
-import { LockError, LockStore } from "@hilok/core"
+import { LockDuration, LockError, LockOptions, LockStore } from "@hilok/core"
 import * as Config from "effect/Config"
-import * as ConfigError from "effect/ConfigError"
+import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Redis, RedisOptions } from "ioredis"
@@ -36,8 +35,8 @@ import * as Keys from "./internal/keys.ts"
 export interface StoreOptions {
   readonly namespace?: string | undefined
   readonly keyPrefix?: string | undefined
-  readonly connectTimeout?: Duration.DurationInput | undefined
-  readonly commandTimeout?: Duration.DurationInput | undefined
+  readonly connectTimeout?: LockDuration.Input | undefined
+  readonly commandTimeout?: LockDuration.Input | undefined
 }
 
 /**
@@ -83,23 +82,37 @@ const name = (option: string, value: string): Either.Either<string, LockError.In
         )
       )
 
+/** More than zero, and finite. */
+const limits = { zero: false, infinite: false } as const
+
 const patience = (
   option: string,
-  value: Duration.DurationInput
+  value: LockDuration.Input
 ): Either.Either<Duration.Duration, LockError.InvalidOptions> =>
-  Option.match(Duration.decodeUnknown(value), {
-    onSome: (duration) =>
-      Duration.toMillis(duration) > 0 && Duration.isFinite(duration)
-        ? Either.right(duration)
-        : Either.left(refuse(option, "it must be more than zero and finite")),
-    onNone: () => Either.left(refuse(option, `it must be a duration such as "5 seconds" or a number of milliseconds`))
-  })
+  Either.mapLeft(LockDuration.decode(value, limits), (problem) => refuse(option, problem))
+
+const storeNames: Readonly<Record<keyof StoreOptions, true>> = {
+  namespace: true,
+  keyPrefix: true,
+  connectTimeout: true,
+  commandTimeout: true
+}
+
+const names: Readonly<Record<keyof Options, true>> = {
+  url: true,
+  username: true,
+  password: true,
+  redis: true,
+  ...storeNames
+}
 
 const makeWith = (
   source: Connection.Source,
-  options: StoreOptions
+  options: StoreOptions,
+  allowed: Readonly<Record<string, true>>
 ): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* LockOptions.checkNames(options, allowed)
     const namespace = yield* name("namespace", options.namespace ?? defaults.namespace)
     const keys = Keys.make(yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix), namespace)
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
@@ -133,7 +146,8 @@ export const make = (options?: Options): Effect.Effect<LockStore.LockStore["Type
           ...(password === undefined ? {} : { password: Connection.reveal(password) })
         }
       },
-      options ?? {}
+      options ?? {},
+      names
     )
   })
 
@@ -150,11 +164,11 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
  * The store on a client of the application, with whatever `keyPrefix` and `db` it has. The client is never closed here;
  * for listening, a second connection is made from it, which is.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category layers
  */
-export const fromClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
-  Layer.scoped(LockStore.LockStore, makeWith({ _tag: "Foreign", client }, options ?? {}))
+export const layerClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
+  Layer.scoped(LockStore.LockStore, makeWith({ _tag: "Foreign", client }, options ?? {}, storeNames))
 
 const variables = {
   url: "REDIS_URL",
@@ -164,23 +178,12 @@ const variables = {
   commandTimeout: "HILOK_COMMAND_TIMEOUT"
 } as const
 
-// An environment has only text: digits alone are milliseconds.
 const duration = (variable: string, otherwise: Duration.DurationInput): Config.Config<Duration.Duration> =>
-  Config.string(variable).pipe(
-    Config.mapOrFail((value) =>
-      Either.fromOption(Duration.decodeUnknown(/^\d+(\.\d+)?$/.test(value) ? Number(value) : value), () =>
-        ConfigError.InvalidData(
-          [variable],
-          `it is ${JSON.stringify(value)}, but must be a duration such as "5 seconds" or a number of milliseconds`
-        )
-      )
-    ),
-    Config.withDefault(Duration.decode(otherwise))
-  )
+  Config.withDefault(LockDuration.config(variable, limits), Duration.decode(otherwise))
 
 /**
  * The options from the environment: `REDIS_URL` (needed), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
- * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, or milliseconds).
+ * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds).
  *
  * @since 0.1.0
  * @category config
@@ -195,20 +198,20 @@ export const config: Config.Config<Options> = Config.all({
 })
 
 /**
- * The store as a layer, with the options from the environment. A wrong value is a `ConfigError` that names the
- * variable. See `config`.
+ * The store as a layer, with options from the configuration, by default from the environment (`config`). A wrong value
+ * is a `ConfigError` that names the variable, or, when the configuration is another, the option.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig: Layer.Layer<LockStore.LockStore, LockError.StoreError | ConfigError.ConfigError> =
+export const layerConfig = (
+  options: Config.Config.Wrap<Options> = config
+): Layer.Layer<LockStore.LockStore, LockError.StoreError | ConfigError.ConfigError> =>
   Layer.scoped(
     LockStore.LockStore,
-    Effect.flatMap(config, (options) =>
-      Effect.catchTag(make(options), "InvalidOptions", ({ option, reason }) =>
-        Effect.fail(
-          ConfigError.InvalidData([variables[option as keyof typeof variables]], `the value is not valid: ${reason}`)
-        )
-      )
+    LockOptions.fromConfig<Options, LockStore.LockStore["Type"], Failure, Scope.Scope>(
+      options,
+      make,
+      options === config ? variables : {}
     )
   )

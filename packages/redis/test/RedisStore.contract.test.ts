@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
-import { suite } from "@hilok/core/testing"
 import { RedisStore } from "@hilok/redis"
+import { suite } from "@hilok/testing"
 import { Effect, Layer } from "effect"
 import { connections, fixture, TestServer, until } from "./support/fixture.ts"
 

@@ -3,7 +3,7 @@
  */
 import { assert, describe } from "@effect/vitest"
 import { HierarchicalLock, LockPath, LockStore, Target } from "@hilok/core"
-import { Session } from "@hilok/core/testing"
+import { Session } from "@hilok/testing"
 import { Deferred, Duration, Effect, Fiber } from "effect"
 import type { Redis } from "ioredis"
 import { type Fixture, leavesNothing, scriptCalls, until, withOwnServer } from "./support/fixture.ts"

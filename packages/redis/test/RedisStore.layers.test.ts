@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { HierarchicalLock, LockError, LockPath, LockStore, Target } from "@hilok/core"
-import { Session } from "@hilok/core/testing"
 import { RedisStore } from "@hilok/redis"
+import { Session } from "@hilok/testing"
 import { ConfigProvider, Context, Duration, Effect, Either, Fiber, Layer, Logger, LogLevel, Redacted } from "effect"
 import { Redis, type RedisOptions } from "ioredis"
 import { Redis as OtherRedis } from "ioredis6"
@@ -95,7 +95,7 @@ describe("RedisStore, its layers", () => {
         Effect.gen(function* () {
           const from = (variables: Record<string, string>) =>
             Layer.provide(
-              RedisStore.layerConfig,
+              RedisStore.layerConfig(),
               Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
             )
           const REDIS_URL = server.url
@@ -329,7 +329,7 @@ describe("RedisStore, its layers", () => {
         const { db = 0 } = options
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const store = yield* open(RedisStore.fromClient(redis))
+            const store = yield* open(RedisStore.layerClient(redis))
             assert.strictEqual((yield* connections(admin)).length, 2)
             const channels = Effect.promise(() => admin.pubsub("CHANNELS", "*"))
             assert.match(String(yield* channels), /^hilok:\{default\}:client:[\w-]{12}$/)
@@ -370,7 +370,7 @@ describe("RedisStore, its layers", () => {
       leavesNothing(({ client: own, namespace, server }) =>
         Effect.gen(function* () {
           const redis = yield* client(server, { connectionName: namespace })
-          const store = yield* open(RedisStore.fromClient(redis, { namespace }))
+          const store = yield* open(RedisStore.layerClient(redis, { namespace }))
           const session = yield* Session.make(store)
           const other = yield* own()
           const held = yield* session.held([write("a")])
@@ -392,7 +392,7 @@ describe("RedisStore, its layers", () => {
             Effect.sync(() => new OtherRedis(server.url, { connectionName: namespace, keyPrefix: "app:" })),
             (redis) => Effect.sync(() => redis.disconnect())
           )
-          const store = yield* open(RedisStore.fromClient(redis as unknown as Redis, { namespace }))
+          const store = yield* open(RedisStore.layerClient(redis as unknown as Redis, { namespace }))
           yield* works(store)
           // It knows the scripts no more.
           yield* Effect.promise(() => admin.script("FLUSH"))
@@ -413,9 +413,9 @@ describe("RedisStore, its layers", () => {
             Effect.sync(() => closed.status === "end"),
             "the end of the client"
           )
-          yield* refusedBecause(Effect.scoped(open(RedisStore.fromClient(closed))), /closed/)
+          yield* refusedBecause(Effect.scoped(open(RedisStore.layerClient(closed))), /closed/)
           const redis = yield* client(server, {})
-          const store = yield* open(RedisStore.fromClient(redis))
+          const store = yield* open(RedisStore.layerClient(redis))
           redis.disconnect()
           yield* refusedBecause(store.lookup("x"), /closed/)
         })

@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { LockPath, LockStore } from "@hilok/core"
-import { Command, Reference, Session } from "@hilok/core/testing"
 import { RedisStore } from "@hilok/redis"
+import { Command, Reference, Session } from "@hilok/testing"
 import { Context, Duration, Effect, Either, FastCheck, Layer, Option, Runtime } from "effect"
 import { Redis } from "ioredis"
 import { type Fixture, leavesNothing, TestServer } from "./support/fixture.ts"
@@ -47,7 +47,7 @@ const stuttering = ({ namespace, server }: Fixture): ReturnType<Fixture["client"
       }
       return reply
     }
-    const layer = RedisStore.fromClient(redis, { namespace })
+    const layer = RedisStore.layerClient(redis, { namespace })
     const store = Context.get(yield* Layer.build(layer), LockStore.LockStore)
     return { store, session: yield* Session.make(store) }
   }).pipe(Effect.orDie)

@@ -3,7 +3,7 @@
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { type LockStore, Target } from "@hilok/core"
-import type { Session } from "@hilok/core/testing"
+import type { Session } from "@hilok/testing"
 import { Duration, Effect, Option, type Scope } from "effect"
 import * as Script from "../src/internal/script.ts"
 import { leavesNothing, TestServer } from "./support/fixture.ts"

@@ -1,6 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { LockPath, type LockStore, Target } from "@hilok/core"
-import { Session } from "@hilok/core/testing"
+import { Session } from "@hilok/testing"
 import { Duration, Effect, Either, Fiber, Option } from "effect"
 import { type Fixture, leavesNothing, scriptCalls, TestServer, until } from "./support/fixture.ts"
 import * as layout from "./support/layout.ts"

@@ -5,7 +5,7 @@
  */
 import { assert, describe, layer } from "@effect/vitest"
 import type { LockMode, LockPath } from "@hilok/core"
-import { Reference } from "@hilok/core/testing"
+import { Reference } from "@hilok/testing"
 import { Effect, FastCheck, Runtime } from "effect"
 import { type Fixture, leavesNothing, TestServer } from "./support/fixture.ts"
 import * as layout from "./support/layout.ts"

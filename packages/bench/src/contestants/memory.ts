@@ -16,7 +16,7 @@ export const memoryHilok: Contestant = {
   open: async () => {
     // A longer ttl than the default: 100,000 leases that are refreshed every 3 s take most of a core.
     const runtime = ManagedRuntime.make(
-      Layer.provide(HierarchicalLock.layer({ spans: false, ttl: "1 minute" }), MemoryStore.layer)
+      Layer.provide(HierarchicalLock.layer({ spans: false, ttl: "1 minute" }), MemoryStore.layer())
     )
     await runtime.runtime()
     return {

@@ -80,7 +80,7 @@ export const make = (
   ): Effect.Effect<Lease.Lease, LockLost | InvalidOptions | StoreError, Scope.Scope> =>
     Effect.withFiberRuntime((fiber) => {
       if (context.isClosed) return Effect.fail(closed("restore"))
-      const decoded = LockOptions.decodeRequest(options ?? {}, context.settings)
+      const decoded = LockOptions.decodeRequest(options ?? {}, context.settings, LockOptions.names.restore)
       if (Either.isLeft(decoded)) return Effect.fail(decoded.left)
       const settings = decoded.right
       const known = held.get(id)
@@ -145,7 +145,7 @@ export const make = (
 
   const refresh: Operations<never>["refresh"] = (target, options) =>
     Effect.suspend((): Effect.Effect<void, LockLost | InvalidOptions | StoreError> => {
-      const decoded = LockOptions.decodeRequest({ ttl: options?.ttl }, context.settings)
+      const decoded = LockOptions.decodeRequest(options ?? {}, context.settings, LockOptions.names.refresh)
       if (Either.isLeft(decoded)) return Effect.fail(decoded.left)
       const { ttl } = decoded.right
       const lease = held.get(idOf(target))

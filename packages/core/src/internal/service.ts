@@ -3,7 +3,6 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { Operations, Use } from "../HierarchicalLock.ts"
 import { InvalidOptions } from "../LockError.ts"
 import type * as LockMode from "../LockMode.ts"
 import type * as LockOptions from "../LockOptions.ts"
@@ -12,9 +11,12 @@ import type { LockStore } from "../LockStore.ts"
 import type * as Target from "../Target.ts"
 import * as byHand from "./byHand.ts"
 import * as Context from "./context.ts"
+import * as guard from "./guard.ts"
 import * as hold from "./hold.ts"
 import * as nesting from "./nesting.ts"
+import type { Operations, Use } from "./operations.ts"
 import { single } from "./request.ts"
+import * as streams from "./streams.ts"
 
 type Options = LockOptions.AcquireOptions | undefined
 type AnyUse = Use<unknown, unknown, unknown>
@@ -56,9 +58,11 @@ export const make = (
 
     const aroundOne = (mode: LockMode.LockMode) => around((path: LockPath.Input) => single(mode, path))
 
+    const manual = byHand.make(context)
+
     // The public types are stricter than one implementation can be: their errors follow the options.
     return {
-      ...byHand.make(context),
+      ...manual,
       read: one("read"),
       write: one("write"),
       readNode: one("readNode"),
@@ -69,6 +73,9 @@ export const make = (
       withReadNode: aroundOne("readNode"),
       withWriteNode: aroundOne("writeNode"),
       withLocks: around((targets: ReadonlyArray<Target.Target>) => targets),
+      streamLocks: streams.streamLocks(locks),
+      changes: streams.changes(manual.inspect),
+      scoped: guard.scoped,
       detached: nesting.outside
     } as Operations<never>
   })

@@ -12,7 +12,7 @@ export interface Opened {
 /** A service over a new memory store, whose calls go through a double when one is given. */
 export const open = (options?: LockOptions.Options, double?: Around): Effect.Effect<Opened, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const store = yield* MemoryStore.make()
+    const store = yield* Effect.orDie(MemoryStore.make())
     const locks = yield* client(store, options, double)
     return { store, locks }
   })
@@ -29,7 +29,7 @@ export const client = (
   )
 
 /** The service and its store, new for every test that it is provided to. */
-export const overMemory = Layer.provideMerge(HierarchicalLock.layer(), MemoryStore.layer)
+export const overMemory = Layer.provideMerge(HierarchicalLock.layer(), MemoryStore.layer())
 
 /** Lets the other fibers run until none of them can go on without time passing. */
 export const settle: Effect.Effect<void> = Effect.yieldNow().pipe(Effect.repeatN(100), Effect.asVoid)

@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import { LockPath, LockTable, type Target } from "@hilok/core"
-import { Command, Reference, Session } from "@hilok/core/testing"
+import { Command, Reference, Session } from "@hilok/testing"
 
 export interface Options {
   /** How long a request stays in the queue; for ever when absent. */

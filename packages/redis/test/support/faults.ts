@@ -42,9 +42,9 @@ export type Locks = HierarchicalLock.Operations<never>
 /** A lock service on a store of its own. */
 export const open = (
   fixture: Fixture,
-  options: LockOptions.Options & { readonly store?: RedisStore.Options }
+  { store, ...options }: LockOptions.Options & { readonly store?: RedisStore.Options }
 ): Effect.Effect<Locks, never, Scope.Scope> =>
-  Effect.flatMap(fixture.store(options.store), (store) =>
+  Effect.flatMap(fixture.store(store), (store) =>
     Effect.orDie(Effect.provideService(HierarchicalLock.make({ spans: false, ...options }), LockStore.LockStore, store))
   )
 

@@ -6,8 +6,8 @@
  */
 import { assert, describe, layer, test, type Vitest } from "@effect/vitest"
 import type { LockStore } from "@hilok/core"
-import { Session } from "@hilok/core/testing"
 import { RedisStore } from "@hilok/redis"
+import { Session } from "@hilok/testing"
 import { Context, Effect, Fiber, Layer, type Scope, Supervisor } from "effect"
 import { Redis } from "ioredis"
 import * as Server from "./server.ts"

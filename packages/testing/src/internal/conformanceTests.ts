@@ -1,7 +1,7 @@
 import { assert } from "@effect/vitest"
+import * as LockMode from "@hilok/core/LockMode"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as LockMode from "../../LockMode.ts"
 import * as Conformance from "../Conformance.ts"
 import type { Kit, Test } from "./kit.ts"
 

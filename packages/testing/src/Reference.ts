@@ -7,8 +7,8 @@
  *
  * @since 0.1.0
  */
-import type { Region } from "../LockMode.ts"
-import * as LockPath from "../LockPath.ts"
+import type { Region } from "@hilok/core/LockMode"
+import * as LockPath from "@hilok/core/LockPath"
 
 /**
  * A request. Times are in milliseconds; `waitTtl` is how long it stays in the queue, by default for ever.

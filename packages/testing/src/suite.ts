@@ -4,14 +4,14 @@
  * @since 0.1.0
  */
 import { afterAll, assert, beforeAll, describe, live } from "@effect/vitest"
+import * as LockPath from "@hilok/core/LockPath"
+import { LockStore } from "@hilok/core/LockStore"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
-import * as LockPath from "../LockPath.ts"
-import { LockStore } from "../LockStore.ts"
 import { conformanceTests } from "./internal/conformanceTests.ts"
 import { interruptionTests } from "./internal/interruptionTests.ts"
 import type { Test } from "./internal/kit.ts"
@@ -59,9 +59,9 @@ const sleep = (duration: Duration.Duration) => Effect.sleep(Duration.sum(duratio
  * @example
  * ```ts
  * import { MemoryStore } from "@hilok/core"
- * import { suite } from "@hilok/core/testing"
+ * import { suite } from "@hilok/testing"
  *
- * suite("MemoryStore", MemoryStore.layer)
+ * suite("MemoryStore", MemoryStore.layer())
  * ```
  *
  * @since 0.1.0

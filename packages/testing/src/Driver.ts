@@ -9,14 +9,14 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
+import * as LockPath from "@hilok/core/LockPath"
+import type { LockStore, Revocation } from "@hilok/core/LockStore"
+import type { Target } from "@hilok/core/Target"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as LockPath from "../LockPath.ts"
-import type { LockStore, Revocation } from "../LockStore.ts"
-import type { Target } from "../Target.ts"
 import * as Command from "./Command.ts"
 import { type Entry, Reference } from "./Reference.ts"
 import * as Session from "./Session.ts"

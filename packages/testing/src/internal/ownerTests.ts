@@ -1,10 +1,10 @@
 import { assert } from "@effect/vitest"
+import * as Target from "@hilok/core/Target"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Target from "../../Target.ts"
 import { due, eventually, region } from "../Session.ts"
 import type { Kit, Test } from "./kit.ts"
 

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as LockMode from "../LockMode.ts"
+import type * as LockMode from "@hilok/core/LockMode"
 import * as data from "./internal/conflicts.ts"
 import { deadlocks as deadlockText } from "./internal/deadlocks.ts"
 import { scenarios as scenarioText } from "./internal/scenarios.ts"

@@ -4,10 +4,11 @@
  *
  * @since 0.1.0
  */
+
+import * as LockMode from "@hilok/core/LockMode"
+import * as LockPath from "@hilok/core/LockPath"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
-import * as LockMode from "../LockMode.ts"
-import * as LockPath from "../LockPath.ts"
 import type { Entry, Reference } from "./Reference.ts"
 
 /**

@@ -1,4 +1,4 @@
-import type { LockMode } from "../../LockMode.ts"
+import type { LockMode } from "@hilok/core/LockMode"
 
 /** Do these two locks conflict? The empty path is the root. */
 export const conflicts: ReadonlyArray<

@@ -1,11 +1,11 @@
 import { assert } from "@effect/vitest"
+import * as LockPath from "@hilok/core/LockPath"
+import * as Target from "@hilok/core/Target"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as LockPath from "../../LockPath.ts"
-import * as Target from "../../Target.ts"
 import { due, region } from "../Session.ts"
 import type { Test } from "./kit.ts"
 

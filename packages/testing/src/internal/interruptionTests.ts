@@ -1,9 +1,9 @@
 import { assert } from "@effect/vitest"
+import * as LockPath from "@hilok/core/LockPath"
+import * as Target from "@hilok/core/Target"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as LockPath from "../../LockPath.ts"
-import * as Target from "../../Target.ts"
 import { due } from "../Session.ts"
 import type { Kit, Test } from "./kit.ts"
 

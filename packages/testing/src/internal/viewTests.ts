@@ -1,12 +1,12 @@
 import { assert } from "@effect/vitest"
+import * as LockEntry from "@hilok/core/LockEntry"
+import * as LockPath from "@hilok/core/LockPath"
+import * as Target from "@hilok/core/Target"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as LockEntry from "../../LockEntry.ts"
-import * as LockPath from "../../LockPath.ts"
-import * as Target from "../../Target.ts"
-import { due, region } from "../Session.ts"
+import { region } from "../Session.ts"
 import type { Test } from "./kit.ts"
 
 const { read, readNode, write, writeNode } = Target
@@ -127,7 +127,7 @@ export const viewTests = (test: Test): void => {
         [one.id, reader.id],
         [two.id, one.id]
       ])
-      yield* store.release(reader.id, reader.id)
+      yield* store.release(reader.id)
       yield* session.granted(one)
       assert.deepStrictEqual(yield* blockedBy, [[two.id, one.id]])
     }))
@@ -161,7 +161,7 @@ export const viewTests = (test: Test): void => {
         Effect.map(store.lookup(id), (entry) => stable(Option.getOrThrow(entry)))
       )
       assert.deepStrictEqual(looked, listed)
-      yield* store.release(held.id, held.id)
+      yield* store.release(held.id)
       assert.isTrue(Option.isNone(yield* store.lookup(held.id)))
     }))
 
@@ -181,9 +181,9 @@ export const viewTests = (test: Test): void => {
         )
       }
       const reader = yield* session.queued([read("x")])
-      for (const { id } of held) assert.isTrue(yield* store.release(id, id))
+      for (const { id } of held) assert.isTrue(yield* store.release(id))
       yield* session.granted(reader)
-      assert.isTrue(yield* store.release(above.id, above.id))
+      assert.isTrue(yield* store.release(above.id))
     }))
 
   test("the deepest and the longest path are locked like any other", ({ session, store }) =>
@@ -201,56 +201,10 @@ export const viewTests = (test: Test): void => {
         assert.deepStrictEqual(targets.map(region), [region(writeNode(input))])
         assert.strictEqual((yield* session.observe).granted.length, 0)
         for (const entry of yield* store.inspect(LockPath.root)) {
-          if (entry.state === "held") yield* store.release(entry.id, entry.id)
+          if (entry.state === "held") yield* store.release(entry.id)
         }
         yield* session.granted(above)
-        yield* store.release(above.id, above.id)
+        yield* store.release(above.id)
       }
-    }))
-
-  test("blockers names one that each waiting request waits for, and none for what does not wait", ({
-    session,
-    store
-  }) =>
-    Effect.gen(function* () {
-      const held = yield* session.held([write("a")])
-      const free = yield* session.held([write("b")])
-      const first = yield* session.queued([write("a/x")])
-      const second = yield* session.queued([write("a/x")])
-      const both = yield* session.queued([read("a/y"), read("b")])
-      const ids = [second, first, held, both, { id: "nobody" }, first, free].map(({ id }) => id)
-      const shown = (yield* store.blockers(ids)).map(Option.getOrUndefined)
-      assert.deepStrictEqual(
-        shown.map((entry) => entry?.id),
-        [first.id, held.id, undefined, shown[3]?.id, undefined, held.id, undefined]
-      )
-      assert.include([held.id, free.id], shown[3]?.id)
-      const [itself] = yield* store.blockers([first.id])
-      const looked = yield* store.lookup(held.id)
-      // Time goes on in between.
-      const timeless = Option.map<LockEntry.LockEntry, LockEntry.LockEntry>((e) => ({ ...e, age: 0, timeLeft: 0 }))
-      assert.deepStrictEqual(timeless(itself!), timeless(looked))
-      assert.deepStrictEqual(yield* store.blockers([]), [])
-      yield* store.release(held.id, held.id)
-      yield* session.granted(first)
-      assert.deepStrictEqual((yield* store.blockers([first.id, second.id])).map(Option.map(({ id }) => id)), [
-        Option.none(),
-        Option.some(first.id)
-      ])
-    }))
-
-  test("the blockers of hundreds that wait are named at once", ({ session, store }) =>
-    Effect.gen(function* () {
-      const held = yield* session.held([write("")])
-      const waiting = yield* Effect.forEach(
-        Array.from({ length: 300 }, (_, i) => session.request([write(`a/${i}`)])),
-        session.ask,
-        { concurrency: "unbounded" }
-      )
-      const blockers = yield* due(store.blockers(waiting.map(({ id }) => id)), "the blockers")
-      assert.deepStrictEqual(
-        blockers.map(Option.map(({ id }) => id)),
-        waiting.map(() => Option.some(held.id))
-      )
     }))
 }

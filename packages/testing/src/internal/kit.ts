@@ -1,7 +1,7 @@
+import type { LockStore } from "@hilok/core/LockStore"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { LockStore } from "../../LockStore.ts"
 import type { Session } from "../Session.ts"
 
 /** What a test of the contract works with. */

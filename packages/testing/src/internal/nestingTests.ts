@@ -1,11 +1,11 @@
 import { assert } from "@effect/vitest"
+import * as Target from "@hilok/core/Target"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Target from "../../Target.ts"
 import { due } from "../Session.ts"
 import type { Test } from "./kit.ts"
 

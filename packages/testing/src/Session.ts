@@ -7,6 +7,12 @@
  * @since 0.1.0
  */
 import { assert } from "@effect/vitest"
+import type { Holder, LockEntry } from "@hilok/core/LockEntry"
+import type { Deadlock, StoreError } from "@hilok/core/LockError"
+import type { Region } from "@hilok/core/LockMode"
+import * as LockPath from "@hilok/core/LockPath"
+import type { Grant, LockRequest, LockStore, Revocation } from "@hilok/core/LockStore"
+import type { Target } from "@hilok/core/Target"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -17,12 +23,6 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { Holder, LockEntry } from "../LockEntry.ts"
-import type { Deadlock, StoreError } from "../LockError.ts"
-import type { Region } from "../LockMode.ts"
-import * as LockPath from "../LockPath.ts"
-import type { Grant, LockRequest, LockStore, Revocation } from "../LockStore.ts"
-import type { Target } from "../Target.ts"
 
 /**
  * A request on its way, in a fiber of its own.

@@ -1,0 +1,750 @@
+/**
+ * The types of the service's functions, and all that is said about them: `npm run codegen` makes the accessors of
+ * `HierarchicalLock` from `Operations` and `Layers`, with these comments. In the first paragraph of a comment,
+ * "Otherwise as `x`." stands for what the comment of `x` says after its first paragraph.
+ */
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { Lease } from "../Lease.ts"
+import type * as LockDuration from "../LockDuration.ts"
+import type { LockEntry } from "../LockEntry.ts"
+import type {
+  Deadlock,
+  InvalidOptions,
+  InvalidPath,
+  LockLost,
+  LockTimeout,
+  StoreError,
+  WouldBlock
+} from "../LockError.ts"
+import type * as LockOptions from "../LockOptions.ts"
+import type * as LockPath from "../LockPath.ts"
+import type { LockStore } from "../LockStore.ts"
+import type { Target } from "../Target.ts"
+
+/**
+ * What an acquire with the options `O` can fail with: `WouldBlock` only with `block: false`, `LockTimeout` only with a
+ * `timeout`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+// A conditional type, though the condition always holds: its result is shown as the errors and not by this name.
+export type AcquireError<O> = [O] extends [unknown]
+  ? Deadlock | InvalidPath | InvalidOptions | StoreError | Refusal<O> | Late<O>
+  : never
+
+type Refusal<O> = "block" extends keyof O ? (O["block"] extends true | undefined ? never : WouldBlock) : never
+
+type Late<O> = "timeout" extends keyof O ? (O["timeout"] extends undefined ? never : LockTimeout) : never
+
+/**
+ * What runs under a lock: an effect, or a function from the lease to one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Use<A, E, R> = Effect.Effect<A, E, R> | ((lease: Lease) => Effect.Effect<A, E, R>)
+
+/**
+ * Not an effect, as the arguments are in the wrong order.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface WrongOrder<Message extends string> {
+  readonly [wrongOrder]: Message
+}
+
+declare const wrongOrder: unique symbol
+
+/** @since 0.1.0 @category models */
+export interface AcquireOne<R> {
+  <const O extends LockOptions.AcquireOptions = {}>(
+    path: LockPath.Input,
+    options?: O
+  ): Effect.Effect<Lease, AcquireError<O>, Scope.Scope | R>
+}
+
+/** @since 0.1.0 @category models */
+export interface AcquireAll<R> {
+  <const O extends LockOptions.AcquireOptions = {}>(
+    targets: ReadonlyArray<Target>,
+    options?: O
+  ): Effect.Effect<Lease, AcquireError<O>, R>
+}
+
+/**
+ * What runs something under a lock: the effect first, or in a `pipe`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface With<What, R0> {
+  // The order is for the error messages: of a misspelt option only the last signature tells.
+  /** Runs an effect, or a function from the lease to one, under a lock. See `HierarchicalLock.withRead`. */
+  <A, E, R, const O extends LockOptions.AcquireOptions = {}>(
+    use: Use<A, E, R>,
+    what: What,
+    options?: O
+  ): Effect.Effect<A, E | LockLost | AcquireError<O>, R | R0>
+  <A, E, R>(
+    what: What,
+    use: Use<A, E, R>,
+    options?: LockOptions.AcquireOptions
+  ): WrongOrder<"the effect comes before the path or the targets, or in a pipe: effect.pipe(withWrite(path))">
+  (
+    what: What,
+    options?: undefined
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<A, E | LockLost | AcquireError<{}>, R | R0>
+  <const O extends LockOptions.AcquireOptions>(
+    what: What,
+    options: O | undefined
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<A, E | LockLost | AcquireError<O>, R | R0>
+}
+
+/**
+ * What puts a stream under a lock: the stream first, or in a `pipe`.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Under<What, R0> {
+  /** Puts a stream under a lock. See `HierarchicalLock.streamLocks`. */
+  <A, E, R, const O extends LockOptions.StreamOptions = {}>(
+    stream: Stream.Stream<A, E, R>,
+    what: What,
+    options?: O
+  ): Stream.Stream<A, E | LockLost | AcquireError<O>, R | R0>
+  <const O extends LockOptions.StreamOptions = {}>(
+    what: What,
+    options?: O
+  ): <A, E, R>(stream: Stream.Stream<A, E, R>) => Stream.Stream<A, E | LockLost | AcquireError<O>, R | R0>
+}
+
+/**
+ * How to watch: `every`, how often to look. Default one second.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface ChangesOptions {
+  readonly every?: LockDuration.Input | undefined
+}
+
+/**
+ * The functions of the service; `R` is what each of them needs besides.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Operations<R> {
+  /**
+   * Holds the node and everything below it, shared, until the scope closes.
+   *
+   * Waits for its turn and can be interrupted while it does; an interruption, like any failure, leaves nothing behind.
+   * Fails with `Deadlock` when it would wait forever, with `LockTimeout` when it has a `timeout` and that is over, with
+   * `WouldBlock` when it has `block: false` and the lock is not free, with `InvalidPath` and `InvalidOptions` before
+   * anything is sent, and with `StoreError`.
+   *
+   * The lease is refreshed by a fiber of the scope. When it is lost, the work is stopped: in `HierarchicalLock.scoped` all
+   * that runs in it, which then fails with `LockLost`; in any other scope the fiber that acquired the lease, or, if that has
+   * ended, the one that joined it. If there is none, nobody can be stopped, and an error is logged. That scope's end has the
+   * `LockLost` as a defect, so a loss is never taken for a success or an interruption alone. With `onLost: "signal"`, only
+   * `lease.lost` fails. A release that fails is no failure of the scope: the ttl ends the lease then.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const audit = Effect.gen(function* () {
+   *   const lease = yield* HierarchicalLock.read("north", { reason: "audit" })
+   *   yield* Console.log("nobody writes below", lease.targets)
+   * }).pipe(HierarchicalLock.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(audit, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly read: AcquireOne<R>
+
+  /**
+   * Holds the node and everything below it, exclusive, until the scope closes. Otherwise as `read`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   const lease = yield* HierarchicalLock.write("north/b1", { timeout: "10s" })
+   *   yield* Console.log("the branch is mine, with token", lease.token)
+   * }).pipe(
+   *   HierarchicalLock.scoped,
+   *   Effect.catchTag("LockTimeout", ({ blocker }) => Console.log("in the way:", blocker?.reason))
+   * )
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly write: AcquireOne<R>
+
+  /**
+   * Holds the node alone, shared, until the scope closes: what is below it may be written. Otherwise as `read`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   yield* HierarchicalLock.readNode("docs")
+   *   // Nobody renames the folder meanwhile. What is in it is free.
+   *   yield* HierarchicalLock.withWrite(Effect.void, "docs/plan", { block: false })
+   * }).pipe(HierarchicalLock.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly readNode: AcquireOne<R>
+
+  /**
+   * Holds the node alone, exclusive, until the scope closes: work below it continues. Otherwise as `read`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   yield* HierarchicalLock.writeNode("docs")
+   *   yield* HierarchicalLock.withWrite(Effect.void, "docs/plan", { block: false })
+   * }).pipe(HierarchicalLock.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly writeNode: AcquireOne<R>
+
+  /**
+   * Holds several targets until the scope closes; they are granted all or none. Otherwise as `read`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, Target } from "@hilok/core"
+   * import { Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   yield* HierarchicalLock.locks([Target.write("north/b1/a1"), Target.read("rates")])
+   * }).pipe(HierarchicalLock.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly locks: AcquireAll<Scope.Scope | R>
+
+  /**
+   * Runs an effect while the node and everything below it are held, shared, and releases the lock whatever comes.
+   *
+   * Takes the effect, or a function from the lease to one, first or in a `pipe`. Waits for its turn, and can be
+   * interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, with
+   * `Deadlock` when it would wait forever, with `LockTimeout` when it has a `timeout` and that is over, with `WouldBlock`
+   * when it has `block: false` and the lock is not free, with `InvalidPath` and `InvalidOptions` before anything is sent,
+   * and with `StoreError`.
+   *
+   * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`. A release that fails does not
+   * change the result: the ttl ends the lease then.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const audit = Console.log("nobody writes below north").pipe(HierarchicalLock.withRead("north"))
+   *
+   * await Effect.runPromise(Effect.provide(audit, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly withRead: With<LockPath.Input, R>
+
+  /**
+   * Runs an effect while the node and everything below it are held, exclusive. Otherwise as `withRead`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const nightly = Console.log("the only one").pipe(
+   *   HierarchicalLock.withWrite("jobs/nightly", { block: false }),
+   *   Effect.catchTag("WouldBlock", ({ blocker }) => Console.log("runs already, on", blocker?.host))
+   * )
+   * // In place of an effect, a function of the lease.
+   * const fenced = HierarchicalLock.withWrite(({ token }) => Console.log("with token", token), "report")
+   *
+   * await Effect.runPromise(Effect.provide(Effect.all([nightly, fenced]), HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly withWrite: With<LockPath.Input, R>
+
+  /**
+   * Runs an effect while the node alone is held, shared: what is below it may be written. Otherwise as `withRead`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const list = Console.log("nobody renames the folder").pipe(HierarchicalLock.withReadNode("docs"))
+   *
+   * await Effect.runPromise(Effect.provide(list, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly withReadNode: With<LockPath.Input, R>
+
+  /**
+   * Runs an effect while the node alone is held, exclusive: work below it continues. Otherwise as `withRead`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const settings = Console.log("changed").pipe(HierarchicalLock.withWriteNode("docs"))
+   *
+   * await Effect.runPromise(Effect.provide(settings, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly withWriteNode: With<LockPath.Input, R>
+
+  /**
+   * Runs an effect while several targets are held; they are granted all or none. Otherwise as `withRead`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, Target } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const transfer = Console.log("both accounts are mine").pipe(
+   *   HierarchicalLock.withLocks([Target.write("north/b1/a1"), Target.write("south/b2/a7")], { reason: "transfer 31" })
+   * )
+   *
+   * await Effect.runPromise(Effect.provide(transfer, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly withLocks: With<ReadonlyArray<Target>, R>
+
+  /**
+   * Puts a stream under locks: they are acquired when it is run, and released when it ends, however it does.
+   *
+   * Takes the stream first or in a `pipe`. Fails as the stream does, and as `withLocks` does otherwise. When the lease is
+   * lost, the stream is interrupted and fails with `LockLost`, so that a stream that ends without a failure held its
+   * locks to the end. What is done with the elements further down is not interrupted: it sees the failure when it asks
+   * for the next element. Do the work that needs the locks in the stream that is put under them.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, Target } from "@hilok/core"
+   * import { Effect, Stream } from "effect"
+   * import assert from "node:assert"
+   *
+   * const rows = Stream.make(1, 2, 3).pipe(
+   *   Stream.mapEffect((row) => Effect.succeed(row * 10)),
+   *   HierarchicalLock.streamLocks([Target.read("table")])
+   * )
+   *
+   * const found = await Effect.runPromise(Effect.provide(Stream.runCollect(rows), HierarchicalLock.layerMemory()))
+   * assert.deepStrictEqual([...found], [10, 20, 30])
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  readonly streamLocks: Under<ReadonlyArray<Target>, R>
+
+  /**
+   * Acquires a lease outside any scope, which nobody refreshes: the caller refreshes and releases it, by id, here or in
+   * another process.
+   *
+   * Waits and fails as `locks` does. It does not enclose what its fiber asks for later. An interruption right after the
+   * call loses it (the ttl ends it then): acquire it in `Effect.acquireRelease`, where a `timeout` is kept as well. When
+   * it is lost, only `lease.lost` and `lease.check` tell.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, Target } from "@hilok/core"
+   * import { Effect } from "effect"
+   * import assert from "node:assert"
+   *
+   * const program = Effect.gen(function* () {
+   *   const lease = yield* HierarchicalLock.acquire([Target.write("upload/7")], { ttl: "1m" })
+   *   yield* HierarchicalLock.refresh(lease.id, { ttl: "1m" })
+   *   assert(yield* HierarchicalLock.release(lease.id))
+   * })
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly acquire: AcquireAll<R>
+
+  /**
+   * Takes over a live lease by its id, wherever it was acquired, until the scope closes: it is refreshed, and released
+   * with the scope, as with `read`.
+   *
+   * Whoever kept the lease until then loses it (`taken`). Its deadline is never brought nearer. A lease that this service
+   * keeps already has one more holder then: it is released when the last of their scopes closes, and what is left of its
+   * `maxHold` goes on.
+   *
+   * Does not wait. Fails with `LockLost` when the lease is not live, with `InvalidOptions` and with `StoreError`. Interrupted
+   * or failed, it leaves the owner and the deadline of the lease as they were. A later loss is as with `read`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, Target } from "@hilok/core"
+   * import { Effect } from "effect"
+   * import assert from "node:assert"
+   *
+   * const program = Effect.gen(function* () {
+   *   const { id, token } = yield* HierarchicalLock.acquire([Target.write("upload/7")])
+   *   // Elsewhere, with the id that was sent there.
+   *   const mine = yield* HierarchicalLock.restore(id)
+   *   assert.strictEqual(mine.token, token)
+   * }).pipe(HierarchicalLock.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly restore: (
+    id: string,
+    options?: LockOptions.RestoreOptions
+  ) => Effect.Effect<Lease, LockLost | InvalidOptions | StoreError, Scope.Scope | R>
+
+  /**
+   * Moves the deadline of a lease to `ttl` from now (default: the service's; for a lease that a scope or `withX` of
+   * this service keeps, no less than its own). The deadline of a lease that another client owns is never brought nearer.
+   *
+   * Fails with `LockLost` when the lease is not live, with `InvalidOptions` before anything is sent, and with
+   * `StoreError`; then, as after an interruption, the deadline may have been moved.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const refresh = (id: string) =>
+   *   HierarchicalLock.refresh(id, { ttl: "1m" }).pipe(
+   *     Effect.catchTag("LockLost", ({ message }) => Console.log("too late:", message))
+   *   )
+   *
+   * await Effect.runPromise(Effect.provide(refresh("an-old-id"), HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly refresh: (
+    lease: Lease | string,
+    options?: LockOptions.RefreshOptions
+  ) => Effect.Effect<void, LockLost | InvalidOptions | StoreError, R>
+
+  /**
+   * Ends a lease, or takes a waiting request out of the queue, whoever owns it. `false`, and no change, when the id is not
+   * live.
+   *
+   * Fails with `StoreError`; then, as after an interruption, the lease may have ended, and otherwise its ttl ends it. A holder
+   * other than the caller loses the lease at once (`released`); work that releases its own lease is not interrupted.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Effect } from "effect"
+   * import assert from "node:assert"
+   *
+   * const program = HierarchicalLock.release("an-old-id")
+   *
+   * assert.strictEqual(await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory())), false)
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly release: (lease: Lease | string) => Effect.Effect<boolean, StoreError, R>
+
+  /**
+   * Turns `write` into `read` and `writeNode` into `readNode`, in place and without a gap, and lets in those who may
+   * now enter. What is shared stays. The answer is the lease with its new targets.
+   *
+   * Fails with `LockLost` when the lease is not live, and with `StoreError`; then it has happened or has not, for both sides:
+   * `lease.targets` says which, as soon as the store can be asked. An interrupted downgrade goes on.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Effect } from "effect"
+   * import assert from "node:assert"
+   *
+   * const program = Effect.gen(function* () {
+   *   const lease = yield* HierarchicalLock.write("report")
+   *   // Written; from here on others may read it, too.
+   *   const shared = yield* HierarchicalLock.downgrade(lease)
+   *   assert.deepStrictEqual(shared.targets, [{ mode: "read", path: "report" }])
+   * }).pipe(HierarchicalLock.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly downgrade: (lease: Lease) => Effect.Effect<Lease, LockLost | StoreError, R>
+
+  /**
+   * The leases and the waiting requests at the path or below it (default: all), in the order of their tickets.
+   *
+   * Fails with `InvalidPath`, and with `StoreError`. Changes nothing.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, LockEntry } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   yield* HierarchicalLock.write("north/b1", { reason: "transfer 31" })
+   *   for (const entry of yield* HierarchicalLock.inspect("north")) yield* Console.log(LockEntry.format(entry))
+   * }).pipe(HierarchicalLock.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly inspect: (path?: LockPath.Input) => Effect.Effect<ReadonlyArray<LockEntry>, InvalidPath | StoreError, R>
+
+  /**
+   * What `inspect` shows, as it is now and then each time it has changed: who holds and who waits for what. It looks
+   * once every second, or as `every` says, and tells only when an entry has come, gone or changed; that time goes by is
+   * no change.
+   *
+   * Does not end by itself. Fails with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`:
+   * `Stream.retry` looks again.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect, Stream } from "effect"
+   *
+   * const watch = HierarchicalLock.changes("north", { every: "200ms" }).pipe(
+   *   Stream.take(1),
+   *   Stream.runForEach((entries) => Console.log(entries.length, "below north"))
+   * )
+   *
+   * await Effect.runPromise(Effect.provide(watch, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  readonly changes: (
+    path?: LockPath.Input,
+    options?: ChangesOptions
+  ) => Stream.Stream<ReadonlyArray<LockEntry>, InvalidPath | InvalidOptions | StoreError, R>
+
+  /**
+   * For operators: ends a lease whoever holds it. The holder learns at once (`LockLost`, `broken`). `false` when the
+   * id is not a live lease.
+   *
+   * Fails with `StoreError`; then, as after an interruption, the lease may have ended.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Effect } from "effect"
+   *
+   * const breakAll = Effect.gen(function* () {
+   *   for (const entry of yield* HierarchicalLock.inspect("jobs/nightly")) {
+   *     if (entry.state === "held") yield* HierarchicalLock.breakLease(entry.id)
+   *   }
+   * })
+   *
+   * await Effect.runPromise(Effect.provide(breakAll, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly breakLease: (lease: Lease | string) => Effect.Effect<boolean, StoreError, R>
+
+  /**
+   * `Effect.scoped`, with the loss of a lease as an error: the loss of any lease that is acquired in the scope, by whichever
+   * fiber, stops the effect, which then fails with `LockLost`.
+   *
+   * A lease belongs to the scope when that is what closes it, and when the fiber that acquired it has ended (as in
+   * `Effect.all`, or in a layer). Interruption is as with `Effect.scoped`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const program = Effect.gen(function* () {
+   *   yield* Effect.all([HierarchicalLock.read("north"), HierarchicalLock.write("south")], { concurrency: 2 })
+   *   yield* Console.log("both are held until the scope closes")
+   * }).pipe(
+   *   HierarchicalLock.scoped,
+   *   Effect.catchTag("LockLost", ({ message }) => Console.log("stopped:", message))
+   * )
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  readonly scoped: <A, E, R1>(
+    effect: Effect.Effect<A, E, R1>
+  ) => Effect.Effect<A, E | LockLost, Exclude<R1, Scope.Scope>>
+
+  /**
+   * Runs an effect as an outsider: what it asks for is not inside the leases of its fiber. For work that happens to run
+   * under a lease held for a process's lifetime and must queue like everyone else.
+   *
+   * Adds no failure of its own, and changes nothing about interruption and loss: the fiber is the same.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Effect } from "effect"
+   * import assert from "node:assert"
+   *
+   * const program = Effect.gen(function* () {
+   *   yield* HierarchicalLock.write("leader")
+   *   const inside = HierarchicalLock.withRead(Effect.void, "leader", { reentrant: true, timeout: 0 })
+   *   yield* inside
+   *   const error = yield* Effect.flip(HierarchicalLock.detached(inside))
+   *   assert.strictEqual(error._tag, "LockTimeout")
+   * }).pipe(HierarchicalLock.scoped)
+   *
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
+  readonly detached: <A, E, R1>(effect: Effect.Effect<A, E, R1>) => Effect.Effect<A, E, R1>
+}
+
+/**
+ * The layers that make the service `I`.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Layers<I> {
+  /**
+   * The service with options. Fails with `InvalidOptions` before anything is sent. When the layer is closed, the leases
+   * that are held are lost (`closed`) and released, and every later call fails with `StoreError`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, MemoryStore } from "@hilok/core"
+   * import { Console, Effect, Layer } from "effect"
+   *
+   * const LockLive = Layer.provide(HierarchicalLock.layer({ ttl: "10s", label: "report" }), MemoryStore.layer())
+   *
+   * const program = HierarchicalLock.withWrite(Console.log("mine"), "a")
+   * await Effect.runPromise(Effect.provide(program, LockLive))
+   * ```
+   *
+   * @since 0.1.0
+   * @category layers
+   */
+  readonly layer: (options?: LockOptions.Options) => Layer.Layer<I, InvalidOptions, LockStore>
+
+  /**
+   * The service with options from the configuration, by default from the environment: `HILOK_TTL`,
+   * `HILOK_REFRESH_INTERVAL`, `HILOK_SEPARATOR`, … (see `LockOptions.config`). A wrong value is a `ConfigError` that names
+   * the variable, or, when the configuration is another, the option.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, LockDuration, MemoryStore } from "@hilok/core"
+   * import { Config, ConfigProvider, Console, Effect, Layer } from "effect"
+   *
+   * // Other variables, and some of the options by code.
+   * const Locks = HierarchicalLock.layerConfig({
+   *   ttl: LockDuration.config("APP_LOCK_TTL"),
+   *   label: Config.succeed("report")
+   * })
+   * const LockLive = Layer.provide(Locks, MemoryStore.layerConfig())
+   *
+   * const environment = ConfigProvider.fromMap(new Map([["APP_LOCK_TTL", "10s"]]))
+   * const program = HierarchicalLock.withWrite(Console.log("mine"), "a").pipe(Effect.provide(LockLive))
+   * await Effect.runPromise(Effect.withConfigProvider(program, environment))
+   * ```
+   *
+   * @since 0.1.0
+   * @category layers
+   */
+  readonly layerConfig: (
+    options?: Config.Config.Wrap<LockOptions.Options>
+  ) => Layer.Layer<I, ConfigError.ConfigError, LockStore>
+
+  /**
+   * The service over a memory store of its own, in one line: for first steps, for tests, and for locks between the
+   * fibers of one process. Each that is built is a world of its own: put it into a `const` and provide it once.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect } from "effect"
+   *
+   * const program = HierarchicalLock.withWrite(Console.log("mine"), "a")
+   * await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))
+   * ```
+   *
+   * @since 0.2.0
+   * @category layers
+   */
+  readonly layerMemory: (options?: LockOptions.Options) => Layer.Layer<I, InvalidOptions>
+}
