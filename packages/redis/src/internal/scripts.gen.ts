@@ -56,7 +56,8 @@ for i = 2, free and values or 0, 2 do
       if find(fresh, '\\0' .. exclusive, 1, true)
         or mode == 87 and find(fresh, '\\0' .. shared, 1, true)
         or indexed
-          and (head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\\255') > 0
+          and (not call('ZSCORE', KEYS[2], '!' .. KEYS[1])
+            or head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\\255') > 0
             or mode == 87 and head[3] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. shared, '(' .. shared .. '\\255') > 0)
       then
         free = false
@@ -120,6 +121,10 @@ if free then
   head[1], head[2], head[10], head[11] = first + i - 1, head[2] + i, shallow, deep
   hash[2] = pack(unpack(head))
   if not stays_fresh then
+    if not indexed then
+      index[2 * i + 1], index[2 * i + 2] = 0, '!' .. KEYS[1]
+      deadlines[2 * i + 1], deadlines[2 * i + 2] = 'inf', '!' .. KEYS[1]
+    end
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], unpack(deadlines))
   end
@@ -203,6 +208,10 @@ if plain and values == 2 and found[3] and not found[2] then
     for i = 1, #higher do
       index[2 * i + 3], index[2 * i + 4] = 0, kind .. higher[i] .. '/b' .. tail
     end
+    if not indexed then
+      index[#index + 1], index[#index + 2] = 0, '!' .. KEYS[1]
+      call('ZADD', KEYS[3], 'inf', '!' .. KEYS[1])
+    end
     local extend = deadline + minute > head[9] or not indexed
     if extend then
       head[9] = math.max(head[9], deadline + 2 * minute)
@@ -233,7 +242,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -292,8 +301,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -305,7 +319,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -360,7 +374,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -409,9 +427,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -582,8 +597,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -718,7 +740,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -1003,7 +1025,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -1062,8 +1084,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -1075,7 +1102,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -1130,7 +1157,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -1179,9 +1210,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -1352,8 +1380,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -1488,7 +1523,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -1720,7 +1755,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -1779,8 +1814,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -1792,7 +1832,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -1847,7 +1887,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -1896,9 +1940,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -2069,8 +2110,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -2205,7 +2253,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -2443,7 +2491,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -2502,8 +2550,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -2515,7 +2568,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -2570,7 +2623,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -2619,9 +2676,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -2789,8 +2843,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -2925,7 +2986,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -3162,7 +3223,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -3221,8 +3282,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -3234,7 +3300,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -3289,7 +3355,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -3338,9 +3408,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -3508,8 +3575,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -3644,7 +3718,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -3889,7 +3963,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -3948,8 +4022,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -3961,7 +4040,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -4016,7 +4095,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -4065,9 +4148,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -4238,8 +4318,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -4374,7 +4461,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -4621,7 +4708,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -4680,8 +4767,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -4693,7 +4785,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -4748,7 +4840,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -4797,9 +4893,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -4967,8 +5060,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -5103,7 +5203,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -5341,7 +5441,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -5400,8 +5500,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -5413,7 +5518,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -5468,7 +5573,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -5517,9 +5626,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -5690,8 +5796,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -5826,7 +5939,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -6183,7 +6296,9 @@ export const release: string = `if #ARGV < 2000 then
         end
       end
       call('HDEL', KEYS[1], unpack(released))
-      if #index > 0 then
+      if #index > 0 and 2 * (head[3] + head[4]) == #head - 11 then
+        call('DEL', KEYS[2], KEYS[3])
+      elseif #index > 0 then
         call('ZREM', KEYS[2], unpack(index))
         call('ZREM', KEYS[3], unpack(deadlines))
       end
@@ -6232,7 +6347,8 @@ export const release: string = `if #ARGV < 2000 then
       end
       local entered = 2 * (others + 1) > #head - 11
       if is_next and below and entered then
-        is_next = call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') == (fresh and 0 or 1)
+        is_next = call('ZSCORE', KEYS[2], '!' .. KEYS[1])
+          and call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') == (fresh and 0 or 1)
           and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') == 0)
       end
       if is_next then
@@ -6262,13 +6378,16 @@ export const release: string = `if #ARGV < 2000 then
           call('ZADD', KEYS[2], 0, 'hw' .. own .. tail)
           call('ZADD', KEYS[3], deadline, 'h' .. id)
         end
-        if fresh then
+        if head[5] == 0 and 2 * (head[3] + head[4]) == #head - 11 then
+          call('DEL', KEYS[2], KEYS[3])
+        elseif fresh then
           call('ZREM', KEYS[3], 'q' .. id)
+          call('ZREM', KEYS[2], unpack(waits_in))
         else
           waits_in[#waits_in + 1] = member
           call('ZREM', KEYS[3], 'q' .. id, 'h' .. ARGV[4])
+          call('ZREM', KEYS[2], unpack(waits_in))
         end
-        call('ZREM', KEYS[2], unpack(waits_in))
 if extend then
   local expiry = math.ceil(head[9] / 1000)
   call('PEXPIREAT', KEYS[1], expiry)
@@ -6292,7 +6411,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -6351,8 +6470,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -6364,7 +6488,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -6419,7 +6543,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -6468,9 +6596,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -6638,8 +6763,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -6774,7 +6906,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -7030,7 +7162,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -7089,8 +7221,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -7102,7 +7239,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -7157,7 +7294,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -7206,9 +7347,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 function F.call_all(command, key, arguments)
@@ -7379,8 +7517,15 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -7515,7 +7660,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
