@@ -21,13 +21,14 @@ function F.rest()
     end
   end
 
-  -- A key is lost: what is left of the table holds nothing. Who has a lease learns so at the next refresh, and who waits asks
+  -- A key is lost, or not the one it was: what is left of the table holds nothing. Who has a lease learns so at the next refresh, and who waits asks
   -- again after the next look. Only tokens must not fall.
   function F.give_up()
     call('DEL', table_key, index_key, deadlines_key)
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -207,7 +208,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end

@@ -604,6 +604,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -753,7 +754,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -1387,6 +1388,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -1536,7 +1538,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -2117,6 +2119,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -2266,7 +2269,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -2850,6 +2853,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -2999,7 +3003,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -3582,6 +3586,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -3731,7 +3736,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -4325,6 +4330,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -4474,7 +4480,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -5067,6 +5073,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -5216,7 +5223,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -5803,6 +5810,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -5952,7 +5960,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -6155,7 +6163,7 @@ begin({})
 F.rest()
 deadline_removals[#deadline_removals + 1] = ''
 F.flush_deadlines()
-local answers = {}
+local answers, lost = {}, false
 for from = 4, #ARGV, 2000 do
   local ids, owners, members, fields = {}, {}, {}, {}
   for at = from, math.min(from + 1998, #ARGV), 2 do
@@ -6168,7 +6176,8 @@ for from = 4, #ARGV, 2000 do
   for i = 1, #ids do
     local a, id, owner, before = #answers + 1, ids[i], owners[i], tonumber(scores[i] or nil)
     answers[a] = 0
-    if before and before > now and packed[i] then
+    lost = lost or before and not packed[i]
+    if before and before > now and not lost then
       local ttl, is_owner = tonumber(ARGV[from + 2 * i - 1]), true
       local deadline = now + ttl * 1000
       if not owner then
@@ -6196,6 +6205,12 @@ for from = 4, #ARGV, 2000 do
         end
       end
     end
+  end
+end
+if lost then
+  F.give_up()
+  for i = 1, #answers do
+    answers[i] = 0
   end
 end
 table.insert(answers, 1, 0)
@@ -6770,6 +6785,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -6919,7 +6935,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -7524,6 +7540,7 @@ function F.rest()
     for field in pairs(cache) do
       cache[field] = false
     end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
     held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
     changed, stamped = true, false
   end
@@ -7673,7 +7690,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
