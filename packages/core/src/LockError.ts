@@ -71,9 +71,7 @@ export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost
     switch (this.reason) {
       case "expired":
         return `${what} is not held${lease}: ${
-          this.maxHold === undefined
-            ? "it expired"
-            : `its \`maxHold\` of ${seconds(this.maxHold)} is over`
+          this.maxHold === undefined ? "it expired" : `its \`maxHold\` of ${seconds(this.maxHold)} is over`
         }`
       case "broken":
         return `${what} was broken by an operator${lease}`

@@ -117,28 +117,29 @@ describe("RedisStore, when its server is silent", () => {
       () =>
         leavesNothing(({ client, server }) =>
           Effect.gen(function* () {
-            const { session, store } = yield* client({ commandTimeout: "300 millis" })
+            const { session, store } = yield* client({ commandTimeout: "2 seconds" })
+            const patient = yield* client({ commandTimeout: "20 seconds" })
             const held = yield* session.held([write("a")])
             const some = (length: number, path: (i: number) => string) =>
               Effect.forEach(Array.from({ length }), (_, i) =>
                 Effect.fork(store.acquire(session.request([write(path(i))])))
               )
-            const waiting = yield* some(2000, () => "a")
-            yield* count(store, 2001, "the queue")
+            const waiting = yield* some(1000, () => "a")
+            yield* count(patient.store, 1001, "the queue")
             const failed = yield* stopped(
               server.pid,
               Effect.gen(function* () {
-                const asked = yield* some(3000, (i) => (i % 2 === 0 ? "a" : `b/${i}`))
+                const asked = yield* some(2000, (i) => (i % 2 === 0 ? "a" : `b/${i}`))
                 yield* Effect.sleep("10 millis")
-                assert.isBelow(yield* interrupted(waiting), atOnce)
+                assert.isBelow(yield* interrupted(waiting), 2 * atOnce)
                 // Longer than a command may take, so that the connection is made anew.
-                yield* Effect.sleep("1 second")
+                yield* Effect.sleep("3 seconds")
                 return yield* Effect.forEach(asked, Fiber.await)
               })
             )
             assert.isTrue(failed.every(Exit.isFailure))
-            yield* count(store, 1, "the end of what was given up")
-            assert.isTrue(yield* store.release(held.id, held.id))
+            yield* count(patient.store, 1, "the end of what was given up")
+            assert.isTrue(yield* patient.store.release(held.id, held.id))
             yield* session.end
           })
         ),

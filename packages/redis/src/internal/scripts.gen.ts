@@ -447,9 +447,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -980,7 +982,9 @@ while at <= #ARGV do
     at = within + ARGV[within] + 1
   end
   records[i], fields[#fields + 1] = record, 'r' .. ids[i]
-  add_nodes(record, fields)
+  if add_nodes(record, fields) > 4000 then
+    return redis.error_reply('ERR too many segments in the paths of one request')
+  end
 end
 begin(fields, true)
 local answers = {}
@@ -1231,9 +1235,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -1962,9 +1968,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -2696,9 +2704,11 @@ local function answer(values)
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -3429,9 +3439,11 @@ local function answer(values)
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -4173,9 +4185,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -4916,9 +4930,11 @@ local function answer(values)
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -5653,9 +5669,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -6628,9 +6646,11 @@ local function answer(values)
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -7383,9 +7403,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
