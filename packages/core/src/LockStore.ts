@@ -46,6 +46,35 @@ export interface LockRequest {
 }
 
 /**
+ * How large a request may be: so large that a store decides on it within some tens of milliseconds, as nobody else is served
+ * meanwhile. `targets` are its targets and the leases that enclose it, `segments` those of the paths of all its targets.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const limits = { targets: 3900, segments: 4000 } as const
+
+/**
+ * What is too large about a request, for people: `undefined` when nothing is.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const tooLarge = ({ targets, within }: Pick<LockRequest, "targets" | "within">): string | undefined => {
+  const count = targets.length + within.length
+  if (count > limits.targets) {
+    return `it has ${count} targets and enclosing leases, but must not have more than ${limits.targets}`
+  }
+  // The longest path has far fewer.
+  if (targets.length === 1) return undefined
+  let segments = 0
+  for (const { path } of targets) segments += path.split("/").length - 1
+  return segments > limits.segments
+    ? `the paths of its ${targets.length} targets have ${segments} segments, but must not have more than ${limits.segments} together`
+    : undefined
+}
+
+/**
  * A granted request.
  *
  * - `token`: the fencing token, strictly increasing over all grants of the namespace.

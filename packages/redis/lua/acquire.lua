@@ -5,8 +5,8 @@ KEYS, ARGV[1..3]: see include/state.lua
 ARGV[4]    the holder (JSON), and ARGV[5] the ttl (ms), of the requests that do not say otherwise
 ARGV[6..]  the requests, in order. A simple one, which queues, for one target and not nested: id, target.
            Another: an empty string, id, ttl (ms), q to queue or t to be refused, holder, the number of targets, the
-           targets, the number of enclosing leases, their ids. Both together are 3,900 at most: more is an error, and nothing
-           of the call is done. Behind q may stand how long it stays in the queue (ms), if not for the ttl
+           targets, the number of enclosing leases, their ids. Both together are 3,900 at most, and the segments of the paths
+           4,000: more is an error, and nothing of the call is done. Behind q may stand how long it stays in the queue (ms), if not for the ttl
 Returns    {now, more, events}, then three for each request:
              1, token, deadline            granted
              2, blocker, its deadline      waiting
@@ -56,7 +56,10 @@ while at <= #ARGV do
     at = within + ARGV[within] + 1
   end
   records[i], fields[#fields + 1] = record, 'r' .. ids[i]
-  add_nodes(record, fields)
+  -- Nobody else is served meanwhile.
+  if add_nodes(record, fields) > 4000 then
+    return redis.error_reply('ERR too many segments in the paths of one request')
+  end
 end
 begin(fields, true)
 

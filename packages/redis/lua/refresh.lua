@@ -18,7 +18,7 @@ F.rest()
 -- What the sweep has changed must show. And removals go first: memory that is short does not end leases.
 deadline_removals[#deadline_removals + 1] = ''
 F.flush_deadlines()
-local answers = {}
+local answers, lost = {}, false
 for from = 4, #ARGV, 2000 do
   local ids, owners, members, fields = {}, {}, {}, {}
   for at = from, math.min(from + 1998, #ARGV), 2 do
@@ -32,8 +32,9 @@ for from = 4, #ARGV, 2000 do
   for i = 1, #ids do
     local a, id, owner, before = #answers + 1, ids[i], owners[i], tonumber(scores[i] or nil)
     answers[a] = 0
+    lost = lost or before and not packed[i]
     -- What has expired is gone, even if the sweep had to leave it for later.
-    if before and before > now and packed[i] then
+    if before and before > now and not lost then
       local ttl, is_owner = tonumber(ARGV[from + 2 * i - 1]), true
       local deadline = now + ttl * 1000
       if not owner then
@@ -62,6 +63,12 @@ for from = 4, #ARGV, 2000 do
         end
       end
     end
+  end
+end
+if lost then
+  F.give_up()
+  for i = 1, #answers do
+    answers[i] = 0
   end
 end
 table.insert(answers, 1, 0)

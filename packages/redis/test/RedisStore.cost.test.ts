@@ -4,7 +4,7 @@
 import { assert, describe } from "@effect/vitest"
 import { HierarchicalLock, LockPath, LockStore, Target } from "@hilok/core"
 import { Session } from "@hilok/testing"
-import { Deferred, Duration, Effect, Fiber } from "effect"
+import { Deferred, Duration, Effect, Fiber, Option } from "effect"
 import type { Redis } from "ioredis"
 import { type Fixture, leavesNothing, scriptCalls, until, withOwnServer } from "./support/fixture.ts"
 
@@ -137,6 +137,50 @@ describe("RedisStore, what it costs", () => {
           yield* session.end
         })
       )
+    )
+
+    it.effect("who waits to hold a lock for a moment asks no more often than others", () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const { session, store } = yield* fixture.client()
+          const held = yield* session.held([write("a")])
+          const waiter = yield* session.queued([write("a")], { ttl: "50 millis", waitTtl: "3 seconds" })
+          const { ticket } = Option.getOrThrow(yield* store.lookup(waiter.id))
+          yield* reset(fixture.admin)
+          yield* Effect.sleep("2 seconds")
+          const looks = yield* scriptCalls(fixture.admin)
+          yield* report(`waiting for 2 s to hold a lock for 50 ms: ${looks} commands`)
+          assert.isAtMost(looks, 3)
+          assert.strictEqual(Option.getOrThrow(yield* store.lookup(waiter.id)).ticket, ticket)
+          yield* store.release(held.id, held.id)
+          yield* session.granted(waiter)
+          yield* session.end
+        })
+      )
+    )
+
+    it.effect(
+      "the blockers of thousands are named by a command for every fifty, and so are those looked up at once",
+      () =>
+        leavesNothing((fixture) =>
+          Effect.gen(function* () {
+            const { session, store } = yield* fixture.client()
+            const held = yield* session.held([write("a")])
+            const waiting = yield* times(2000, () => session.ask(session.request([write("a")])))
+            const ids = waiting.map(({ id }) => id)
+            yield* reset(fixture.admin)
+            const [took, blockers] = yield* Effect.timed(store.blockers(ids))
+            yield* report(`the blockers of 2,000: ${Math.round(Duration.toMillis(took))} ms`)
+            assert.isTrue(blockers.every(Option.isSome))
+            assert.strictEqual(yield* scriptCalls(fixture.admin), 40)
+            yield* reset(fixture.admin)
+            yield* times(100, (i) => store.lookup(ids[i]!))
+            assert.strictEqual(yield* scriptCalls(fixture.admin), 2)
+            yield* times(2000, (i) => session.cancel(ids[i]!))
+            yield* store.release(held.id, held.id)
+            yield* session.end
+          })
+        )
     )
   })
 

@@ -255,10 +255,12 @@ describe("RedisStore, fresh leases", () => {
           yield* end("again")
 
           yield* one("restored")
-          const restored = yield* run("restore", ["restored", "5000"], "two")
-          assert.deepStrictEqual(restored.answer.slice(3), [clock.time, clock.time + 5_000_000, "Wa/b/"])
+          const restored = yield* run("restore", ["restored", "500000", "second"], "two")
+          assert.deepStrictEqual(restored.answer.slice(3), [clock.time, clock.time + 500_000_000, "Wa/b/"])
+          assert.deepStrictEqual(restored.messages, [`to-one\n${clock.time}\nt restored`])
           yield* isEntered("restored")
-          yield* end("restored")
+          assert.deepStrictEqual((yield* run("release", ["restored"])).answer.slice(3), [0])
+          yield* end("restored/second")
 
           const refusing = yield* one("refusing")
           const refused = yield* run("acquire", ["[]", "1", "", "tried", "1", "t", "[]", "1", "Ra/", "0"], "two")
@@ -478,7 +480,7 @@ describe("RedisStore, fresh leases", () => {
             assert.deepStrictEqual(yield* answers(name, "a"), [1])
           }
           yield* begin
-          assert.deepStrictEqual((yield* answers("restore", "b", "5000"))[1], clock.time + 5_000_000)
+          assert.deepStrictEqual((yield* answers("restore", "b", "500000", "second"))[1], clock.time + 500_000_000)
           yield* begin
           assert.lengthOf(yield* answers("lookup", "b"), 1)
           yield* begin

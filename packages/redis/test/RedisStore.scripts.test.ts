@@ -2,6 +2,8 @@ import { assert, describe, layer } from "@effect/vitest"
 import { LockPath, type LockStore, Target } from "@hilok/core"
 import { Session } from "@hilok/testing"
 import { Duration, Effect, Either, Fiber, Option } from "effect"
+import * as codec from "../src/internal/codec.ts"
+import * as Script from "../src/internal/script.ts"
 import { type Fixture, leavesNothing, scriptCalls, TestServer, until } from "./support/fixture.ts"
 import * as layout from "./support/layout.ts"
 
@@ -313,13 +315,63 @@ describe("RedisStore, what its scripts do", () => {
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { session, store } = yield* fixture.client()
-          const targets = Array.from({ length: 3000 }, (_, i) => write(`a/${i}`))
+          const targets = Array.from({ length: 2000 }, (_, i) => write(`a/${i}`))
           const one = yield* session.held(targets)
           const two = yield* session.queued(targets)
           yield* layout.check(fixture.admin, fixture.keys)
           yield* store.release(one.id, one.id)
           yield* session.granted(two)
           yield* layout.check(fixture.admin, fixture.keys)
+          yield* session.end
+        })
+      )
+    )
+
+    it.effect("a request that is too large is refused, by the client and by the script, and no other with it", () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const { session, store } = yield* fixture.client()
+          const wide = (count: number) => Array.from({ length: count }, (_, i) => write(`${i}`))
+          const deep = (count: number, depth: number) =>
+            Array.from({ length: count }, (_, i) => write([`${i}`, ...Array<string>(depth - 1).fill("x")]))
+          for (const largest of [wide(3900), deep(2000, 2), deep(31, 128)]) {
+            const held = yield* session.held(largest)
+            yield* layout.check(fixture.admin, fixture.keys)
+            yield* store.release(held.id, held.id)
+          }
+          const inside = session.request(wide(3899), { within: ["one", "two"] })
+          const large = [wide(3901), deep(2001, 2), deep(32, 128)].map((targets) => session.request(targets))
+          for (const request of [inside, ...large]) {
+            const beside = session.request([write("beside")])
+            const [refused, granted] = yield* Effect.all(
+              [Effect.flip(store.acquire(request)), store.acquire(beside), Effect.flip(store.tryAcquire(request))],
+              { concurrency: "unbounded" }
+            )
+            assert.match(refused.message, /must not have more than (3900|4000)/)
+            assert.isAbove(granted.token, 0)
+            const targets = request.targets.map(codec.encodeTarget)
+            const args = [
+              "client",
+              "channel:",
+              String(Number.MAX_SAFE_INTEGER),
+              "[]",
+              "1000",
+              "",
+              request.id,
+              "1000",
+              "q"
+            ]
+            args.push("[]", String(targets.length), ...targets, String(request.within.length), ...request.within)
+            const answer = yield* Effect.promise(() =>
+              fixture.admin.eval(Script.acquire.lua, 3, ...fixture.keys, ...args).catch(String)
+            )
+            assert.match(String(answer), /too many (targets|segments)/)
+            assert.deepStrictEqual(
+              (yield* store.inspect(LockPath.root)).map(({ id }) => id),
+              [beside.id]
+            )
+            yield* store.release(beside.id, beside.id)
+          }
           yield* session.end
         })
       )

@@ -20,7 +20,7 @@ const rounds = 12
  */
 const run = (
   fixture: Fixture,
-  options: { readonly ttl: number; readonly seed: number },
+  options: { readonly ttl: number; readonly seed: number; readonly mixed?: boolean },
   disturb: (workers: ReadonlyArray<Worker>) => Effect.Effect<number>
 ) =>
   Effect.gen(function* () {
@@ -37,7 +37,9 @@ const run = (
     yield* gate.entered
     const files = workers.map((_, i) => join(folder, `${i + 1}.jsonl`))
     for (const [i, worker] of workers.entries()) {
-      yield* worker.tell({ what: "work", seed: options.seed * 100 + i, millis, rounds, fibers, file: files[i]! })
+      const seed = options.seed * 100 + i
+      const { mixed = false } = options
+      yield* worker.tell({ what: "work", seed, millis, rounds, fibers, file: files[i]!, mixed })
     }
     // Those who ask at random whether they would have to wait do not queue.
     const { entries } = yield* watch(fixture)
@@ -47,8 +49,10 @@ const run = (
     )
     yield* gate.leave
     const stoppedAt = yield* disturb(workers)
-    const holds = files.flatMap((file, i) =>
-      History.read(`process ${i + 1}`, readFileSync(file, "utf8"), i === 0 ? stoppedAt : undefined)
+    const texts = files.map((file) => readFileSync(file, "utf8"))
+    const holds = History.cutWhereTaken(
+      texts.flatMap((text, i) => History.read(`process ${i + 1}`, text, i === 0 ? stoppedAt : undefined)),
+      texts
     )
     const verdict = History.check(holds)
     assert.deepStrictEqual(History.violations(verdict).slice(0, 3), [])
@@ -114,6 +118,36 @@ withOwnServer("readers and writers in six processes", undefined, (it) => {
             )
             assert.isAbove(count(holds, "done"), 50)
             // Looking drops what the killed ones have left.
+            yield* until(
+              Effect.map(entries, (all) => all.length === 0),
+              "the end of what was left"
+            )
+          })
+        ),
+      timeLimit
+    )
+
+    it.effect(
+      "nor when leases are taken over by others, given up to them, downgraded, and ended by orders",
+      () =>
+        leavesNothing((fixture) =>
+          Effect.gen(function* () {
+            const { entries, holds } = yield* run(fixture, { ttl: 2000, seed: 3, mixed: true }, (workers) =>
+              Effect.as(
+                Effect.forEach(workers, (worker) => worker.next("worked")),
+                Number.POSITIVE_INFINITY
+              )
+            )
+            const outcomes = [
+              ...["done", "restored: done", "LockLost taken", "LockLost broken", "LockLost released"],
+              "LockLost expired"
+            ]
+            const counts = Object.fromEntries(outcomes.map((outcome) => [outcome, count(holds, outcome)]))
+            const downgraded = holds.filter(({ name }) => name.endsWith("'")).length
+            console.log("what became of them:", counts, `downgraded ${downgraded}`)
+            for (const outcome of outcomes) assert.isAbove(counts[outcome]!, 0, outcome)
+            assert.isAbove(downgraded, 10)
+            // What was left to others expires.
             yield* until(
               Effect.map(entries, (all) => all.length === 0),
               "the end of what was left"

@@ -68,7 +68,8 @@ for i = 2, free and values or 0, 2 do
       if find(fresh, '\0' .. exclusive, 1, true)
         or mode == 87 and find(fresh, '\0' .. shared, 1, true)
         or indexed
-          and (head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\255') > 0
+          and (not call('ZSCORE', KEYS[2], '!' .. KEYS[1])
+            or head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\255') > 0
             or mode == 87 and head[3] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. shared, '(' .. shared .. '\255') > 0)
       then
         free = false
@@ -123,7 +124,6 @@ if free then
     hash[4 * i + 6] = pack('h', ticket, first + i, now, ttl, ARGV[1], ARGV[4], '', 1, target)
     i = i + 1
   end
-  -- Sorted sets that are new have no expiry yet.
   local extend = deadline + minute > head[9] or not (stays_fresh or indexed)
   if extend then
     head[9] = math.max(head[9], deadline + 2 * minute)
@@ -134,6 +134,11 @@ if free then
   head[1], head[2], head[10], head[11] = first + i - 1, head[2] + i, shallow, deep
   hash[2] = pack(unpack(head))
   if not stays_fresh then
+    -- Sorted sets that are new have no stamp yet, and no expiry.
+    if not indexed then
+      index[2 * i + 1], index[2 * i + 2] = 0, '!' .. KEYS[1]
+      deadlines[2 * i + 1], deadlines[2 * i + 2] = 'inf', '!' .. KEYS[1]
+    end
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], unpack(deadlines))
   end

@@ -110,7 +110,10 @@ if #ARGV < 2000 then
         end
       end
       call('HDEL', KEYS[1], unpack(released))
-      if #index > 0 then
+      if #index > 0 and 2 * (head[3] + head[4]) == #head - 11 then
+        -- What is left is fresh.
+        call('DEL', KEYS[2], KEYS[3])
+      elseif #index > 0 then
         call('ZREM', KEYS[2], unpack(index))
         call('ZREM', KEYS[3], unpack(deadlines))
       end
@@ -162,7 +165,8 @@ if #ARGV < 2000 then
       end
       local entered = 2 * (others + 1) > #head - 11
       if is_next and below and entered then
-        is_next = call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\255') == (fresh and 0 or 1)
+        is_next = call('ZSCORE', KEYS[2], '!' .. KEYS[1])
+          and call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\255') == (fresh and 0 or 1)
           and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\255') == 0)
       end
       if is_next then
@@ -185,8 +189,7 @@ if #ARGV < 2000 then
         else
           qx = qx - 1
         end
-        -- A removal first: what has removed something may go on to write when memory is short. But what is added to
-        -- the sorted sets comes before what is taken out, as one that becomes empty loses its expiry.
+        -- A removal first: what has removed something may go on to write when memory is short.
         call('HDEL', KEYS[1], 'r' .. ARGV[4])
         call('HSET', KEYS[1], 'm', pack(unpack(head)), fields[1], pack(r, s, w, x, qr, qs, qw, qx), fields[2],
           pack('h', its_ticket, token, now, ttl, client, holder, '', 1, target))
@@ -194,13 +197,17 @@ if #ARGV < 2000 then
           call('ZADD', KEYS[2], 0, 'hw' .. own .. tail)
           call('ZADD', KEYS[3], deadline, 'h' .. id)
         end
-        if fresh then
+        if head[5] == 0 and 2 * (head[3] + head[4]) == #head - 11 then
+          -- What is left is fresh.
+          call('DEL', KEYS[2], KEYS[3])
+        elseif fresh then
           call('ZREM', KEYS[3], 'q' .. id)
+          call('ZREM', KEYS[2], unpack(waits_in))
         else
           waits_in[#waits_in + 1] = member
           call('ZREM', KEYS[3], 'q' .. id, 'h' .. ARGV[4])
+          call('ZREM', KEYS[2], unpack(waits_in))
         end
-        call('ZREM', KEYS[2], unpack(waits_in))
         --@include expiry
         local event = 'g ' .. id .. (token > now and string.format(' %.0f', token) or '')
         if client == ARGV[1] then

@@ -77,7 +77,11 @@ if plain and values == 2 and found[3] and not found[2] then
     for i = 1, #higher do
       index[2 * i + 3], index[2 * i + 4] = 0, kind .. higher[i] .. '/b' .. tail
     end
-    -- Sorted sets that are new have no expiry yet.
+    -- Sorted sets that are new have no stamp yet, and no expiry.
+    if not indexed then
+      index[#index + 1], index[#index + 2] = 0, '!' .. KEYS[1]
+      call('ZADD', KEYS[3], 'inf', '!' .. KEYS[1])
+    end
     local extend = deadline + minute > head[9] or not indexed
     if extend then
       head[9] = math.max(head[9], deadline + 2 * minute)

@@ -18,8 +18,19 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+
+  -- A key is lost, or not the one it was: what is left of the table holds nothing. Who has a lease learns so at the next refresh, and who waits asks
+  -- again after the next look. Only tokens must not fall.
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
 
   function F.set_deadline(member, deadline)
@@ -184,7 +195,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -197,7 +208,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end

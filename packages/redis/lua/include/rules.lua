@@ -5,11 +5,13 @@ The places in a record; the targets begin behind N, the enclosing leases behind 
 ]]
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
--- Adds the nodes of all targets of a record to a list of fields (see `want_nodes`).
+-- Adds the nodes of all targets of a record to a list of fields (see `want_nodes`). Answers with the number of segments.
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 
 -- Changes one of the counts of a node, and forgets the node when all are zero.

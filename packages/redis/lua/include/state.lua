@@ -23,6 +23,10 @@ KEYS[2] index      sorted set, all at score 0, read by lexicographic range
   n<lease>/<id>                 a waiting request, under each lease that encloses it
   p<id>                         one that is gone, with more watchers than could be looked at
 KEYS[3] deadlines  sorted set: h<id> (lease) or q<id> (waiting request) -> time
+
+Both sorted sets have a stamp in them, ! and the name of the table, as long as anything else is in them. So when one of the three keys was lost, or is another table's, the scripts notice: they give the table up as a
+whole. Whoever concludes from the index that nothing is there looks for the stamp first.
+
 ARGV[1] the id of the calling client; ARGV[2] the prefix of the clients' channels
 ARGV[3] the time after which the command is late and must do nothing
 
@@ -49,8 +53,8 @@ local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, 
 -- Those whose watchers must look again, and for some of them the target that nobody else waits for before these
 -- watchers (see drop); what the caller, and what others must be told.
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
--- Whether something was changed; whether a sorted set may have lost all its members on the way, and its expiry with them.
-local changed, emptied = false, false
+-- Whether something was changed; whether the sorted sets have their stamp, and so their expiry.
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 
@@ -123,9 +127,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    -- A head that was kept for its token has no sorted sets.
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       -- Fresh leases no more.
       if not asks then
         call('ZREM', index_key, '')
@@ -139,7 +147,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     -- What is left of a table that is gone holds nothing. What is not ours is refused before anything is written.
@@ -198,8 +206,12 @@ local function save()
       end
     end
   end
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
   -- The keys outlive the last deadline by a minute or two; moving that on is seldom needed.
-  local extend = emptied or latest + minute > keep
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -252,10 +264,6 @@ function F.flush_index(letter)
   end
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
-  end
-  -- Had it nothing but these, then its expiry is gone.
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
   end
 end
 

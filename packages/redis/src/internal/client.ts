@@ -197,6 +197,9 @@ export const make = (
      */
     const ask = (wanted: LockStore.LockRequest, queue: boolean) =>
       Effect.withFiberRuntime<Answer, Failed>((_, { runtimeFlags }) => {
+        const problem = LockStore.tooLarge(wanted)
+        // The others that would go along in the same command are not to fail with it.
+        if (problem !== undefined) return Effect.fail(failure.refused(Script.acquire.verb, problem))
         const request = new Request(wanted, holderOf(wanted), queue)
         const answer = Effect.async<Answer, Failed>((resume) => requests.ask(request, resume))
         const waiting = RuntimeFlags.interruption(runtimeFlags) ? Effect.interruptible(answer) : answer

@@ -42,6 +42,9 @@ export const fromError = (operation: string, error: unknown): LockError.StoreErr
     ? error
     : new LockError.StoreError({ operation, reason: describe(messageOf(error)), cause: bare(error) })
 
+export const refused = (operation: string, reason: string): LockError.StoreError =>
+  new LockError.StoreError({ operation, reason })
+
 export const timedOut = (operation: string, millis: number): LockError.StoreError =>
   new LockError.StoreError({ operation, reason: `the server did not answer within ${millis} ms` })
 

@@ -56,7 +56,8 @@ for i = 2, free and values or 0, 2 do
       if find(fresh, '\\0' .. exclusive, 1, true)
         or mode == 87 and find(fresh, '\\0' .. shared, 1, true)
         or indexed
-          and (head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\\255') > 0
+          and (not call('ZSCORE', KEYS[2], '!' .. KEYS[1])
+            or head[4] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. exclusive, '(' .. exclusive .. '\\255') > 0
             or mode == 87 and head[3] > 0 and call('ZLEXCOUNT', KEYS[2], '[' .. shared, '(' .. shared .. '\\255') > 0)
       then
         free = false
@@ -120,6 +121,10 @@ if free then
   head[1], head[2], head[10], head[11] = first + i - 1, head[2] + i, shallow, deep
   hash[2] = pack(unpack(head))
   if not stays_fresh then
+    if not indexed then
+      index[2 * i + 1], index[2 * i + 2] = 0, '!' .. KEYS[1]
+      deadlines[2 * i + 1], deadlines[2 * i + 2] = 'inf', '!' .. KEYS[1]
+    end
     call('ZADD', KEYS[2], unpack(index))
     call('ZADD', KEYS[3], unpack(deadlines))
   end
@@ -203,6 +208,10 @@ if plain and values == 2 and found[3] and not found[2] then
     for i = 1, #higher do
       index[2 * i + 3], index[2 * i + 4] = 0, kind .. higher[i] .. '/b' .. tail
     end
+    if not indexed then
+      index[#index + 1], index[#index + 2] = 0, '!' .. KEYS[1]
+      call('ZADD', KEYS[3], 'inf', '!' .. KEYS[1])
+    end
     local extend = deadline + minute > head[9] or not indexed
     if extend then
       head[9] = math.max(head[9], deadline + 2 * minute)
@@ -233,7 +242,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -292,8 +301,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -305,7 +319,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -360,7 +374,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -410,9 +428,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -432,9 +447,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -582,8 +599,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -718,7 +743,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -731,7 +756,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -957,7 +982,9 @@ while at <= #ARGV do
     at = within + ARGV[within] + 1
   end
   records[i], fields[#fields + 1] = record, 'r' .. ids[i]
-  add_nodes(record, fields)
+  if add_nodes(record, fields) > 4000 then
+    return redis.error_reply('ERR too many segments in the paths of one request')
+  end
 end
 begin(fields, true)
 local answers = {}
@@ -1003,7 +1030,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -1062,8 +1089,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -1075,7 +1107,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -1130,7 +1162,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -1180,9 +1216,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -1202,9 +1235,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -1352,8 +1387,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -1488,7 +1531,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -1501,7 +1544,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -1720,7 +1763,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -1779,8 +1822,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -1792,7 +1840,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -1847,7 +1895,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -1897,9 +1949,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -1919,9 +1968,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -2069,8 +2120,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -2205,7 +2264,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -2218,7 +2277,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -2443,7 +2502,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -2502,8 +2561,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -2515,7 +2579,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -2570,7 +2634,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -2620,9 +2688,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -2639,9 +2704,11 @@ local function answer(values)
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -2789,8 +2856,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -2925,7 +3000,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -2938,7 +3013,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -3162,7 +3237,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -3221,8 +3296,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -3234,7 +3314,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -3289,7 +3369,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -3339,9 +3423,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -3358,9 +3439,11 @@ local function answer(values)
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -3508,8 +3591,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -3644,7 +3735,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -3657,7 +3748,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -3889,7 +3980,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -3948,8 +4039,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -3961,7 +4057,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -4016,7 +4112,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -4066,9 +4166,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -4088,9 +4185,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -4238,8 +4337,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -4374,7 +4481,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -4387,7 +4494,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -4621,7 +4728,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -4680,8 +4787,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -4693,7 +4805,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -4748,7 +4860,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -4798,9 +4914,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -4817,9 +4930,11 @@ local function answer(values)
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -4967,8 +5082,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -5103,7 +5226,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -5116,7 +5239,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -5341,7 +5464,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -5400,8 +5523,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -5413,7 +5541,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -5468,7 +5596,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -5518,9 +5650,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -5540,9 +5669,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -5690,8 +5821,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -5826,7 +5965,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -5839,7 +5978,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -6042,7 +6181,7 @@ begin({})
 F.rest()
 deadline_removals[#deadline_removals + 1] = ''
 F.flush_deadlines()
-local answers = {}
+local answers, lost = {}, false
 for from = 4, #ARGV, 2000 do
   local ids, owners, members, fields = {}, {}, {}, {}
   for at = from, math.min(from + 1998, #ARGV), 2 do
@@ -6055,7 +6194,8 @@ for from = 4, #ARGV, 2000 do
   for i = 1, #ids do
     local a, id, owner, before = #answers + 1, ids[i], owners[i], tonumber(scores[i] or nil)
     answers[a] = 0
-    if before and before > now and packed[i] then
+    lost = lost or before and not packed[i]
+    if before and before > now and not lost then
       local ttl, is_owner = tonumber(ARGV[from + 2 * i - 1]), true
       local deadline = now + ttl * 1000
       if not owner then
@@ -6083,6 +6223,12 @@ for from = 4, #ARGV, 2000 do
         end
       end
     end
+  end
+end
+if lost then
+  F.give_up()
+  for i = 1, #answers do
+    answers[i] = 0
   end
 end
 table.insert(answers, 1, 0)
@@ -6183,7 +6329,9 @@ export const release: string = `if #ARGV < 2000 then
         end
       end
       call('HDEL', KEYS[1], unpack(released))
-      if #index > 0 then
+      if #index > 0 and 2 * (head[3] + head[4]) == #head - 11 then
+        call('DEL', KEYS[2], KEYS[3])
+      elseif #index > 0 then
         call('ZREM', KEYS[2], unpack(index))
         call('ZREM', KEYS[3], unpack(deadlines))
       end
@@ -6232,7 +6380,8 @@ export const release: string = `if #ARGV < 2000 then
       end
       local entered = 2 * (others + 1) > #head - 11
       if is_next and below and entered then
-        is_next = call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') == (fresh and 0 or 1)
+        is_next = call('ZSCORE', KEYS[2], '!' .. KEYS[1])
+          and call('ZLEXCOUNT', KEYS[2], '[hw' .. path, '(hw' .. path .. '\\255') == (fresh and 0 or 1)
           and (head[3] == 0 or call('ZLEXCOUNT', KEYS[2], '[hr' .. path, '(hr' .. path .. '\\255') == 0)
       end
       if is_next then
@@ -6262,13 +6411,16 @@ export const release: string = `if #ARGV < 2000 then
           call('ZADD', KEYS[2], 0, 'hw' .. own .. tail)
           call('ZADD', KEYS[3], deadline, 'h' .. id)
         end
-        if fresh then
+        if head[5] == 0 and 2 * (head[3] + head[4]) == #head - 11 then
+          call('DEL', KEYS[2], KEYS[3])
+        elseif fresh then
           call('ZREM', KEYS[3], 'q' .. id)
+          call('ZREM', KEYS[2], unpack(waits_in))
         else
           waits_in[#waits_in + 1] = member
           call('ZREM', KEYS[3], 'q' .. id, 'h' .. ARGV[4])
+          call('ZREM', KEYS[2], unpack(waits_in))
         end
-        call('ZREM', KEYS[2], unpack(waits_in))
 if extend then
   local expiry = math.ceil(head[9] / 1000)
   call('PEXPIREAT', KEYS[1], expiry)
@@ -6292,7 +6444,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -6351,8 +6503,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -6364,7 +6521,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -6419,7 +6576,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -6469,9 +6630,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -6488,9 +6646,11 @@ local function answer(values)
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -6638,8 +6798,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -6774,7 +6942,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -6787,7 +6955,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end
@@ -7030,7 +7198,7 @@ local now = time[1] * 1000000 + time[2]
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
-local changed, emptied = false, false
+local changed, stamped, stamp = false, false, '!' .. table_key
 local last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
   0, 0, 0, 0, 0, 0, 0, 0, 0, 999, 0
 local function load(fields)
@@ -7089,8 +7257,13 @@ local function begin(fields, asks)
   if cache.m then
     last_token, last_ticket, held_r, held_w, waits, nested, pending, due, keep, shallow, deep =
       unpack(cache.m)
-    emptied = held_r + held_w + waits == 0
-    if cache.m[12] then
+    stamped = waits > 0 or 2 * (held_r + held_w) > #cache.m - 11
+    local in_index = not stamped or call('ZSCORE', index_key, stamp)
+    local in_deadlines = not stamped or call('ZSCORE', deadlines_key, stamp)
+    if not (in_index and in_deadlines) then
+      F.rest()
+      F.give_up()
+    elseif cache.m[12] then
       if not asks then
         call('ZREM', index_key, '')
       end
@@ -7102,7 +7275,7 @@ local function begin(fields, asks)
       end
       call('ZADD', index_key, unpack(index))
       call('ZADD', deadlines_key, unpack(deadlines))
-      changed, emptied = true, true
+      changed = true
     end
   elseif call('EXISTS', index_key, deadlines_key) > 0 then
     call('ZCARD', index_key)
@@ -7157,7 +7330,11 @@ local function save()
       end
     end
   end
-  local extend = emptied or latest + minute > keep
+  if not stamped then
+    call('ZADD', index_key, 0, stamp)
+    call('ZADD', deadlines_key, 'inf', stamp)
+  end
+  local extend = not stamped or latest + minute > keep
   if extend then
     keep = math.max(keep, latest + 2 * minute)
   end
@@ -7207,9 +7384,6 @@ function F.flush_index(letter)
   if #additions > 0 then
     F.call_all('ZADD', index_key, additions)
   end
-  if #removals > 0 and not emptied then
-    emptied = call('ZCARD', index_key) * 2 <= #additions
-  end
 end
 function F.call_all(command, key, arguments)
   if #arguments <= 4000 then
@@ -7229,9 +7403,11 @@ if now > tonumber(ARGV[3]) then
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, BLOCKER, N = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local function add_nodes(record, fields)
+  local segments = 0
   for i = N + 1, N + record[N] do
-    want_nodes(sub(record[i], 2), fields)
+    segments = segments + #want_nodes(sub(record[i], 2), fields)
   end
+  return segments
 end
 local function count(path, slot, change)
   local field = 'n' .. path
@@ -7379,8 +7555,16 @@ function F.rest()
     deadline_removals = {}
     if #deadline_additions > 0 then
       F.call_all('ZADD', deadlines_key, deadline_additions)
-      emptied = emptied or call('ZCARD', deadlines_key) * 2 <= #deadline_additions
     end
+  end
+  function F.give_up()
+    call('DEL', table_key, index_key, deadlines_key)
+    for field in pairs(cache) do
+      cache[field] = false
+    end
+    dirty, index_changes, deadline_removals, deadline_additions, gone = {}, {}, {}, {}, {}
+    held_r, held_w, waits, nested, pending, due, keep, shallow, deep = 0, 0, 0, 0, 0, 0, 0, 999, 0
+    changed, stamped = true, false
   end
   function F.set_deadline(member, deadline)
     deadline_additions[#deadline_additions + 1] = deadline
@@ -7515,7 +7699,7 @@ function F.rest()
     if due ~= 0 and due <= now then
       local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
       local next = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-      due = next[2] and tonumber(next[2]) or 0
+      due = next[2] and next[1] ~= stamp and tonumber(next[2]) or 0
       changed = true
       for i = 1, #members do
         local id = sub(members[i], 2)
@@ -7528,7 +7712,7 @@ function F.rest()
           end
           drop(id, record)
         else
-          deadline_removals[#deadline_removals + 1] = members[i]
+          return F.give_up()
         end
       end
     end

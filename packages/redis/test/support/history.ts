@@ -17,7 +17,11 @@ export type Line =
       readonly at: number
       readonly token: number
       readonly targets: ReadonlyArray<Target.Target>
+      /** Of the lease, when others may take it over. */
+      readonly id?: string
     }
+  /** It is about to take over somebody's lease: who had it until then has it no longer for sure. */
+  | { readonly what: "taking"; readonly id: string; readonly at: number }
   | { readonly what: "leave"; readonly hold: string; readonly at: number }
   /** Written when the lock is given back: was it held to the end? */
   | { readonly what: "end"; readonly hold: string; readonly outcome: string }
@@ -32,6 +36,8 @@ export interface Hold {
   /** The process and the hold. */
   readonly name: string
   readonly token: number
+  /** Of its lease, when it may be that of other holds, too: of one before, or behind. */
+  readonly id?: string
   readonly targets: ReadonlyArray<Target.Target>
   readonly entered: number
   /** Until when it was surely held: for one that was lost or whose process was killed, just when it was entered. */
@@ -65,11 +71,13 @@ export const read = (process: string, text: string, stoppedAt = Number.POSITIVE_
   for (const row of text.split("\n").slice(0, -1)) {
     const line = JSON.parse(row) as Line
     if (line.what === "enter") {
-      const { at, hold, targets, token } = line
+      const { at, hold, id, targets, token } = line
       const name = `${process} ${hold}`
-      holds.set(hold, { name, token, targets, entered: at, left: at, isSure: at < stoppedAt, outcome: "unknown" })
+      const its = { name, token, ...(id === undefined ? {} : { id }), targets, entered: at, left: at }
+      holds.set(hold, { ...its, isSure: at < stoppedAt, outcome: "unknown" })
       continue
     }
+    if (line.what === "taking") continue
     const hold = holds.get(line.hold)
     if (hold === undefined) throw new Error(`${process} left ${line.hold}, which it had not entered`)
     if (line.what === "leave") hold.left = line.at
@@ -78,6 +86,22 @@ export const read = (process: string, text: string, stoppedAt = Number.POSITIVE_
   return Array.from(holds.values(), (hold) =>
     hold.outcome === "done" ? { ...hold, isSure: true } : { ...hold, left: hold.entered }
   )
+}
+
+/**
+ * The holds, each only up to when somebody began to take its lease over. Whoever held it learns so a moment later, but
+ * cannot know whether it is over for the new owner by then.
+ */
+export const cutWhereTaken = (holds: ReadonlyArray<Hold>, texts: ReadonlyArray<string>): ReadonlyArray<Hold> => {
+  const taken = new Map<string, Array<number>>()
+  for (const row of texts.flatMap((text) => text.split("\n").slice(0, -1))) {
+    const line = JSON.parse(row) as Line
+    if (line.what === "taking") taken.set(line.id, [...(taken.get(line.id) ?? []), line.at])
+  }
+  return holds.map((hold) => {
+    const later = (taken.get(hold.id ?? "") ?? []).filter((at) => at > hold.entered)
+    return { ...hold, left: Math.min(hold.left, ...later) }
+  })
 }
 
 /** The name of a hold that is taken inside another one. */
@@ -123,6 +147,8 @@ export const check = (holds: ReadonlyArray<Hold>): Verdict => {
   for (const [i, second] of inOrder.entries()) {
     for (const first of inOrder.slice(0, i)) {
       const pair = { first: first.hold, second: second.hold }
+      // One lease, that was downgraded or taken over.
+      if (pair.first.id !== undefined && pair.first.id === pair.second.id) continue
       const meanwhile = pair.second.entered < pair.first.left
       if (pair.first.token === pair.second.token) equal.push(pair)
       if (!pair.first.isSure || !pair.second.isSure) continue

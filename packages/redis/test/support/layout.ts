@@ -49,6 +49,8 @@ export interface Table {
   /** The sorted sets, without what is fresh. */
   readonly index: ReadonlyArray<string>
   readonly scored: ReadonlyMap<string, number>
+  /** Whether both have the stamp that says whose they are. */
+  readonly isStamped: boolean
   /** What the sorted sets would hold of fresh leases. */
   readonly fresh: { readonly index: ReadonlyArray<string>; readonly deadlines: ReadonlyMap<string, number> }
   /** Of each key: what is left to it (milliseconds), -1 when it does not expire, -2 when it is not there. */
@@ -145,6 +147,8 @@ export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
     const m = fields.find(([field]) => field === "m")?.[1] ?? []
     const deadlines = new Map<string, number>()
     for (let i = 0; i < scored.length; i += 2) deadlines.set(scored[i]!, Number(scored[i + 1]))
+    const stamp = `!${keys[0]}`
+    const isStamped = [index.includes(stamp), deadlines.delete(stamp)]
     return {
       head: m,
       records: fields.flatMap(([field, values]) =>
@@ -155,8 +159,9 @@ export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
           field.startsWith("n") ? [[field.slice(1), values.map(Number)] as const] : []
         )
       ),
-      index,
+      index: index.filter((member) => member !== stamp),
       scored: deadlines,
+      isStamped: isStamped.every(Boolean),
       fresh: freshOf(m),
       ttls
     }
@@ -197,6 +202,7 @@ export const checkTable = (admin: Redis, table: Table): Effect.Effect<void> =>
       "each lease and waiting request has a deadline, and nothing else"
     )
     if (records.length === 0) return
+    if (scored.size > 0) assert.isTrue(table.isStamped, "the sorted sets say whose they are")
     const all = Array.from(deadlines(table).values())
     assert.isAtMost(is.due, Math.min(...all), "the earliest deadline is not later than it is noted")
     const last = Math.max(...all)

@@ -33,6 +33,8 @@ export type Command =
       readonly millis: number
       readonly rounds: number
       readonly fibers: number
+      /** Also takes over leases of other processes, and ends them; downgrades its own, and leaves some to others. */
+      readonly mixed?: boolean
       /** Where it writes down what it held. */
       readonly file: string
     }
@@ -114,7 +116,50 @@ const random = (seed: number) => {
   }
 }
 
-const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what: "work" }) =>
+/** What happens to the leases of other processes, and what is left to them. */
+const meddle = (below: (n: number) => number, name: string, write: (line: History.Line) => void) =>
+  Effect.gen(function* () {
+    const entries = yield* HierarchicalLock.inspect()
+    const others = entries.filter(({ pid, state }) => state === "held" && pid !== process.pid)
+    const other = others[below(others.length)]
+    const inside = ({ id, targets, token }: Lease.Lease) =>
+      Effect.gen(function* () {
+        write({ what: "enter", hold: name, at: History.now(), token, targets, id })
+        yield* Effect.sleep(below(4))
+        write({ what: "leave", hold: name, at: History.now() })
+      })
+    const what = below(8)
+    if (what === 0) {
+      // By hand, for whoever takes it over before it expires.
+      const target = Target.make(below(2) === 0 ? "write" : "read", paths[1 + below(paths.length - 1)]!)
+      const lease = yield* HierarchicalLock.acquire([target], { ttl: 300, timeout: 50 })
+      yield* inside(lease)
+      write({ what: "end", hold: name, outcome: "done" })
+      return
+    }
+    if (other === undefined) return
+    if (what === 1) return yield* Effect.asVoid(HierarchicalLock.breakLease(other.id))
+    if (what === 2) return yield* Effect.asVoid(HierarchicalLock.release(other.id))
+    if (what === 3) return yield* HierarchicalLock.refresh(other.id, { ttl: 400 })
+    write({ what: "taking", id: other.id, at: History.now() })
+    let entered = false
+    const taken = Effect.scoped(
+      Effect.flatMap(HierarchicalLock.restore(other.id), (lease) => {
+        entered = true
+        return inside(lease)
+      })
+    )
+    // Some give up on it, wherever they are.
+    yield* (below(4) === 0 ? Effect.timeout(taken, below(4)) : taken).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          if (entered) write({ what: "end", hold: name, outcome: `restored: ${outcome(exit)}` })
+        })
+      )
+    )
+  }).pipe(Effect.exit, Effect.asVoid)
+
+const work = ({ fibers, file, millis, mixed = false, rounds, seed }: Command & { readonly what: "work" }) =>
   Effect.gen(function* () {
     const journal = openSync(file, "a")
     const write = (line: History.Line) => {
@@ -131,28 +176,39 @@ const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what:
       Effect.suspend(() => {
         const name = History.nameWithin(outer, `${++last}`)
         let entered = false
+        let downgraded: string | undefined
         const path = paths[below(paths.length)]!
         // Near the root most are readers, so that there is something to share.
         const exclusive = below(path.length + 2) > 1
         const one = { mode: below(2) === 0 ? "" : "Node", path }
         const target = Target.make(`${exclusive ? "write" : "read"}${one.mode}` as Target.Target["mode"], path)
         const targets = below(6) === 0 ? [target, Target.make("readNode", paths[below(paths.length)]!)] : [target]
-        const inside = ({ token }: Lease.Lease) =>
+        const inside = (lease: Lease.Lease) =>
           Effect.gen(function* () {
+            const { id, token } = lease
             entered = true
-            write({ what: "enter", hold: name, at: History.now(), token, targets })
+            write({ what: "enter", hold: name, at: History.now(), token, targets, ...(mixed ? { id } : {}) })
             const pause = below(5)
             if (pause > 2) yield* Effect.sleep(pause - 2)
             else if (pause > 0) yield* Effect.yieldNow()
             if (outer === undefined && below(8) === 0) yield* once(below, name)
             write({ what: "leave", hold: name, at: History.now() })
+            if (!mixed || below(6) > 0) return
+            // From here on it is another hold, of what is left to it.
+            const { targets: shared } = yield* HierarchicalLock.downgrade(lease)
+            downgraded = `${name}'`
+            write({ what: "enter", hold: downgraded, at: History.now(), token, targets: shared, id })
+            yield* Effect.sleep(below(3))
+            write({ what: "leave", hold: downgraded, at: History.now() })
           })
         const options =
           outer !== undefined || below(6) === 0
             ? { timeout: 1 + below(20) }
             : below(8) === 0
               ? ({ block: false } as const)
-              : undefined
+              : mixed && below(6) === 0
+                ? { maxHold: 2 + below(20) }
+                : undefined
         const held =
           targets.length > 1
             ? HierarchicalLock.withLocks(inside, targets, options)
@@ -169,6 +225,7 @@ const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what:
           Effect.onExit((exit) =>
             Effect.sync(() => {
               if (entered) write({ what: "end", hold: name, outcome: outcome(exit) })
+              if (downgraded !== undefined) write({ what: "end", hold: downgraded, outcome: outcome(exit) })
             })
           ),
           Effect.exit,
@@ -181,7 +238,12 @@ const work = ({ fibers, file, millis, rounds, seed }: Command & { readonly what:
       left: number
     ): Effect.Effect<void, never, HierarchicalLock.HierarchicalLock> =>
       Effect.suspend(() =>
-        left > 0 || History.now() < end ? Effect.zipRight(once(below), loop(below, left - 1)) : Effect.void
+        left > 0 || History.now() < end
+          ? Effect.zipRight(
+              mixed && below(4) === 0 ? meddle(below, `${++last}`, write) : once(below),
+              loop(below, left - 1)
+            )
+          : Effect.void
       )
 
     yield* Effect.all(
