@@ -23,6 +23,7 @@ export type {
   Under,
   Use,
   With,
+  WithIfAvailable,
   WrongOrder
 } from "./internal/operations.ts"
 

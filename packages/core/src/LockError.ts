@@ -94,7 +94,10 @@ export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost
  * - `cycle`: the ids of the requests and leases in the cycle, the failed request first; or, for a request that is
  *   blocked by a lease of its own fiber, that lease.
  * - `members`: those of the cycle that were live, after the failed request: who they are, what they hold or wait for.
- * - `enclosing`: that lease, when the caller's own lease is in the way. Ask with `reentrant: true` to be let in.
+ * - `enclosing`: that lease, when the caller's own lease is in the way. Ask with `reentrant: true` to be let in; or, in work
+ *   that outlives that lease, such as a daemon, ask as an outsider (`detached`).
+ * - `isForked`: the request was made by another fiber than the one that holds that lease. It cannot be known whether that one
+ *   waits for it.
  *
  * The request has left the queue.
  *
@@ -105,7 +108,8 @@ export class Deadlock extends Schema.TaggedError<Deadlock>("@hilok/core/Deadlock
   targets,
   cycle: Schema.Array(Schema.String),
   members: Schema.optional(Schema.Array(LockEntry.schema)),
-  enclosing: Schema.optional(LockEntry.schema)
+  enclosing: Schema.optional(LockEntry.schema),
+  isForked: Schema.optional(Schema.Boolean)
 }) {
   override get message(): string {
     const wanted = Target.format(this.targets)
@@ -114,10 +118,17 @@ export class Deadlock extends Schema.TaggedError<Deadlock>("@hilok/core/Deadlock
       const member = this.members?.find((entry) => entry.id === id)
       return member === undefined ? `id ${id}` : LockEntry.format(member)
     }
-    return this.enclosing === undefined
-      ? `Waiting for ${wanted} would never end: it closes the cycle ${[...this.cycle.map(shown), "this request"].join(" -> ")}`
-      : `Waiting for ${wanted} would never end: the caller itself holds ${LockEntry.format(this.enclosing)}. ` +
-          "Use `reentrant: true` to be let in under one's own lock, `block: false` or a `timeout` to be refused"
+    if (this.enclosing === undefined) {
+      const cycle = [...this.cycle.map(shown), "this request"].join(" -> ")
+      return `Waiting for ${wanted} would never end: it closes the cycle ${cycle}`
+    }
+    const held = LockEntry.format(this.enclosing)
+    const advice =
+      "Use `reentrant: true` to be let in under one's own lock, `block: false` or a `timeout` to be refused"
+    return this.isForked === true
+      ? `Waiting for ${wanted} might never end: the caller runs inside ${held}, which may wait for it. ` +
+          `If that does not wait for it (a daemon), ask in \`HierarchicalLock.detached\`. Else: ${advice.replace("Use", "use")}`
+      : `Waiting for ${wanted} would never end: the caller itself holds ${held}. ${advice}`
   }
 }
 

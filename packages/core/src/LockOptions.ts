@@ -11,8 +11,10 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as optionNames from "./internal/optionNames.ts"
 import * as LockDuration from "./LockDuration.ts"
+import type { LockEntry } from "./LockEntry.ts"
 import { InvalidOptions } from "./LockError.ts"
 import * as LockPath from "./LockPath.ts"
+import type { Target } from "./Target.ts"
 
 /**
  * What one request may set. All of it has a default in the service's `Options`, but for:
@@ -21,7 +23,9 @@ import * as LockPath from "./LockPath.ts"
  * - `timeout`: how long to wait for the grant, as a whole, before `LockTimeout`. Default: for ever. Not with `block: false`.
  * - `reason`: why the lock is taken, for people who `inspect`.
  * - `within`: ids of leases that enclose the request though they are held elsewhere, such as by a parent process.
- *   Conflicts with them are waived.
+ *   Conflicts with them are waived. At most 100.
+ * - `onWait`: called when the request has to wait, and again when who is in its way, or how many are ahead, has changed: at
+ *   most once a second. What it does goes on beside the wait, and is interrupted when that is over.
  *
  * @since 0.1.0
  * @category models
@@ -37,7 +41,39 @@ export interface AcquireOptions {
   readonly reason?: string | undefined
   readonly label?: string | undefined
   readonly within?: ReadonlyArray<string> | undefined
+  readonly onWait?: OnWait | undefined
 }
+
+/**
+ * A request that waits, as its caller is told.
+ *
+ * - `id`: its id, by which it can be found with `inspect`, and taken back with `release`.
+ * - `blocker`: one lease or waiting request that is in its way.
+ * - `ahead`: how many waiting requests come before it; not more than 100 are counted.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Waiting {
+  readonly id: string
+  readonly targets: ReadonlyArray<Target>
+  readonly blocker: LockEntry
+  readonly ahead: number
+}
+
+/**
+ * @since 0.2.0
+ * @category models
+ */
+export type OnWait = (waiting: Waiting) => Effect.Effect<void>
+
+/**
+ * As `AcquireOptions`, for what is only done when the lock is free.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type IfAvailableOptions = Omit<AcquireOptions, "block" | "timeout" | "onWait">
 
 /**
  * As `AcquireOptions`, for a lease that exists.
@@ -110,17 +146,21 @@ export const defaults = {
   spans: true
 } as const
 
-const ofStreams: Readonly<Record<keyof StreamOptions, true>> = {
+const ofAcquire: Readonly<Record<keyof AcquireOptions, true>> = {
   block: true,
   timeout: true,
   ttl: true,
   refreshInterval: true,
   reentrant: true,
+  onLost: true,
   maxHold: true,
   reason: true,
   label: true,
-  within: true
+  within: true,
+  onWait: true
 }
+const { onLost: _, ...ofStreams } = ofAcquire
+const { block: _1, timeout: _2, onWait: _3, ...ofIfAvailable } = ofAcquire
 
 /**
  * The names of the options there are, by what takes them.
@@ -130,6 +170,7 @@ const ofStreams: Readonly<Record<keyof StreamOptions, true>> = {
 export const names: {
   readonly service: Readonly<Record<keyof Options, true>>
   readonly acquire: Readonly<Record<keyof AcquireOptions, true>>
+  readonly ifAvailable: Readonly<Record<keyof IfAvailableOptions, true>>
   readonly stream: Readonly<Record<keyof StreamOptions, true>>
   readonly restore: Readonly<Record<keyof RestoreOptions, true>>
   readonly refresh: Readonly<Record<keyof RefreshOptions, true>>
@@ -146,7 +187,8 @@ export const names: {
     pid: true,
     spans: true
   },
-  acquire: { ...ofStreams, onLost: true },
+  acquire: ofAcquire,
+  ifAvailable: ofIfAvailable,
   stream: ofStreams,
   restore: { ttl: true, refreshInterval: true, onLost: true, maxHold: true },
   refresh: { ttl: true }
@@ -196,6 +238,7 @@ export interface Settings {
   readonly reason: string | undefined
   readonly label: string | undefined
   readonly within: ReadonlyArray<string>
+  readonly onWait: OnWait | undefined
 }
 
 /** A value, or what is wrong with it. Plain, as requests are checked by the hundred thousand. */
@@ -253,6 +296,9 @@ const holdLimit = (value: unknown, otherwise: number): Checked<number> =>
 const waitLimit = (value: unknown, otherwise: number): Checked<number> =>
   value === undefined ? otherwise : millis("timeout", value, { zero: true, infinite: true })
 
+/** Leases that are held elsewhere and enclose a request: a chain of processes, each started by the one before. */
+const mostWithin = 100
+
 const idPattern = /^[\w.:-]{1,64}$/
 
 const leaseIds = (
@@ -261,6 +307,9 @@ const leaseIds = (
   otherwise: ReadonlyArray<string>
 ): Checked<ReadonlyArray<string>> => {
   if (ids === undefined) return otherwise
+  if (ids.length > mostWithin) {
+    return refuse(option, `it has ${ids.length} ids, but must have at most ${mostWithin}`)
+  }
   const wrong = ids.find((id) => typeof id !== "string" || !idPattern.test(id))
   return wrong === undefined
     ? (ids as ReadonlyArray<string>)
@@ -303,7 +352,8 @@ export const decode = (options: Options): Either.Either<Decoded, InvalidOptions>
     first: Duration.millis(ttl),
     reason: undefined,
     label: undefined,
-    within: []
+    within: [],
+    onWait: undefined
   }
   const { label, maxHold, onLost, reentrant, refreshInterval } = options
   const asked = { ttl: options.ttl, refreshInterval, reentrant, onLost, maxHold, label }
@@ -343,6 +393,10 @@ export const decodeRequest = (
   if (isWrong(label)) return Either.left(label)
   const within = leaseIds("within", options.within, base.within)
   if (isWrong(within)) return Either.left(within)
+  const { onWait } = options
+  if (onWait !== undefined && typeof onWait !== "function") {
+    return Either.left(refuse("onWait", "it must be a function to an effect"))
+  }
   const { refreshInterval, ttl } = timing
   return Either.right({
     block,
@@ -355,7 +409,8 @@ export const decodeRequest = (
     first: Duration.millis(Math.min(ttl, maxHold)),
     reason,
     label: label ?? base.label,
-    within
+    within,
+    onWait
   })
 }
 

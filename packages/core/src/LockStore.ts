@@ -91,6 +91,29 @@ export interface Grant {
 }
 
 /**
+ * What a waiting request waits for.
+ *
+ * - `blocker`: one lease or waiting request that is in its way. There may be others.
+ * - `ahead`: how many waiting requests come before it, from that one on to the lease for which the first of them waits. Not
+ *   more than `mostAhead` are counted.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Blocked {
+  readonly blocker: LockEntry
+  readonly ahead: number
+}
+
+/**
+ * How many of those ahead of a waiting request are counted.
+ *
+ * @since 0.2.0
+ * @category constructors
+ */
+export const mostAhead = 100
+
+/**
  * A live lease that was looked up by its id.
  *
  * @since 0.1.0
@@ -206,12 +229,9 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
     readonly lookup: (id: string) => Effect.Effect<Option.Option<LockEntry>, StoreError>
 
     /**
-     * For each of these waiting requests one lease or waiting request that it waits for; `None` for one that does not
-     * wait. In as few commands as can be.
+     * For each of these waiting requests what it waits for; `None` for one that does not wait. In as few commands as can be.
      */
-    readonly blockers: (
-      ids: ReadonlyArray<string>
-    ) => Effect.Effect<ReadonlyArray<Option.Option<LockEntry>>, StoreError>
+    readonly blockers: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Option.Option<Blocked>>, StoreError>
 
     /**
      * The leases of this client that ended other than by their owner or that were taken over, from the time of subscribing

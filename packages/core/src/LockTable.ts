@@ -303,6 +303,17 @@ export class LockTable {
     return entry === undefined ? undefined : this.describe(entry, now)
   }
 
+  /** What a waiting request waits for, and how many waiting requests come before it; of these it counts `most`. */
+  blocked(id: string, most: number, now: number): { readonly blocker: LockEntry; readonly ahead: number } | undefined {
+    this.expire(now)
+    const blocker = this.entries.get(id)?.blocker
+    if (blocker === undefined) return undefined
+    let ahead = 0
+    for (let entry: Entry | undefined = blocker; entry?.state === "waiting" && ahead < most; entry = entry.blocker)
+      ahead++
+    return { blocker: this.describe(blocker, now), ahead }
+  }
+
   /** The regions, token and deadline of a live lease. */
   lease(
     id: string,

@@ -22,7 +22,7 @@ import { Deadlock, type InvalidOptions, StoreError } from "./LockError.ts"
 import type { Region } from "./LockMode.ts"
 import * as LockOptions from "./LockOptions.ts"
 import * as LockPath from "./LockPath.ts"
-import { type Grant, type LockRequest, LockStore, type Revocation } from "./LockStore.ts"
+import { type Grant, type LockRequest, LockStore, mostAhead, type Revocation } from "./LockStore.ts"
 import { LockTable } from "./LockTable.ts"
 import type { Target } from "./Target.ts"
 
@@ -217,13 +217,7 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
       downgrade: (id, owner) => operation((now) => table.downgrade(id, now, owner)),
       breakLease: (id) => operation((now) => table.breakLease(id, now)),
       inspect: (path) => operation((now) => table.inspect(path, now)),
-      blockers: (ids) =>
-        operation((now) =>
-          ids.map((id) => {
-            const blocker = table.lookup(id, now)?.blockedBy
-            return blocker === undefined ? Option.none() : Option.fromNullable(table.lookup(blocker, now))
-          })
-        ),
+      blockers: (ids) => operation((now) => ids.map((id) => Option.fromNullable(table.blocked(id, mostAhead, now)))),
       lookup: (id) => operation((now) => Option.fromNullable(table.lookup(id, now))),
       revocations: PubSub.subscribe(revocations)
     })

@@ -1,5 +1,6 @@
 // Generated from operations.ts by `npm run codegen`. Do not edit.
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import type { LockLost } from "../LockError.ts"
 import type * as LockOptions from "../LockOptions.ts"
@@ -540,6 +541,308 @@ export const withLocks: {
     options: O | undefined
   ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<A, E | LockLost | AcquireError<O>, R | HierarchicalLock>
 } = accessors.withLocks
+
+/**
+ * Runs an effect while the node and everything below it are held, shared, if that is free at once: then the result is a
+ * `Some`. Else the effect is not run, and the result is `None`.
+ *
+ * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+ * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+ * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+ *
+ * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+ *
+ * @example
+ * ```ts
+ * import { HierarchicalLock } from "@hilok/core"
+ * import { Effect, Option } from "effect"
+ * import assert from "node:assert"
+ *
+ * const once = Effect.succeed("done").pipe(HierarchicalLock.withReadIfAvailable("north"))
+ *
+ * const program = HierarchicalLock.withWrite(HierarchicalLock.detached(once), "north")
+ * assert(Option.isNone(await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))))
+ * ```
+ *
+ * @since 0.2.0
+ * @category accessors
+ */
+export const withReadIfAvailable: {
+  /**
+   * Runs an effect while the node and everything below it are held, shared, if that is free at once: then the result is a
+   * `Some`. Else the effect is not run, and the result is `None`.
+   *
+   * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+   * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+   * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+   *
+   * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const once = Effect.succeed("done").pipe(HierarchicalLock.withReadIfAvailable("north"))
+   *
+   * const program = HierarchicalLock.withWrite(HierarchicalLock.detached(once), "north")
+   * assert(Option.isNone(await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  <A, E, R>(
+    use: Use<A, E, R>,
+    what: LockPath.Input,
+    options?: LockOptions.IfAvailableOptions
+  ): Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+  (
+    what: LockPath.Input,
+    options?: LockOptions.IfAvailableOptions
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+} = accessors.withReadIfAvailable
+
+/**
+ * Runs an effect while the node and everything below it are held, exclusive, if that is free at once.
+ *
+ * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+ * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+ * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+ *
+ * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+ *
+ * @example
+ * ```ts
+ * import { HierarchicalLock } from "@hilok/core"
+ * import { Console, Effect, Option } from "effect"
+ * import assert from "node:assert"
+ *
+ * const done = Console.log("it was free").pipe(HierarchicalLock.withWriteIfAvailable("jobs/nightly"))
+ *
+ * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+ * assert(Option.isSome(result))
+ * ```
+ *
+ * @since 0.2.0
+ * @category accessors
+ */
+export const withWriteIfAvailable: {
+  /**
+   * Runs an effect while the node and everything below it are held, exclusive, if that is free at once.
+   *
+   * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+   * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+   * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+   *
+   * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const done = Console.log("it was free").pipe(HierarchicalLock.withWriteIfAvailable("jobs/nightly"))
+   *
+   * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+   * assert(Option.isSome(result))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  <A, E, R>(
+    use: Use<A, E, R>,
+    what: LockPath.Input,
+    options?: LockOptions.IfAvailableOptions
+  ): Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+  (
+    what: LockPath.Input,
+    options?: LockOptions.IfAvailableOptions
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+} = accessors.withWriteIfAvailable
+
+/**
+ * Runs an effect while the node alone is held, shared, if that is free at once.
+ *
+ * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+ * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+ * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+ *
+ * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+ *
+ * @example
+ * ```ts
+ * import { HierarchicalLock } from "@hilok/core"
+ * import { Console, Effect, Option } from "effect"
+ * import assert from "node:assert"
+ *
+ * const done = Console.log("it was free").pipe(HierarchicalLock.withReadNodeIfAvailable("docs"))
+ *
+ * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+ * assert(Option.isSome(result))
+ * ```
+ *
+ * @since 0.2.0
+ * @category accessors
+ */
+export const withReadNodeIfAvailable: {
+  /**
+   * Runs an effect while the node alone is held, shared, if that is free at once.
+   *
+   * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+   * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+   * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+   *
+   * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const done = Console.log("it was free").pipe(HierarchicalLock.withReadNodeIfAvailable("docs"))
+   *
+   * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+   * assert(Option.isSome(result))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  <A, E, R>(
+    use: Use<A, E, R>,
+    what: LockPath.Input,
+    options?: LockOptions.IfAvailableOptions
+  ): Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+  (
+    what: LockPath.Input,
+    options?: LockOptions.IfAvailableOptions
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+} = accessors.withReadNodeIfAvailable
+
+/**
+ * Runs an effect while the node alone is held, exclusive, if that is free at once.
+ *
+ * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+ * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+ * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+ *
+ * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+ *
+ * @example
+ * ```ts
+ * import { HierarchicalLock } from "@hilok/core"
+ * import { Console, Effect, Option } from "effect"
+ * import assert from "node:assert"
+ *
+ * const done = Console.log("it was free").pipe(HierarchicalLock.withWriteNodeIfAvailable("docs"))
+ *
+ * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+ * assert(Option.isSome(result))
+ * ```
+ *
+ * @since 0.2.0
+ * @category accessors
+ */
+export const withWriteNodeIfAvailable: {
+  /**
+   * Runs an effect while the node alone is held, exclusive, if that is free at once.
+   *
+   * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+   * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+   * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+   *
+   * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const done = Console.log("it was free").pipe(HierarchicalLock.withWriteNodeIfAvailable("docs"))
+   *
+   * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+   * assert(Option.isSome(result))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  <A, E, R>(
+    use: Use<A, E, R>,
+    what: LockPath.Input,
+    options?: LockOptions.IfAvailableOptions
+  ): Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+  (
+    what: LockPath.Input,
+    options?: LockOptions.IfAvailableOptions
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+} = accessors.withWriteNodeIfAvailable
+
+/**
+ * Runs an effect while several targets are held, if all are free at once.
+ *
+ * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+ * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+ * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+ *
+ * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+ *
+ * @example
+ * ```ts
+ * import { HierarchicalLock, Target } from "@hilok/core"
+ * import { Console, Effect, Option } from "effect"
+ * import assert from "node:assert"
+ *
+ * const done = Console.log("it was free").pipe(HierarchicalLock.withLocksIfAvailable([Target.write("a"), Target.read("b")]))
+ *
+ * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+ * assert(Option.isSome(result))
+ * ```
+ *
+ * @since 0.2.0
+ * @category accessors
+ */
+export const withLocksIfAvailable: {
+  /**
+   * Runs an effect while several targets are held, if all are free at once.
+   *
+   * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+   * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+   * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+   *
+   * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, Target } from "@hilok/core"
+   * import { Console, Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const done = Console.log("it was free").pipe(HierarchicalLock.withLocksIfAvailable([Target.write("a"), Target.read("b")]))
+   *
+   * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+   * assert(Option.isSome(result))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  <A, E, R>(
+    use: Use<A, E, R>,
+    what: ReadonlyArray<Target>,
+    options?: LockOptions.IfAvailableOptions
+  ): Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+  (
+    what: ReadonlyArray<Target>,
+    options?: LockOptions.IfAvailableOptions
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | HierarchicalLock>
+} = accessors.withLocksIfAvailable
 
 /**
  * Puts a stream under locks: they are acquired when it is run, and released when it ends, however it does.

@@ -6,14 +6,16 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { Use } from "../HierarchicalLock.ts"
 import type { Lease } from "../Lease.ts"
 import type { LockLost } from "../LockError.ts"
-import type * as LockOptions from "../LockOptions.ts"
+import * as LockOptions from "../LockOptions.ts"
 import type * as Target from "../Target.ts"
 import type { AnyFiber, Context, Restore } from "./context.ts"
 import * as guard from "./guard.ts"
@@ -156,6 +158,26 @@ export const around = <A, E, R>(
     if (!(prepared instanceof Pending)) return Effect.fail(prepared)
     return Effect.uninterruptibleMask((restore) =>
       obtain(context, restore, prepared, () => run(context, restore, prepared, use))
+    )
+  })
+
+/** The same when the lock is free; else the effect is not run. What the effect itself is refused is its own failure. */
+export const aroundIfAvailable = <A, E, R>(
+  context: Context,
+  use: Use<A, E, R>,
+  targets: ReadonlyArray<Target.Target>,
+  options: LockOptions.IfAvailableOptions | undefined
+): Effect.Effect<Option.Option<A>, E | LockLost | AcquireFailure | Invalid, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    const unknown = LockOptions.checkNames(options ?? {}, LockOptions.names.ifAvailable)
+    if (Either.isLeft(unknown)) return Effect.fail(unknown.left)
+    const prepared = prepare(context, fiber, targets, { ...options, block: false })
+    if (!(prepared instanceof Pending)) return Effect.fail(prepared)
+    return Effect.uninterruptibleMask((restore) =>
+      obtain(context, restore, prepared, () => Effect.succeed(true)).pipe(
+        Effect.catchTag("WouldBlock", () => Effect.succeed(false)),
+        Effect.flatMap((isHeld) => (isHeld ? Effect.asSome(run(context, restore, prepared, use)) : Effect.succeedNone))
+      )
     )
   })
 

@@ -15,6 +15,7 @@ import type { HeldLease } from "./heldLease.ts"
 import { membersOf } from "./others.ts"
 import { obstacleOf, type Pending, toRequest } from "./request.ts"
 import { Timeout } from "./timeout.ts"
+import { telling } from "./waiting.ts"
 
 export type AcquireFailure = WouldBlock | LockTimeout | Deadlock | StoreError
 
@@ -86,7 +87,7 @@ const fail = (
   if (failure?._tag === "Deadlock") {
     // The store knows the targets in its own encoding.
     const { cycle, enclosing } = failure
-    if (enclosing !== undefined) return Effect.fail(new Deadlock({ targets: lease.targets, cycle, enclosing }))
+    if (enclosing !== undefined) return Effect.failCause(cause)
     return Effect.flatMap(membersOf(context, cycle), (members) =>
       Effect.fail(new Deadlock({ targets: lease.targets, cycle, members }))
     )
@@ -101,7 +102,7 @@ const attempt = (
   pending: Pending,
   timeout: Timeout | undefined
 ): Effect.Effect<Grant, AcquireFailure> => {
-  const { lease, settings } = pending
+  const { fiber, lease, settings } = pending
   const obstacle = obstacleOf(pending)
   if (obstacle === undefined) return take(context, pending, toRequest(context, pending, true), timeout)
   if (settings.timeout !== Number.POSITIVE_INFINITY) {
@@ -116,7 +117,12 @@ const attempt = (
     const own = context.localize(entry.value)
     return Effect.fail(
       settings.block
-        ? new Deadlock({ targets: lease.targets, cycle: [own.id], enclosing: own })
+        ? new Deadlock({
+            targets: lease.targets,
+            cycle: [own.id],
+            enclosing: own,
+            isForked: obstacle.place?.fiber !== fiber
+          })
         : new WouldBlock({ targets: lease.targets, blocker: own })
     )
   })
@@ -139,6 +145,7 @@ const take = (
       )
     })
   }
-  const granted = context.store.acquire(request)
+  const asked = context.store.acquire(request)
+  const granted = settings.onWait === undefined ? asked : telling(context, lease, settings.onWait, asked)
   return timeout === undefined ? granted : timeout.around(granted)
 }

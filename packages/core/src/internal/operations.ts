@@ -7,6 +7,7 @@ import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Lease } from "../Lease.ts"
@@ -105,6 +106,25 @@ export interface With<What, R0> {
     what: What,
     options: O | undefined
   ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<A, E | LockLost | AcquireError<O>, R | R0>
+}
+
+/**
+ * What runs something under a lock if that is free: the effect first, or in a `pipe`.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface WithIfAvailable<What, R0> {
+  /** Runs an effect, or a function from the lease to one, if the lock is free. See `HierarchicalLock.withReadIfAvailable`. */
+  <A, E, R>(
+    use: Use<A, E, R>,
+    what: What,
+    options?: LockOptions.IfAvailableOptions
+  ): Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | R0>
+  (
+    what: What,
+    options?: LockOptions.IfAvailableOptions
+  ): <A, E, R>(use: Use<A, E, R>) => Effect.Effect<Option.Option<A>, E | LockLost | AcquireError<{}>, R | R0>
 }
 
 /**
@@ -367,6 +387,113 @@ export interface Operations<R> {
    * @category accessors
    */
   readonly withLocks: With<ReadonlyArray<Target>, R>
+
+  /**
+   * Runs an effect while the node and everything below it are held, shared, if that is free at once: then the result is a
+   * `Some`. Else the effect is not run, and the result is `None`.
+   *
+   * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
+   * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
+   * with a `WouldBlock` of its own, with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`.
+   *
+   * When the lease is lost, the effect is interrupted and the whole fails with `LockLost`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const once = Effect.succeed("done").pipe(HierarchicalLock.withReadIfAvailable("north"))
+   *
+   * const program = HierarchicalLock.withWrite(HierarchicalLock.detached(once), "north")
+   * assert(Option.isNone(await Effect.runPromise(Effect.provide(program, HierarchicalLock.layerMemory()))))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  readonly withReadIfAvailable: WithIfAvailable<LockPath.Input, R>
+
+  /**
+   * Runs an effect while the node and everything below it are held, exclusive, if that is free at once. Otherwise as `withReadIfAvailable`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const done = Console.log("it was free").pipe(HierarchicalLock.withWriteIfAvailable("jobs/nightly"))
+   *
+   * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+   * assert(Option.isSome(result))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  readonly withWriteIfAvailable: WithIfAvailable<LockPath.Input, R>
+
+  /**
+   * Runs an effect while the node alone is held, shared, if that is free at once. Otherwise as `withReadIfAvailable`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const done = Console.log("it was free").pipe(HierarchicalLock.withReadNodeIfAvailable("docs"))
+   *
+   * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+   * assert(Option.isSome(result))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  readonly withReadNodeIfAvailable: WithIfAvailable<LockPath.Input, R>
+
+  /**
+   * Runs an effect while the node alone is held, exclusive, if that is free at once. Otherwise as `withReadIfAvailable`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock } from "@hilok/core"
+   * import { Console, Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const done = Console.log("it was free").pipe(HierarchicalLock.withWriteNodeIfAvailable("docs"))
+   *
+   * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+   * assert(Option.isSome(result))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  readonly withWriteNodeIfAvailable: WithIfAvailable<LockPath.Input, R>
+
+  /**
+   * Runs an effect while several targets are held, if all are free at once. Otherwise as `withReadIfAvailable`.
+   *
+   * @example
+   * ```ts
+   * import { HierarchicalLock, Target } from "@hilok/core"
+   * import { Console, Effect, Option } from "effect"
+   * import assert from "node:assert"
+   *
+   * const done = Console.log("it was free").pipe(HierarchicalLock.withLocksIfAvailable([Target.write("a"), Target.read("b")]))
+   *
+   * const result = await Effect.runPromise(Effect.provide(done, HierarchicalLock.layerMemory()))
+   * assert(Option.isSome(result))
+   * ```
+   *
+   * @since 0.2.0
+   * @category accessors
+   */
+  readonly withLocksIfAvailable: WithIfAvailable<ReadonlyArray<Target>, R>
 
   /**
    * Puts a stream under locks: they are acquired when it is run, and released when it ends, however it does.

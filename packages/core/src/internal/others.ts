@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { LockEntry } from "../LockEntry.ts"
 import type { StoreError } from "../LockError.ts"
+import type { Blocked } from "../LockStore.ts"
 import type { Context } from "./context.ts"
 
 const patience = Duration.millis(100)
@@ -23,22 +24,22 @@ const soon = <A>(answer: Effect.Effect<A, StoreError>, otherwise: A): Effect.Eff
   )
 
 /** A waiting request that wants to know who is in its way. */
-export interface Blocked {
+export interface Waiter {
   readonly id: string
-  blocker: LockEntry | undefined
+  tell(blocked: Blocked): void
 }
 
 /** Finds out who is in the way of waiting requests: all that ask in the same moment share one question to the store. */
 export class Blockers {
   private readonly context: Context
-  private asking: Array<Blocked> = []
+  private asking: Array<Waiter> = []
 
   constructor(context: Context) {
     this.context = context
   }
 
-  find(blocked: Blocked): void {
-    if (this.asking.push(blocked) > 1) return
+  find(waiter: Waiter): void {
+    if (this.asking.push(waiter) > 1) return
     this.context.fork(Effect.zipRight(Effect.yieldNow(), Effect.ignore(this.ask)))
   }
 
@@ -46,8 +47,10 @@ export class Blockers {
     const { asking } = this
     this.asking = []
     return Effect.map(this.context.store.blockers(asking.map(({ id }) => id)), (found) => {
-      for (const [i, entry] of found.entries()) {
-        if (Option.isSome(entry)) asking[i]!.blocker = this.context.localize(entry.value)
+      for (const [i, blocked] of found.entries()) {
+        if (Option.isNone(blocked)) continue
+        const { ahead, blocker } = blocked.value
+        asking[i]!.tell({ ahead, blocker: this.context.localize(blocker) })
       }
     })
   })

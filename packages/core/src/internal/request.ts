@@ -8,7 +8,7 @@ import { InvalidOptions, type InvalidPath, StoreError } from "../LockError.ts"
 import * as LockMode from "../LockMode.ts"
 import * as LockOptions from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
-import type { LockRequest } from "../LockStore.ts"
+import * as LockStore from "../LockStore.ts"
 import type * as Target from "../Target.ts"
 import type { AnyFiber, Context } from "./context.ts"
 import { HeldLease } from "./heldLease.ts"
@@ -48,7 +48,7 @@ class Region implements LockMode.Region {
 export class Pending {
   readonly fiber: AnyFiber
   readonly lease: HeldLease
-  readonly targets: LockRequest["targets"]
+  readonly targets: LockStore.LockRequest["targets"]
   readonly settings: LockOptions.Settings
   readonly enclosing: ReadonlyArray<HeldLease>
   readonly traces: boolean
@@ -56,7 +56,7 @@ export class Pending {
   constructor(
     context: Context,
     fiber: AnyFiber,
-    targets: LockRequest["targets"],
+    targets: LockStore.LockRequest["targets"],
     settings: LockOptions.Settings,
     enclosing: ReadonlyArray<HeldLease>
   ) {
@@ -99,13 +99,12 @@ export const prepare = (
     return region
   })
   if (problem !== undefined) return problem
-  return new Pending(
-    context,
-    fiber,
-    regions as unknown as LockRequest["targets"],
-    settings,
-    nesting.current(fiber, context)
-  )
+  const enclosing = nesting.current(fiber, context)
+  const within = enclosing.length === 0 ? settings.within : [...settings.within, ...enclosing.map(({ id }) => id)]
+  const wanted = { targets: regions as unknown as LockStore.LockRequest["targets"], within }
+  const tooLarge = LockStore.tooLarge(wanted)
+  if (tooLarge !== undefined) return new InvalidOptions({ option: "targets", reason: tooLarge })
+  return new Pending(context, fiber, wanted.targets, settings, enclosing)
 }
 
 const parseTarget = ({ mode, path }: Target.Target, separator: string): Region | Invalid => {
@@ -124,9 +123,9 @@ export const obstacleOf = ({ enclosing, settings, targets }: Pending): HeldLease
     : enclosing.find((lease) => lease.isLive && LockMode.anyConflict(targets, lease.regions))
 
 /** The request as it is sent. */
-class Sent implements LockRequest {
+class Sent implements LockStore.LockRequest {
   readonly id: string
-  readonly targets: LockRequest["targets"]
+  readonly targets: LockStore.LockRequest["targets"]
   readonly ttl: Duration.Duration
   readonly waitTtl: Duration.Duration | undefined
   readonly within: ReadonlyArray<string>
@@ -149,7 +148,7 @@ class Sent implements LockRequest {
 const nobody: ReadonlyArray<string> = []
 
 /** `inside`: within the enclosing leases; else it waits like an outsider. */
-export const toRequest = (context: Context, pending: Pending, inside: boolean): LockRequest =>
+export const toRequest = (context: Context, pending: Pending, inside: boolean): LockStore.LockRequest =>
   new Sent(context, pending, inside ? within(pending) : nobody)
 
 const within = ({ enclosing, settings }: Pending): ReadonlyArray<string> =>

@@ -58,6 +58,11 @@ export const make = (
 
     const aroundOne = (mode: LockMode.LockMode) => around((path: LockPath.Input) => single(mode, path))
 
+    const ifAvailable = <What>(targetsOf: (what: What) => ReadonlyArray<Target.Target>) =>
+      eitherOrder((use, what, options) => hold.aroundIfAvailable(context, use, targetsOf(what), options))
+
+    const oneIfAvailable = (mode: LockMode.LockMode) => ifAvailable((path: LockPath.Input) => single(mode, path))
+
     const manual = byHand.make(context)
 
     // The public types are stricter than one implementation can be: their errors follow the options.
@@ -73,6 +78,11 @@ export const make = (
       withReadNode: aroundOne("readNode"),
       withWriteNode: aroundOne("writeNode"),
       withLocks: around((targets: ReadonlyArray<Target.Target>) => targets),
+      withReadIfAvailable: oneIfAvailable("read"),
+      withWriteIfAvailable: oneIfAvailable("write"),
+      withReadNodeIfAvailable: oneIfAvailable("readNode"),
+      withWriteNodeIfAvailable: oneIfAvailable("writeNode"),
+      withLocksIfAvailable: ifAvailable((targets: ReadonlyArray<Target.Target>) => targets),
       streamLocks: streams.streamLocks(locks),
       changes: streams.changes(manual.inspect),
       scoped: guard.scoped,

@@ -5,15 +5,16 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { LockEntry } from "../LockEntry.ts"
+import type { Blocked } from "../LockStore.ts"
 import type { AnyFiber, Context } from "./context.ts"
-import type { Blocked } from "./others.ts"
+import type { Waiter } from "./others.ts"
 import { Stop } from "./stop.ts"
 import { Timer } from "./timers.ts"
 
 /** How long before its end, at most, it is asked who is in the way (milliseconds). */
 const lookAhead = 100
 
-export class Timeout extends Timer implements Blocked {
+export class Timeout extends Timer implements Waiter {
   readonly id: string
   /** A request may wait on when the service has closed. */
   override readonly outlives = true
@@ -24,6 +25,10 @@ export class Timeout extends Timer implements Blocked {
   ranOut = false
   /** Who was in the way shortly before, if the store has told by now. */
   blocker: LockEntry | undefined = undefined
+
+  tell({ blocker }: Blocked): void {
+    this.blocker = blocker
+  }
 
   /** To be made by the fiber that is about to wait. */
   constructor(context: Context, fiber: AnyFiber, id: string, millis: number) {

@@ -55,23 +55,28 @@ interface Refresh {
 }
 
 /** What was looked for: a lease or waiting request, or what blocks it. */
-interface Lookup {
+class Lookup<A> {
   readonly name: string
-  readonly done: (result: Option.Option<LockEntry.LockEntry> | LockError.StoreError) => void
-}
+  private readonly decode: (value: unknown, serverTime: number) => A
+  private readonly done: (result: Option.Option<A> | LockError.StoreError) => void
 
-/** What the script answered for one of them. */
-const found = (
-  result: Reply | LockError.StoreError,
-  i: number
-): Option.Option<LockEntry.LockEntry> | LockError.StoreError => {
-  if (!("values" in result)) return result
-  const value = result.values[i]
-  if (value === 0) return Option.none()
-  try {
-    return Option.some(codec.decodeEntry(value, result.serverTime))
-  } catch (error) {
-    return failure.fromError(Script.lookup.verb, error)
+  constructor(name: string, decode: Lookup<A>["decode"], done: Lookup<A>["done"]) {
+    this.name = name
+    this.decode = decode
+    this.done = done
+  }
+
+  answer(result: Reply | LockError.StoreError, i: number): void {
+    this.done("values" in result ? this.found(result.values[i], result.serverTime) : result)
+  }
+
+  private found(value: unknown, serverTime: number): Option.Option<A> | LockError.StoreError {
+    if (value === 0) return Option.none()
+    try {
+      return Option.some(this.decode(value, serverTime))
+    } catch (error) {
+      return failure.fromError(Script.lookup.verb, error)
+    }
   }
 }
 
@@ -141,7 +146,7 @@ export const make = (
         )
       }
     )
-    const lookups = new Batch<Lookup>(
+    const lookups = new Batch<Pick<Lookup<unknown>, "name" | "answer">>(
       () => lookupsPerCommand,
       queueMicrotask,
       (batch) =>
@@ -149,7 +154,7 @@ export const make = (
           Script.lookup,
           batch.map(({ name }) => name),
           (result) => {
-            for (let i = 0; i < batch.length; i++) batch[i]!.done(found(result, i))
+            for (let i = 0; i < batch.length; i++) batch[i]!.answer(result, i)
           }
         )
     )
@@ -267,19 +272,21 @@ export const make = (
       downgrade: (leaseId, owner) => commands.run(Script.downgrade, [codec.encodeName(leaseId, owner)], isLive),
       breakLease: (leaseId) => commands.run(Script.breakLease, [leaseId], isLive),
       lookup: (leaseId) =>
-        Effect.async((resume) => lookups.add({ name: leaseId, done: (result) => resume(toExit(result)) })),
+        Effect.async((resume) =>
+          lookups.add(new Lookup(leaseId, codec.decodeEntry, (result) => resume(toExit(result))))
+        ),
       blockers: (ids) =>
         Effect.async((resume) => {
-          const all: Array<Option.Option<LockEntry.LockEntry>> = []
+          const all: Array<Option.Option<LockStore.Blocked>> = []
           let left = ids.length
           if (left === 0) return resume(Exit.succeed(all))
           for (const [at, leaseId] of ids.entries()) {
-            const done: Lookup["done"] = (result) => {
+            const done = (result: Option.Option<LockStore.Blocked> | LockError.StoreError) => {
               if (!Option.isOption(result)) return resume(Exit.fail(result))
               all[at] = result
               if (--left === 0) resume(Exit.succeed(all))
             }
-            lookups.add({ name: `>${leaseId}`, done })
+            lookups.add(new Lookup(`>${leaseId}`, codec.decodeBlocked, done))
           }
         }),
       inspect: (path) => {

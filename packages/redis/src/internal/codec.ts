@@ -125,3 +125,9 @@ export const decodeEntry = (reply: unknown, now: number): LockEntry.LockEntry =>
     within: rest.slice(number(count)).map(text)
   }
 }
+
+/** What a waiting request waits for: see lookup.lua. */
+export const decodeBlocked = (reply: unknown, now: number): LockStore.Blocked => {
+  const [ahead, blocker] = list(reply)
+  return { ahead: number(ahead), blocker: decodeEntry(blocker, now) }
+}

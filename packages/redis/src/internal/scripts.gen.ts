@@ -5452,8 +5452,15 @@ for at = 4, #ARGV do
   if record and byte(ARGV[at]) == 62 then
     id = record[BLOCKER]
     record = F.record(id)
+    local ahead, before = 0, record
+    while before and before[STATE] == 'q' and ahead < 100 do
+      ahead = ahead + 1
+      before = F.record(before[BLOCKER])
+    end
+    answers[at] = record and { ahead, F.describe(id) } or 0
+  else
+    answers[at] = record and F.describe(id) or 0
   end
-  answers[at] = record and F.describe(id) or 0
 end
 return answer(answers)`
 
