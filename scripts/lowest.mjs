@@ -2,7 +2,7 @@
 // lowest that each range in `peerDependencies` allows, type-checks what is published, and runs the tests of `core` and the
 // main ones of `redis`. `npm test` runs with the highest, those of the lock file. Needs the npm registry.
 import { execFileSync } from "node:child_process"
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -36,6 +36,8 @@ try {
     const { devDependencies: _, ...rest } = manifest
     writeFileSync(join(folder, name, "package.json"), JSON.stringify(rest))
   }
+  // The configuration of the tests looks for some here.
+  mkdirSync(join(folder, "examples"))
   for (const file of files) cpSync(join(root, file), join(folder, file), { recursive: true })
   const { devDependencies, ...manifest } = readJson("package.json")
   const tools = Object.fromEntries(["@types/node", "typescript", "vitest"].map((name) => [name, devDependencies[name]]))
