@@ -32,9 +32,12 @@ try {
       recursive: true,
       filter: (file) => !/[\\/](node_modules|dist)([\\/]|$)/.test(file)
     })
-    // The versions that the tests run with here are not those of this check.
-    const { devDependencies: _, ...rest } = manifest
-    writeFileSync(join(folder, name, "package.json"), JSON.stringify(rest))
+    // Of what the tests run with here, only further versions under names of their own.
+    const aliases = Object.entries(manifest.devDependencies ?? {}).filter(([, version]) => version.startsWith("npm:"))
+    writeFileSync(
+      join(folder, name, "package.json"),
+      JSON.stringify({ ...manifest, devDependencies: Object.fromEntries(aliases) })
+    )
   }
   // The configuration of the tests looks for some here.
   mkdirSync(join(folder, "examples"))
