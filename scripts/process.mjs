@@ -26,8 +26,8 @@ const run = (command, args, options, onSpawn = () => {}) =>
   })
 
 /** Runs a command that talks to the user itself. */
-export const runInForeground = (command, args, env = {}) =>
-  run(command, args, { stdio: "inherit", env: { ...process.env, ...env } })
+export const runInForeground = (command, args, env = {}, cwd = undefined) =>
+  run(command, args, { stdio: "inherit", env: { ...process.env, ...env }, cwd })
 
 /**
  * Runs a command of the set-up behind one progress line. Its output is shown only when it fails, and then the end of

@@ -54,7 +54,7 @@ describe("a service with a tag of its own", () => {
       const refused = yield* Effect.flip(Jobs.detached(Jobs.write("a", { block: false })))
       assert.strictEqual(refused._tag, "WouldBlock")
       assert.isTrue(yield* Jobs.breakLease(byHand.id).pipe(Effect.map((broken) => !broken)))
-    }).pipe(Jobs.scoped, Effect.provide(Jobs.layerMemory({ label: "jobs" })))
+    }).pipe(Effect.scoped, Effect.provide(Jobs.layerMemory({ label: "jobs" })))
   )
 
   it.effect("is no lease of the other: one may hold what the other waits for", () =>

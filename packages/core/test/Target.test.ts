@@ -27,7 +27,7 @@ it("with its parents, a target comes after readNode on each node above it", () =
   assert.deepStrictEqual(Target.withParents(Target.write("/")), [Target.write("/")])
 })
 
-it.scoped("an edit with its parents keeps a folder above from being renamed, and lets its neighbours be edited", () =>
+it.effect("an edit with its parents keeps a folder above from being renamed, and lets its neighbours be edited", () =>
   Effect.gen(function* () {
     yield* HierarchicalLock.locks(Target.withParents(Target.write("docs/2026/plan")))
     const refused = Effect.flip(HierarchicalLock.withWriteNode(Effect.void, "docs", { block: false }))
@@ -40,5 +40,5 @@ it.scoped("an edit with its parents keeps a folder above from being renamed, and
     )
     assert.strictEqual((yield* HierarchicalLock.detached(refused))._tag, "WouldBlock")
     assert.strictEqual(yield* HierarchicalLock.detached(other), "edited")
-  }).pipe(Effect.provide(overMemory))
+  }).pipe(Effect.scoped, Effect.provide(overMemory))
 )

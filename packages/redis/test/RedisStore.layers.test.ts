@@ -2,7 +2,19 @@ import { assert, describe, layer } from "@effect/vitest"
 import { HierarchicalLock, LockError, LockPath, LockStore, Target } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Session } from "@hilok/testing"
-import { ConfigProvider, Context, Duration, Effect, Either, Fiber, Layer, Logger, LogLevel, Redacted } from "effect"
+import {
+  Config,
+  ConfigProvider,
+  Context,
+  Duration,
+  Effect,
+  Either,
+  Fiber,
+  Layer,
+  Logger,
+  LogLevel,
+  Redacted
+} from "effect"
 import { Redis, type RedisOptions } from "ioredis"
 import { Redis as OtherRedis } from "ioredis6"
 import * as FakeServer from "./support/fakeServer.ts"
@@ -122,13 +134,26 @@ describe("RedisStore, its layers", () => {
           yield* Effect.promise(() => admin.client("UNPAUSE"))
 
           const nobody = yield* FakeServer.start(() => undefined)
-          const hasty = from({ REDIS_URL: nobody, HILOK_CONNECT_TIMEOUT: "300 millis" })
+          const hasty = from({ REDIS_URL: nobody, HILOK_CONNECT_TIMEOUT: "0.3s" })
           yield* refusedBecause(Effect.scoped(open(hasty)), /not ready within 300 ms/)
+
+          const options = { url: Config.succeed(REDIS_URL), namespace: Config.string("APP_LOCKS") }
+          const other = (variables: Record<string, string>) =>
+            Layer.provide(
+              RedisStore.layerConfig(options),
+              Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+            )
+          assert.strictEqual((yield* open(other({ APP_LOCKS: "mine" }))).namespace, "mine")
+          const refused = yield* Effect.flip(Effect.scoped(open(other({ APP_LOCKS: "{x}" }))))
+          assert.match(String(refused), /Invalid data at namespace/)
 
           for (const [variables, message] of [
             [{}, /Missing data at REDIS_URL: "Expected/],
             [{ REDIS_URL, HILOK_CONNECT_TIMEOUT: "soon" }, /HILOK_CONNECT_TIMEOUT/],
-            [{ REDIS_URL, HILOK_COMMAND_TIMEOUT: "10s" }, /HILOK_COMMAND_TIMEOUT/],
+            [
+              { REDIS_URL, HILOK_COMMAND_TIMEOUT: "10x" },
+              /HILOK_COMMAND_TIMEOUT.*must be a duration such as "10 seconds"/
+            ],
             [{ REDIS_URL: "nonsense" }, /Invalid data at REDIS_URL/],
             [{ REDIS_URL, HILOK_NAMESPACE: "{x}" }, /HILOK_NAMESPACE/],
             [{ REDIS_URL, HILOK_KEY_PREFIX: "" }, /HILOK_KEY_PREFIX/],
@@ -170,9 +195,11 @@ describe("RedisStore, its layers", () => {
             [{ url, keyPrefix: "\u007f" }, "keyPrefix"],
             [{ url, connectTimeout: 0 }, "connectTimeout"],
             [{ url, connectTimeout: Number.NaN }, "connectTimeout"],
-            [{ url, connectTimeout: "10s" as never }, "connectTimeout"],
+            [{ url, connectTimeout: "10x" as never }, "connectTimeout"],
             [{ url, commandTimeout: -5 }, "commandTimeout"],
-            [{ url, commandTimeout: Duration.infinity }, "commandTimeout"]
+            [{ url, commandTimeout: Duration.infinity }, "commandTimeout"],
+            [{ url, ...({ nameSpace: "a" } as object) }, "nameSpace"],
+            [{ url, ...({ ttl: "10s" } as object) }, "ttl"]
           ] satisfies ReadonlyArray<readonly [RedisStore.Options, string]>) {
             const error = yield* Effect.flip(Effect.scoped(RedisStore.make(options)))
             assert.instanceOf(error, LockError.InvalidOptions, JSON.stringify(options))

@@ -1,0 +1,79 @@
+// Checks the libraries with the lowest versions of their peers: copies them to a temporary folder, installs there the
+// lowest that each range in `peerDependencies` allows, type-checks what is published, and runs the tests of `core` and the
+// main ones of `redis`. `npm test` runs with the highest, those of the lock file. Needs the npm registry.
+import { execFileSync } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { runInForeground } from "./process.mjs"
+import { ensureRedisServer } from "./redis.mjs"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const packages = ["packages/core", "packages/testing", "packages/redis"]
+const files = ["vitest.workspace.ts", "tsconfig.base.json", "tsconfig.build.json", ".npmrc", "scripts"]
+
+const readJson = (file) => JSON.parse(readFileSync(join(root, file), "utf8"))
+
+/** `^3.16.0 || ^4.0.0` → `3.16.0`. */
+const lowestOf = (range) => /\d+\.\d+\.\d+/.exec(range)[0]
+
+const folder = mkdtempSync(join(tmpdir(), "hilok-lowest-"))
+const run = (args, env) => runInForeground(process.execPath, args, env, folder)
+
+try {
+  const lowest = {}
+  for (const name of packages) {
+    const manifest = readJson(`${name}/package.json`)
+    for (const [peer, range] of Object.entries(manifest.peerDependencies)) {
+      if (!peer.startsWith("@hilok/")) lowest[peer] = lowestOf(range)
+    }
+    cpSync(join(root, name), join(folder, name), {
+      recursive: true,
+      filter: (file) => !/[\\/](node_modules|dist)([\\/]|$)/.test(file)
+    })
+    // Of what the tests run with here, only further versions under names of their own.
+    const aliases = Object.entries(manifest.devDependencies ?? {}).filter(([, version]) => version.startsWith("npm:"))
+    writeFileSync(
+      join(folder, name, "package.json"),
+      JSON.stringify({ ...manifest, devDependencies: Object.fromEntries(aliases) })
+    )
+  }
+  // The configuration of the tests looks for some here.
+  mkdirSync(join(folder, "examples"))
+  for (const file of files) cpSync(join(root, file), join(folder, file), { recursive: true })
+  const { devDependencies, ...manifest } = readJson("package.json")
+  const tools = Object.fromEntries(["@types/node", "typescript", "vitest"].map((name) => [name, devDependencies[name]]))
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ ...manifest, workspaces: packages, devDependencies: { ...tools, ...lowest } })
+  )
+  console.log(
+    `The lowest: ${Object.entries(lowest)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", ")}`
+  )
+  execFileSync("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], {
+    cwd: folder,
+    stdio: ["ignore", "inherit", "inherit"]
+  })
+  const server = await ensureRedisServer()
+  const env = server.kind === "url" ? { REDIS_URL: server.url } : { HILOK_TEST_REDIS_SERVER: server.path }
+  const vitest = [
+    join(folder, "node_modules/vitest/vitest.mjs"),
+    "run",
+    "--root",
+    folder,
+    "--config",
+    "vitest.workspace.ts"
+  ]
+  const redisTests = ["contract", "layers", "scripts", "trouble"].map((part) => `RedisStore.${part}`)
+  const codes = [
+    await run([join(folder, "node_modules/typescript/bin/tsc"), "-b", "tsconfig.build.json"]),
+    await run([...vitest, "--project", "core"]),
+    await run([...vitest, "--project", "redis", ...redisTests], env)
+  ]
+  if (codes.some((code) => code !== 0)) process.exitCode = 1
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
