@@ -147,6 +147,36 @@ describe("the checker of histories", () => {
     assert.lengthOf(History.check([hold(read("x"), 0, 10, 1), late]).equal, 1)
   })
 
+  it("cuts a hold off where its lease was about to be taken over, and compares no lease with itself", () => {
+    const lines: ReadonlyArray<History.Line> = [
+      { what: "enter", hold: "1", at: 5, token: 1, targets: [write("r")], id: "x" },
+      { what: "leave", hold: "1", at: 30 },
+      { what: "end", hold: "1", outcome: "done" }
+    ]
+    const others: ReadonlyArray<History.Line> = [
+      { what: "taking", id: "x", at: 4 },
+      { what: "taking", id: "x", at: 12 },
+      { what: "taking", id: "y", at: 6 },
+      { what: "enter", hold: "1", at: 14, token: 1, targets: [write("r")], id: "x" },
+      { what: "leave", hold: "1", at: 18 },
+      { what: "end", hold: "1", outcome: "done" },
+      { what: "enter", hold: "2", at: 20, token: 2, targets: [write("r")], id: "z" },
+      { what: "leave", hold: "2", at: 25 },
+      { what: "end", hold: "2", outcome: "done" }
+    ]
+    const texts = [lines, others].map((all) => all.map((line) => `${JSON.stringify(line)}\n`).join(""))
+    const holds = texts.flatMap((text, at) => History.read(`${at}`, text))
+    assert.deepStrictEqual(
+      History.cutWhereTaken(holds, texts).map(({ left }) => left),
+      [12, 18, 25]
+    )
+    assert.lengthOf(History.check(holds).overlaps, 1)
+    assert.deepStrictEqual(History.violations(History.check(History.cutWhereTaken(holds, texts))), [])
+    // But a third one is found that comes in beside the new owner.
+    const early = holds.map((one) => (one.token === 2 ? { ...one, entered: 16 } : one))
+    assert.lengthOf(History.check(History.cutWhereTaken(early, texts)).overlaps, 1)
+  })
+
   it("knows a hold that was taken inside another one", () => {
     const names = ["a 1", "a 2", History.nameWithin("a 1", "3"), History.nameWithin("b 1", "4")]
     const holds = names.map((name, token) => ({ ...hold(write("r"), 0, 10, token), name }))
