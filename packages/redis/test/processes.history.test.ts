@@ -147,34 +147,46 @@ describe("the checker of histories", () => {
     assert.lengthOf(History.check([hold(read("x"), 0, 10, 1), late]).equal, 1)
   })
 
-  it("cuts a hold off where its lease was about to be taken over, and compares no lease with itself", () => {
-    const lines: ReadonlyArray<History.Line> = [
-      { what: "enter", hold: "1", at: 5, token: 1, targets: [write("r")], id: "x" },
-      { what: "leave", hold: "1", at: 30 },
-      { what: "end", hold: "1", outcome: "done" }
+  it("cuts a hold off where another process gave an order, and compares no lease with itself", () => {
+    const enter = (hold: string, at: number, token: number, id: string): History.Line => ({
+      ...{ what: "enter", hold, at, token, targets: [write("r")], id }
+    })
+    const end = (hold: string, at: number): ReadonlyArray<History.Line> => [
+      { what: "leave", hold, at },
+      { what: "end", hold, outcome: "done" }
     ]
-    const others: ReadonlyArray<History.Line> = [
-      { what: "taking", id: "x", at: 4 },
-      { what: "taking", id: "x", at: 12 },
-      { what: "taking", id: "y", at: 6 },
-      { what: "enter", hold: "1", at: 14, token: 1, targets: [write("r")], id: "x" },
-      { what: "leave", hold: "1", at: 18 },
-      { what: "end", hold: "1", outcome: "done" },
-      { what: "enter", hold: "2", at: 20, token: 2, targets: [write("r")], id: "z" },
-      { what: "leave", hold: "2", at: 25 },
-      { what: "end", hold: "2", outcome: "done" }
-    ]
-    const texts = [lines, others].map((all) => all.map((line) => `${JSON.stringify(line)}\n`).join(""))
-    const holds = texts.flatMap((text, at) => History.read(`${at}`, text))
+    const order = (id: string, at: number): History.Line => ({ what: "order", id, at })
+    const journals = Object.entries({
+      a: [enter("1", 5, 1, "x"), ...end("1", 30)],
+      b: [
+        order("y", 6),
+        order("x", 12),
+        enter("1", 14, 1, "x"),
+        ...end("1", 18),
+        enter("2", 20, 2, "z"),
+        ...end("2", 25)
+      ],
+      c: [order("v", 40), enter("1", 41, 3, "w"), ...end("1", 50)],
+      d: [enter("1", 45, 4, "v"), ...end("1", 46)]
+    }).map(([process, lines]) => ({ process, text: lines.map((line) => `${JSON.stringify(line)}\n`).join("") }))
+    const holds = journals.flatMap(({ process, text }) => History.read(process, text))
+    const cut = History.cutByOrders(holds, journals)
     assert.deepStrictEqual(
-      History.cutWhereTaken(holds, texts).map(({ left }) => left),
-      [12, 18, 25]
+      cut.map(({ isSure, left, name }) => [name, left, isSure]),
+      [
+        ["a 1", 12, true],
+        ["b 1", 18, true],
+        ["b 2", 25, true],
+        ["c 1", 50, true],
+        // It entered when it may have been over.
+        ["d 1", 40, false]
+      ]
     )
-    assert.lengthOf(History.check(holds).overlaps, 1)
-    assert.deepStrictEqual(History.violations(History.check(History.cutWhereTaken(holds, texts))), [])
-    // But a third one is found that comes in beside the new owner.
+    assert.lengthOf(History.check(holds).overlaps, 2)
+    assert.deepStrictEqual(History.violations(History.check(cut)), [])
+    // But one is found that comes in beside the new owner.
     const early = holds.map((one) => (one.token === 2 ? { ...one, entered: 16 } : one))
-    assert.lengthOf(History.check(History.cutWhereTaken(early, texts)).overlaps, 1)
+    assert.lengthOf(History.check(History.cutByOrders(early, journals)).overlaps, 1)
   })
 
   it("knows a hold that was taken inside another one", () => {
