@@ -168,7 +168,7 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
     readonly tryAcquire: (request: LockRequest) => Effect.Effect<Either.Either<Grant, LockEntry>, StoreError>
 
     /**
-     * Takes over a live lease by its id, from whoever owns it: `owner`, a new name, owns it from now on, and the former
+     * Takes over a live lease by its id, from whoever owns it: `owner`, a new name (such as an id may be), owns it from now on, and the former
      * owner is told (`revocations`, `taken`). The deadline is `ttl` from now, unless it was later. By the same `owner` again
      * it only moves the deadline on. `None`, and nothing changed, when no such lease is live.
      *

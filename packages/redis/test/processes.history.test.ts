@@ -147,6 +147,48 @@ describe("the checker of histories", () => {
     assert.lengthOf(History.check([hold(read("x"), 0, 10, 1), late]).equal, 1)
   })
 
+  it("cuts a hold off where another process gave an order, and compares no lease with itself", () => {
+    const enter = (hold: string, at: number, token: number, id: string): History.Line => ({
+      ...{ what: "enter", hold, at, token, targets: [write("r")], id }
+    })
+    const end = (hold: string, at: number): ReadonlyArray<History.Line> => [
+      { what: "leave", hold, at },
+      { what: "end", hold, outcome: "done" }
+    ]
+    const order = (id: string, at: number): History.Line => ({ what: "order", id, at })
+    const journals = Object.entries({
+      a: [enter("1", 5, 1, "x"), ...end("1", 30)],
+      b: [
+        order("y", 6),
+        order("x", 12),
+        enter("1", 14, 1, "x"),
+        ...end("1", 18),
+        enter("2", 20, 2, "z"),
+        ...end("2", 25)
+      ],
+      c: [order("v", 40), enter("1", 41, 3, "w"), ...end("1", 50)],
+      d: [enter("1", 45, 4, "v"), ...end("1", 46)]
+    }).map(([process, lines]) => ({ process, text: lines.map((line) => `${JSON.stringify(line)}\n`).join("") }))
+    const holds = journals.flatMap(({ process, text }) => History.read(process, text))
+    const cut = History.cutByOrders(holds, journals)
+    assert.deepStrictEqual(
+      cut.map(({ isSure, left, name }) => [name, left, isSure]),
+      [
+        ["a 1", 12, true],
+        ["b 1", 18, true],
+        ["b 2", 25, true],
+        ["c 1", 50, true],
+        // It entered when it may have been over.
+        ["d 1", 40, false]
+      ]
+    )
+    assert.lengthOf(History.check(holds).overlaps, 2)
+    assert.deepStrictEqual(History.violations(History.check(cut)), [])
+    // But one is found that comes in beside the new owner.
+    const early = holds.map((one) => (one.token === 2 ? { ...one, entered: 16 } : one))
+    assert.lengthOf(History.check(History.cutByOrders(early, journals)).overlaps, 1)
+  })
+
   it("knows a hold that was taken inside another one", () => {
     const names = ["a 1", "a 2", History.nameWithin("a 1", "3"), History.nameWithin("b 1", "4")]
     const holds = names.map((name, token) => ({ ...hold(write("r"), 0, 10, token), name }))

@@ -49,10 +49,10 @@ const run = (
     )
     yield* gate.leave
     const stoppedAt = yield* disturb(workers)
-    const texts = files.map((file) => readFileSync(file, "utf8"))
-    const holds = History.cutWhereTaken(
-      texts.flatMap((text, i) => History.read(`process ${i + 1}`, text, i === 0 ? stoppedAt : undefined)),
-      texts
+    const journals = files.map((file, i) => ({ process: `process ${i + 1}`, text: readFileSync(file, "utf8") }))
+    const holds = History.cutByOrders(
+      journals.flatMap(({ process, text }, i) => History.read(process, text, i === 0 ? stoppedAt : undefined)),
+      journals
     )
     const verdict = History.check(holds)
     assert.deepStrictEqual(History.violations(verdict).slice(0, 3), [])

@@ -20,8 +20,8 @@ export type Line =
       /** Of the lease, when others may take it over. */
       readonly id?: string
     }
-  /** It is about to take over somebody's lease: who had it until then has it no longer for sure. */
-  | { readonly what: "taking"; readonly id: string; readonly at: number }
+  /** It is about to take over or end somebody's lease: who had it until then has it no longer for sure. */
+  | { readonly what: "order"; readonly id: string; readonly at: number }
   | { readonly what: "leave"; readonly hold: string; readonly at: number }
   /** Written when the lock is given back: was it held to the end? */
   | { readonly what: "end"; readonly hold: string; readonly outcome: string }
@@ -77,7 +77,7 @@ export const read = (process: string, text: string, stoppedAt = Number.POSITIVE_
       holds.set(hold, { ...its, isSure: at < stoppedAt, outcome: "unknown" })
       continue
     }
-    if (line.what === "taking") continue
+    if (line.what === "order") continue
     const hold = holds.get(line.hold)
     if (hold === undefined) throw new Error(`${process} left ${line.hold}, which it had not entered`)
     if (line.what === "leave") hold.left = line.at
@@ -89,18 +89,24 @@ export const read = (process: string, text: string, stoppedAt = Number.POSITIVE_
 }
 
 /**
- * The holds, each only up to when somebody began to take its lease over. Whoever held it learns so a moment later, but
- * cannot know whether it is over for the new owner by then.
+ * The holds, each only up to when another process was about to take over or end its lease. Whoever held it learns so a
+ * moment later, and may even enter before that: then its times say nothing.
  */
-export const cutWhereTaken = (holds: ReadonlyArray<Hold>, texts: ReadonlyArray<string>): ReadonlyArray<Hold> => {
-  const taken = new Map<string, Array<number>>()
-  for (const row of texts.flatMap((text) => text.split("\n").slice(0, -1))) {
-    const line = JSON.parse(row) as Line
-    if (line.what === "taking") taken.set(line.id, [...(taken.get(line.id) ?? []), line.at])
+export const cutByOrders = (
+  holds: ReadonlyArray<Hold>,
+  journals: ReadonlyArray<{ readonly process: string; readonly text: string }>
+): ReadonlyArray<Hold> => {
+  const orders = new Map<string, Array<{ readonly process: string; readonly at: number }>>()
+  for (const { process, text } of journals) {
+    for (const row of text.split("\n").slice(0, -1)) {
+      const line = JSON.parse(row) as Line
+      if (line.what === "order") orders.set(line.id, [...(orders.get(line.id) ?? []), { process, at: line.at }])
+    }
   }
   return holds.map((hold) => {
-    const later = (taken.get(hold.id ?? "") ?? []).filter((at) => at > hold.entered)
-    return { ...hold, left: Math.min(hold.left, ...later) }
+    const others = (orders.get(hold.id ?? "") ?? []).filter(({ process }) => !hold.name.startsWith(`${process} `))
+    const first = Math.min(...others.map(({ at }) => at))
+    return { ...hold, left: Math.min(hold.left, first), isSure: hold.isSure && first > hold.entered }
   })
 }
 

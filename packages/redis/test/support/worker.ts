@@ -9,7 +9,10 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as History from "./history.ts"
@@ -120,7 +123,9 @@ const random = (seed: number) => {
 const meddle = (below: (n: number) => number, name: string, write: (line: History.Line) => void) =>
   Effect.gen(function* () {
     const entries = yield* HierarchicalLock.inspect()
-    const others = entries.filter(({ pid, state }) => state === "held" && pid !== process.pid)
+    // The test itself holds what all wait for to begin.
+    const own = [process.pid, process.ppid]
+    const others = entries.filter(({ pid, state }) => state === "held" && !own.includes(pid ?? 0))
     const other = others[below(others.length)]
     const inside = ({ id, targets, token }: Lease.Lease) =>
       Effect.gen(function* () {
@@ -138,10 +143,10 @@ const meddle = (below: (n: number) => number, name: string, write: (line: Histor
       return
     }
     if (other === undefined) return
+    if (what === 3) return yield* HierarchicalLock.refresh(other.id, { ttl: 400 })
+    write({ what: "order", id: other.id, at: History.now() })
     if (what === 1) return yield* Effect.asVoid(HierarchicalLock.breakLease(other.id))
     if (what === 2) return yield* Effect.asVoid(HierarchicalLock.release(other.id))
-    if (what === 3) return yield* HierarchicalLock.refresh(other.id, { ttl: 400 })
-    write({ what: "taking", id: other.id, at: History.now() })
     let entered = false
     const taken = Effect.scoped(
       Effect.flatMap(HierarchicalLock.restore(other.id), (lease) => {
@@ -149,14 +154,10 @@ const meddle = (below: (n: number) => number, name: string, write: (line: Histor
         return inside(lease)
       })
     )
-    // Some give up on it, wherever they are.
-    yield* (below(4) === 0 ? Effect.timeout(taken, below(4)) : taken).pipe(
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          if (entered) write({ what: "end", hold: name, outcome: `restored: ${outcome(exit)}` })
-        })
-      )
-    )
+    // Some give up on it, wherever they are. A loss interrupts the fiber that has restored it.
+    const fiber = yield* Effect.fork(below(4) === 0 ? Effect.timeout(taken, below(4)) : taken)
+    const exit = yield* Fiber.await(fiber)
+    if (entered) write({ what: "end", hold: name, outcome: `restored: ${outcome(exit)}` })
   }).pipe(Effect.exit, Effect.asVoid)
 
 const work = ({ fibers, file, millis, mixed = false, rounds, seed }: Command & { readonly what: "work" }) =>
@@ -264,7 +265,8 @@ const obey = (command: Command): Effect.Effect<unknown, unknown> => {
         const locks = yield* Layer.buildWithScope(Layer.provide(HierarchicalLock.layer({ ttl }), store), scope)
         opened = { scope, locks }
         tell({ what: "opened" })
-      })
+        // Each loss is a warning.
+      }).pipe(Logger.withMinimumLogLevel(LogLevel.Error))
     case "hold":
       return inLocks(hold(command))
     case "leave":
