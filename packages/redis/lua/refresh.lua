@@ -12,7 +12,11 @@ if now > tonumber(ARGV[3]) then
 end
 --@include rules
 --@include rest
-begin({})
+local fields = {}
+for at = 4, #ARGV, 2 do
+  fields[#fields + 1] = 'r' .. ARGV[at]
+end
+begin(fields)
 F.rest()
 -- What the sweep has changed must show. And removals go first: memory that is short does not end leases.
 deadline_removals[#deadline_removals + 1] = ''
@@ -29,8 +33,15 @@ for from = 4, #ARGV, 2000 do
     answers[a] = 0
     -- What has expired is gone, even if the sweep had to leave it for later.
     if scores[i] and tonumber(scores[i]) > now then
-      answers[a] = now + tonumber(ARGV[from + 2 * i - 1]) * 1000
+      local id, ttl = sub(members[i], 2), tonumber(ARGV[from + 2 * i - 1])
+      local record = F.record(id)
+      answers[a] = now + ttl * 1000
       F.set_deadline(members[i], answers[a])
+      -- A deadline is never later than the ttl from now on (see `deadline_of`).
+      if record and record[TTL] < ttl then
+        record[TTL] = ttl
+        set('r' .. id, record)
+      end
       if answers[a] < tonumber(scores[i]) then
         F.sooner(sub(members[i], 2))
       end

@@ -20,6 +20,7 @@ import type { Redis, RedisOptions } from "ioredis"
 import * as Client from "./internal/client.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Keys from "./internal/keys.ts"
+import * as Url from "./internal/url.ts"
 
 /**
  * What every store on Redis may set.
@@ -41,9 +42,14 @@ export interface StoreOptions {
 }
 
 /**
- * Where the server is: a `url` (`redis://user:password@host:port/db`, `rediss://…` for TLS, or the path of a unix
- * socket), options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default
- * `redis://127.0.0.1:6379`. A `password` here goes before those.
+ * Where the server is: a `url`, options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default
+ * `redis://127.0.0.1:6379`. What the URL says goes before `redis`, and a `username` or `password` here before both.
+ *
+ * - `url`: `redis://user:password@host:port/db`, `rediss://…` for TLS, or a unix socket: its path, or
+ *   `unix://user:password@/path?db=0`. Behind a `?` there may be `db`, `username`, `password`, `family`, `connectionName` and
+ *   `keyPrefix`. What is not a letter or a digit in a user or password is written `%xx`.
+ * - `redis`: `failoverDetector` is on unless it is set here. Of no effect are `lazyConnect`, `maxRetriesPerRequest`,
+ *   `enableReadyCheck`, `disconnectTimeout`, and what changes answers (`stringNumbers`, `replyMapping`).
  *
  * @since 0.1.0
  * @category models
@@ -95,47 +101,82 @@ const patience = (
     onNone: () => Either.left(refuse(option, `it must be a duration such as "5 seconds" or a number of milliseconds`))
   })
 
-const makeWith = (
-  source: Connection.Source,
-  options: StoreOptions
-): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
-  Effect.gen(function* () {
+interface Checked {
+  readonly namespace: string
+  readonly keys: Keys.Keys
+  readonly connectTimeout: Duration.Duration
+  readonly commandTimeout: Duration.Duration
+}
+
+const check = (options: StoreOptions): Either.Either<Checked, LockError.InvalidOptions> =>
+  Either.gen(function* () {
     const namespace = yield* name("namespace", options.namespace ?? defaults.namespace)
     const keys = Keys.make(yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix), namespace)
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
     const commandTimeout = yield* patience("commandTimeout", options.commandTimeout ?? defaults.commandTimeout)
-    const connection = yield* Connection.open(source, connectTimeout)
-    return yield* Client.make(connection, { namespace, keys, connectTimeout, commandTimeout })
+    return { namespace, keys, connectTimeout, commandTimeout }
+  })
+
+const makeWith = (
+  source: Either.Either<Connection.Source, LockError.InvalidOptions>,
+  options: StoreOptions
+): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const where = yield* source
+    const settings = yield* check(options)
+    return yield* Client.make(yield* Connection.open(where, settings.connectTimeout), settings)
+  })
+
+const reveal = (secret: string | Redacted.Redacted<string>): string =>
+  Redacted.isRedacted(secret) ? Redacted.value(secret) : secret
+
+const sourceOf = ({
+  password,
+  redis,
+  url,
+  username
+}: Options): Either.Either<Connection.Source, LockError.InvalidOptions> =>
+  Either.gen(function* () {
+    const found =
+      url === undefined ? {} : yield* Either.mapLeft(Url.parse(reveal(url)), (reason) => refuse("url", reason))
+    return {
+      _tag: "Own",
+      options: {
+        ...redis,
+        ...found,
+        ...(found.tls && redis?.tls ? { tls: redis.tls } : {}),
+        ...(username === undefined ? {} : { username }),
+        ...(password === undefined ? {} : { password: reveal(password) })
+      },
+      database: found.db === undefined ? "redis.db" : "url"
+    } as const
+  })
+
+/**
+ * Checks options as far as that is possible without a server.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const validate = (options?: Options): Effect.Effect<void, LockError.InvalidOptions> =>
+  Effect.gen(function* () {
+    const source = yield* sourceOf(options ?? {})
+    yield* check(options ?? {})
+    if (source._tag === "Own") yield* Connection.create(source.options)
   })
 
 /**
  * Connects to a server, and closes the connections with the scope.
  *
- * Fails with `InvalidOptions` before it connects, and with `StoreError` when no server answers within `connectTimeout`,
- * when it refuses the password, is too old, or is a replica. Neither shows a password.
+ * Fails with `InvalidOptions` when an option is wrong, most before it connects; also when the server does not have the
+ * database. Fails with `StoreError` when no server answers within `connectTimeout`, when it is still loading or busy with a
+ * script by then, when it refuses the password, is too old, or is a replica. Neither shows a password.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options?: Options): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
-  Effect.suspend(() => {
-    const url = options?.url === undefined ? undefined : Connection.reveal(options.url)
-    const problem = url === undefined ? undefined : Connection.urlProblem(url)
-    if (problem !== undefined) return Effect.fail(refuse("url", problem))
-    const { password, redis, username } = options ?? {}
-    return makeWith(
-      {
-        _tag: "Own",
-        url,
-        options: {
-          ...redis,
-          ...(username === undefined ? {} : { username }),
-          ...(password === undefined ? {} : { password: Connection.reveal(password) })
-        }
-      },
-      options ?? {}
-    )
-  })
+  Effect.suspend(() => makeWith(sourceOf(options ?? {}), options ?? {}))
 
 /**
  * The store as a layer. See `make`.
@@ -150,11 +191,16 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
  * The store on a client of the application, with whatever `keyPrefix` and `db` it has. The client is never closed here;
  * for listening, a second connection is made from it, which is.
  *
+ * When the server says that it is a replica or still loads its data, and the client has a `retryStrategy`, the client is told to
+ * reconnect, as behind the same address there may be another server by now. With Sentinel, set `failoverDetector` to true: a
+ * warning says so where it is not. A client that changes the answers of scripts (`stringNumbers`, transformers of replies) is
+ * refused with `InvalidOptions`.
+ *
  * @since 0.1.0
  * @category layers
  */
 export const fromClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
-  Layer.scoped(LockStore.LockStore, makeWith({ _tag: "Foreign", client }, options ?? {}))
+  Layer.scoped(LockStore.LockStore, makeWith(Either.right({ _tag: "Foreign", client }), options ?? {}))
 
 const variables = {
   url: "REDIS_URL",
@@ -207,7 +253,10 @@ export const layerConfig: Layer.Layer<LockStore.LockStore, LockError.StoreError 
     Effect.flatMap(config, (options) =>
       Effect.catchTag(make(options), "InvalidOptions", ({ option, reason }) =>
         Effect.fail(
-          ConfigError.InvalidData([variables[option as keyof typeof variables]], `the value is not valid: ${reason}`)
+          ConfigError.InvalidData(
+            [variables[option as keyof typeof variables] ?? option],
+            `the value is not valid: ${reason}`
+          )
         )
       )
     )

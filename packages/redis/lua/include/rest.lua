@@ -47,7 +47,13 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    -- The clock was set back since: nobody waits for longer than the ttl for one that is gone.
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
 
   -- The deadline of a lease is earlier than it was: those who watch it meant to look later.

@@ -21,7 +21,8 @@ KEYS[2] index      sorted set, all at score 0, read by lexicographic range
   p<id>                         one that is gone, with more watchers than could be looked at
 KEYS[3] deadlines  sorted set: h<id> (lease) or q<id> (waiting request) -> time
 ARGV[1] the id of the calling client; ARGV[2] the prefix of the clients' channels
-ARGV[3] the time after which the command is late and must do nothing
+ARGV[3] the time after which the command is late and must do nothing; behind it, after a space, the greatest token that the
+  client has seen, when the clock may be behind that: what is granted gets a greater one (no short way knows of it)
 
 Times are in microseconds of the server's clock, ttls in milliseconds. A target is a letter for its mode, then its path:
 R read, W write, r readNode, w writeNode. Ids have no slash and no space.
@@ -37,6 +38,11 @@ local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 
 -- The functions, and the parts of the hash that were read or written, by their field: a list, or false.
 local F, cache, above = {}, {}, {}
@@ -143,6 +149,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()

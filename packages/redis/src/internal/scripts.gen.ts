@@ -21,7 +21,7 @@ if plain then
   end
   time = call('TIME')
   now = time[1] * 1000000 + time[2]
-  plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= tonumber(ARGV[3])
+  plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= (tonumber(ARGV[3]) or 0)
 end
 local indexed = plain and (head[5] > 0 or 2 * (head[3] + head[4]) > #head - 11)
 local free = plain and head[5] == 0
@@ -230,6 +230,11 @@ local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -311,6 +316,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -608,7 +616,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -962,6 +975,11 @@ export const breakLease: string = `local call, pack, unpack_values, sub, byte = 
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -1043,6 +1061,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -1337,7 +1358,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -1641,6 +1667,11 @@ export const downgrade: string = `local call, pack, unpack_values, sub, byte = r
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -1722,6 +1753,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -2016,7 +2050,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -2326,6 +2365,11 @@ export const inspect: string = `local call, pack, unpack_values, sub, byte = red
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -2407,6 +2451,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -2701,7 +2748,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -3018,6 +3070,11 @@ export const look: string = `local call, pack, unpack_values, sub, byte = redis.
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -3099,6 +3156,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -3396,7 +3456,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -3712,6 +3777,11 @@ export const lookup: string = `local call, pack, unpack_values, sub, byte = redi
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -3793,6 +3863,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -4087,7 +4160,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -4387,6 +4465,11 @@ export const refresh: string = `local call, pack, unpack_values, sub, byte = red
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -4468,6 +4551,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -4765,7 +4851,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -5052,7 +5143,11 @@ function F.rest()
     end
   end
 end
-begin({})
+local fields = {}
+for at = 4, #ARGV, 2 do
+  fields[#fields + 1] = 'r' .. ARGV[at]
+end
+begin(fields)
 F.rest()
 deadline_removals[#deadline_removals + 1] = ''
 F.flush_deadlines()
@@ -5067,8 +5162,14 @@ for from = 4, #ARGV, 2000 do
     local a = #answers + 1
     answers[a] = 0
     if scores[i] and tonumber(scores[i]) > now then
-      answers[a] = now + tonumber(ARGV[from + 2 * i - 1]) * 1000
+      local id, ttl = sub(members[i], 2), tonumber(ARGV[from + 2 * i - 1])
+      local record = F.record(id)
+      answers[a] = now + ttl * 1000
       F.set_deadline(members[i], answers[a])
+      if record and record[TTL] < ttl then
+        record[TTL] = ttl
+        set('r' .. id, record)
+      end
       if answers[a] < tonumber(scores[i]) then
         F.sooner(sub(members[i], 2))
       end
@@ -5093,7 +5194,7 @@ export const release: string = `if #ARGV < 2000 then
   local time = call('TIME')
   local now = time[1] * 1000000 + time[2]
   local head = found[count + 1] and { unpack_values(found[count + 1]) }
-  local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now)
+  local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and tonumber(ARGV[3])
   local short_answer = time[1] .. ' ' .. time[2]
   if plain and head[5] == 0 then
     if count == 1 and found[1] and head[3] + head[4] == 1 and head[1] < now then
@@ -5273,6 +5374,11 @@ local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -5354,6 +5460,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -5648,7 +5757,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -5973,6 +6087,11 @@ export const restore: string = `local call, pack, unpack_values, sub, byte = red
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -6054,6 +6173,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -6351,7 +6473,12 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    return scores[member] and tonumber(scores[member]) or now
+    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
+    if deadline > latest then
+      deadline = latest
+      F.set_deadline(member, latest)
+    end
+    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
