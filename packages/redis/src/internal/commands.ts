@@ -134,7 +134,7 @@ export class Commands {
 
   /**
    * Sends a script. `done` is called once: with the answer, or with what went wrong. When the server can do nothing for now, a
-   * command is sent again until its time is over. One with requests is not: see `Requests`, which asks for those that still want.
+   * command is sent again until its time is over, and a release beyond that. One with requests is not: see `Requests`, which asks for those that still want.
    */
   send(script: Script.Script, args: ReadonlyArray<Script.Argument>, done: Done, retries = lateRetries): void {
     if (this.closed) return done(failure.closed(script.verb))
@@ -177,7 +177,8 @@ export class Commands {
         this.heardAt = this.host.now()
         const error = failure.fromError(script.verb, cause)
         const refusal = failure.refusal(error)
-        if (refusal === undefined || script === Script.acquire || flight.isSettled || this.closed) {
+        const isWanted = () => !this.closed && (!flight.isSettled || script === Script.release)
+        if (refusal === undefined || script === Script.acquire || !isWanted()) {
           this.unanswered--
           if (refusal !== undefined) this.refused(error)
           return this.settle(flight, error)
@@ -185,7 +186,7 @@ export class Commands {
         flight.refusal = error
         this.refused(error)
         this.retry(() => {
-          if (!flight.isSettled) return this.transmit(flight, this.host.now(), retries)
+          if (isWanted()) return this.transmit(flight, this.host.now(), retries)
           this.unanswered--
         })
       }

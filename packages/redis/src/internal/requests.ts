@@ -313,7 +313,11 @@ export class Requests {
     request.state = "queued"
     request.mayBeThere = true
     this.later.add(request)
-    this.release(request.request.id, () => this.askLater(request))
+    this.release(request.request.id, (live) => {
+      if (typeof live === "boolean") return this.askLater(request)
+      // The release may be carried out yet.
+      if (this.later.delete(request) && isQueued(request)) this.settle(request, Exit.fail(live))
+    })
   }
 
   private deadlocked(request: Request, cycle: ReadonlyArray<string>): void {
