@@ -20,7 +20,7 @@ import type { Redis, RedisOptions } from "ioredis"
 import * as Client from "./internal/client.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Keys from "./internal/keys.ts"
-import * as Url from "./internal/url.ts"
+import * as Source from "./internal/source.ts"
 
 /**
  * What every store on Redis may set.
@@ -127,31 +127,6 @@ const makeWith = (
     return yield* Client.make(yield* Connection.open(where, settings.connectTimeout), settings)
   })
 
-const reveal = (secret: string | Redacted.Redacted<string>): string =>
-  Redacted.isRedacted(secret) ? Redacted.value(secret) : secret
-
-const sourceOf = ({
-  password,
-  redis,
-  url,
-  username
-}: Options): Either.Either<Connection.Source, LockError.InvalidOptions> =>
-  Either.gen(function* () {
-    const found =
-      url === undefined ? {} : yield* Either.mapLeft(Url.parse(reveal(url)), (reason) => refuse("url", reason))
-    return {
-      _tag: "Own",
-      options: {
-        ...redis,
-        ...found,
-        ...(found.tls && redis?.tls ? { tls: redis.tls } : {}),
-        ...(username === undefined ? {} : { username }),
-        ...(password === undefined ? {} : { password: reveal(password) })
-      },
-      database: found.db === undefined ? "redis.db" : "url"
-    } as const
-  })
-
 /**
  * Checks options as far as that is possible without a server.
  *
@@ -160,9 +135,9 @@ const sourceOf = ({
  */
 export const validate = (options?: Options): Effect.Effect<void, LockError.InvalidOptions> =>
   Effect.gen(function* () {
-    const source = yield* sourceOf(options ?? {})
+    const source = yield* Source.make(options ?? {})
     yield* check(options ?? {})
-    if (source._tag === "Own") yield* Connection.create(source.options)
+    yield* Connection.create(source.options)
   })
 
 /**
@@ -176,7 +151,7 @@ export const validate = (options?: Options): Effect.Effect<void, LockError.Inval
  * @category constructors
  */
 export const make = (options?: Options): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
-  Effect.suspend(() => makeWith(sourceOf(options ?? {}), options ?? {}))
+  Effect.suspend(() => makeWith(Source.make(options ?? {}), options ?? {}))
 
 /**
  * The store as a layer. See `make`.

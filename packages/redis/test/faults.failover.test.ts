@@ -24,9 +24,10 @@ const told = (admin: Redis, section: string, line: RegExp) =>
   Effect.promise(async () => line.test(await admin.info(section)))
 
 /** A server that follows another one, and has what that one has. */
-const follow = (primary: Server.Server, args: ReadonlyArray<string> = []) =>
+const follow = (primary: Server.Server) =>
   Effect.gen(function* () {
-    const replica = yield* Server.start({ args: ["--repl-diskless-sync-delay", "0", ...args] })
+    yield* Effect.promise(() => primary.admin.config("SET", "repl-diskless-sync-delay", "0"))
+    const replica = yield* Server.start()
     yield* Effect.promise(() => replica.admin.replicaof("127.0.0.1", primary.port))
     yield* until(told(replica.admin, "replication", /master_link_status:up/), "the link to the primary")
     return replica

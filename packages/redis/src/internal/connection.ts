@@ -4,6 +4,7 @@
 import { LockError } from "@hilok/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Redis, type RedisOptions } from "ioredis"
 import * as failure from "./failure.ts"
@@ -131,7 +132,8 @@ export const create = (options: RedisOptions): Effect.Effect<Redis, LockError.In
           reason: `ioredis refuses it: ${error instanceof Error ? error.message : String(error)}`
         })
     })
-    return ioredis.hush(client, (text) => void Effect.runFork(Effect.logWarning(text)))
+    const run = Runtime.runFork(yield* Effect.runtime<never>())
+    return ioredis.hush(client, (text) => void run(Effect.logWarning(text)))
   })
 
 /** For listening: a client like that for commands. */
@@ -157,12 +159,13 @@ const reconnect = (client: Redis): void => {
 export const open = (source: Source, patience: Duration.Duration): Effect.Effect<Connection, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     const own = source._tag === "Own"
+    const run = Runtime.runFork(yield* Effect.runtime<never>())
     const keep = (client: Redis, isOurs: boolean) =>
       Effect.acquireRelease(
         // Without a listener, ioredis prints every error.
         Effect.sync(() =>
           ioredis.on(client, "error", (error: unknown) => {
-            Effect.runFork(Effect.logDebug(failure.fromError(operation, error).message))
+            run(Effect.logDebug(failure.fromError(operation, error).message))
             // It would go on in a database that nobody asked for.
             if (isOurs && isSelect(error)) client.disconnect(true)
           })

@@ -49,11 +49,13 @@ interface Auth {
 export const hush = (client: Redis, warn: (text: string) => void): Redis => {
   const inner = client as unknown as Auth
   const auth = inner.auth.bind(client)
+  let isWarned = false
   inner.auth = (...args) => {
     const callback = typeof args.at(-1) === "function" ? (args.at(-1) as (...all: Array<unknown>) => void) : undefined
     const answer = auth(...(callback === undefined ? args : args.slice(0, -1))).catch((error: unknown) => {
       if (!(error instanceof Error && needless.test(error.message))) throw error
-      warn("A password was given, but the server does not ask for one")
+      if (!isWarned) warn("A password was given, but the server does not ask for one")
+      isWarned = true
       return "OK"
     })
     if (callback === undefined) return answer
