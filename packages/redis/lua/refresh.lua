@@ -37,7 +37,7 @@ for from = 4, #ARGV, 2000 do
       local record = F.record(id)
       answers[a] = now + ttl * 1000
       F.set_deadline(members[i], answers[a])
-      -- A deadline is never later than the ttl from now on (see `deadline_of`).
+      -- A deadline is never later than the ttl from now on (see `limit`).
       if record and record[TTL] < ttl then
         record[TTL] = ttl
         set('r' .. id, record)

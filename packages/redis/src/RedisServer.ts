@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { Redis, RedisOptions } from "ioredis"
+import * as failure from "./internal/failure.ts"
 import * as ioredis from "./internal/ioredis.ts"
 import { ask } from "./internal/serverCheck.ts"
 import * as Source from "./internal/source.ts"
@@ -90,8 +91,10 @@ const best = (client: Redis): Effect.Effect<Sample, LockError.StoreError> =>
     all.reduce((one, other) => (other.roundTrip < one.roundTrip ? other : one))
   )
 
-const replicaClock = (client: Redis, host: string, port: number): Effect.Effect<ReplicaClock, LockError.StoreError> => {
+const replicaClock = (client: Redis, host: string, port: number): Effect.Effect<ReplicaClock> => {
   const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+  // What is wrong with a connection: the errors of commands say no more than that it is closed.
+  let cause: unknown
   const connected = Effect.acquireRelease(
     Effect.sync(() => {
       // What the client goes by, but for where it leads.
@@ -106,27 +109,28 @@ const replicaClock = (client: Redis, host: string, port: number): Effect.Effect<
         retryStrategy: () => null,
         connectTimeout: Duration.toMillis(patience)
       } as unknown as RedisOptions)
-      // The error of `connect` says no more than that it is closed.
-      let cause: unknown
-      ioredis
+      return ioredis
         .hush(replica, () => undefined)
         .on("error", (error) => {
           cause ??= error
         })
-      const connect = () => replica.connect().catch((error: unknown) => Promise.reject(cause ?? error))
-      return { replica, connect }
     }),
-    ({ replica }) => Effect.sync(() => replica.disconnect())
+    (replica) => Effect.sync(() => replica.disconnect())
   )
   return Effect.scoped(
     Effect.gen(function* () {
-      const { connect, replica } = yield* connected
-      yield* ask(connect, "connect", patience)
+      const replica = yield* connected
+      yield* ask(() => replica.connect(), "connect", patience)
       const [there, here] = [yield* best(replica), yield* best(client)]
       const precision = (there.roundTrip + here.roundTrip) / 2
       return { address, ahead: there.ahead - here.ahead, precision, problem: undefined }
     })
-  ).pipe(Effect.catchAll(({ reason }) => Effect.succeed({ address, ahead: undefined, precision: 0, problem: reason })))
+  ).pipe(
+    Effect.catchAll((error) => {
+      const { reason } = cause === undefined ? error : failure.fromError("connect", cause)
+      return Effect.succeed({ address, ahead: undefined, precision: 0, problem: reason })
+    })
+  )
 }
 
 /**

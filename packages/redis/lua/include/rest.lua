@@ -47,13 +47,16 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    -- The clock was set back since: nobody waits for longer than the ttl for one that is gone.
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+
+  -- When the clock was set back, a deadline may be later than the ttl from now on. Nobody waits so long for one that is gone.
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
 
   -- The deadline of a lease is earlier than it was: those who watch it meant to look later.

@@ -33,19 +33,23 @@ export class Reply {
   readonly values: ReadonlyArray<unknown>
   /** In a short answer, which says that all that was asked for was done: the first token, if there are any. */
   readonly firstToken: number | undefined
+  /** Was the script told the greatest token? Then what it granted has a greater one. */
+  readonly isAbove: boolean
 
   constructor(
     sentAt: number,
     receivedAt: number,
     serverTime: number,
     values: ReadonlyArray<unknown>,
-    firstToken: number | undefined
+    firstToken: number | undefined,
+    isAbove = false
   ) {
     this.sentAt = sentAt
     this.receivedAt = receivedAt
     this.serverTime = serverTime
     this.values = values
     this.firstToken = firstToken
+    this.isAbove = isAbove
   }
 }
 
@@ -146,11 +150,12 @@ export class Commands {
 
   private transmit(flight: Flight, sentAt: number, retries: number): void {
     const { args, done, script } = flight
+    const isAbove = this.isBehind(sentAt)
     Script.run(
       this.client,
       script,
       this.keys,
-      [this.id, this.keys.channels, this.limits(flight.sentAt, sentAt), ...args],
+      [this.id, this.keys.channels, this.limits(flight.sentAt, isAbove), ...args],
       (reply) => {
         this.unanswered--
         const receivedAt = this.host.now()
@@ -166,7 +171,7 @@ export class Commands {
             return done(failure.timedOut(script.verb, this.timeout))
           }
           if (events !== "") this.listener.onEvents(events, time)
-          this.settle(flight, new Reply(sentAt, receivedAt, time, values, firstToken))
+          this.settle(flight, new Reply(sentAt, receivedAt, time, values, firstToken, isAbove))
           if (more === 1) this.listener.onMore()
         } catch (error) {
           if (!(error instanceof codec.UnknownReply)) throw error
@@ -193,16 +198,19 @@ export class Commands {
     )
   }
 
+  /** May the server's clock be behind the greatest token? */
+  private isBehind(sentAt: number): boolean {
+    return this.greatestToken > (this.ahead === undefined ? 0 : sentAt * 1000 + this.ahead + tokenSlack)
+  }
+
   /**
-   * By which time of the server the command has been given up here, so that it must not do anything there. Behind it the
-   * greatest token, where the server's clock may be behind that: grants go above it.
+   * By which time of the server the command has been given up here, so that it must not do anything there; and, if so asked, the
+   * token that grants are to go above.
    */
-  private limits(firstSentAt: number, sentAt: number): string {
-    const { ahead, greatestToken } = this
-    const late = ahead === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil((firstSentAt + this.timeout) * 1000 + ahead)
-    return greatestToken > (ahead === undefined ? 0 : sentAt * 1000 + ahead + tokenSlack)
-      ? `${late} ${greatestToken}`
-      : String(late)
+  private limits(sentAt: number, withToken: boolean): string {
+    const { ahead } = this
+    const late = ahead === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil((sentAt + this.timeout) * 1000 + ahead)
+    return withToken ? `${late} ${this.greatestToken}` : String(late)
   }
 
   /** The server can do nothing for now. */

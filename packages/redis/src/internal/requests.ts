@@ -277,7 +277,9 @@ export class Requests {
     try {
       switch (tag) {
         case 1:
-          return this.granted(request, codec.number(first), codec.number(second))
+          // With that, a smaller one is what the id has got before.
+          if (reply.isAbove && request.state === "sent") request.floor = 0
+          return this.granted(request, reply.serverTime, codec.number(first), codec.number(second))
         case 2:
           this.wait(request, reply, codec.number(second))
           if (request.early !== undefined) this.onMessage(request.early.words, request.early.time)
@@ -295,8 +297,9 @@ export class Requests {
     }
   }
 
-  private granted(request: Request, token: number, deadline: number): void {
-    if (token <= request.floor) return this.giveBack(request)
+  /** At a time of the server (microseconds). */
+  private granted(request: Request, time: number, token: number, deadline: number): void {
+    if (time <= request.floor && token <= request.floor) return this.giveBack(request)
     if (token > this.commands.greatestToken) this.commands.greatestToken = token
     const local = localDeadline(request.seen, deadline)
     // A process that was stopped may hear of a grant when the lease is over.
@@ -307,7 +310,10 @@ export class Requests {
     this.settle(request, Exit.succeed({ token, deadline: local }))
   }
 
-  /** The server has taken over from one whose clock was ahead of its own: the next token goes above the greatest. */
+  /**
+   * It was granted by a server that has taken over from one whose clock was ahead: the next token goes above the greatest. (By
+   * another clock, a smaller token is that of a lease which has been granted before, and is asked for again.)
+   */
   private giveBack(request: Request): void {
     this.forget(request)
     request.state = "queued"
@@ -372,7 +378,7 @@ export class Requests {
       case "g": {
         const token = words[2] === undefined ? time : Number(words[2])
         const deadline = words[3] === undefined ? time + request.ttl * 1000 : Number(words[3])
-        return Number.isSafeInteger(token + deadline) ? this.granted(request, token, deadline) : undefined
+        return Number.isSafeInteger(token + deadline) ? this.granted(request, time, token, deadline) : undefined
       }
       case "d":
         return this.deadlocked(request, words.slice(1))

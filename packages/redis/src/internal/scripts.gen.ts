@@ -616,12 +616,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -953,6 +955,8 @@ for i = 1, #ids do
       answers[a + 2] = grant(id, record)
       answers[a], answers[a + 1] = 1, record[TOKEN]
     elseif not queued[i] then
+      F.rest()
+      F.limit(blocker)
       answers[a], answers[a + 1], answers[a + 2] = 3, F.describe(blocker), 0
     else
       last_ticket = last_ticket + 1
@@ -1358,12 +1362,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -2050,12 +2056,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -2748,12 +2756,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -3456,12 +3466,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -3766,6 +3778,7 @@ for at = 4, #ARGV, 2 do
     F.set_deadline('h' .. id, answers[a + 2])
   else
     F.set_deadline('q' .. id, now + tonumber(ARGV[at + 1]) * 1000)
+    F.limit(record[BLOCKER])
     answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], F.deadline_of(record[BLOCKER])
   end
   a = a + 3
@@ -4160,12 +4173,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -4851,12 +4866,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -5757,12 +5774,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
@@ -6473,12 +6492,14 @@ function F.rest()
     if scores[member] == nil then
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
-    local deadline, latest = scores[member] and tonumber(scores[member]) or now, now + record[TTL] * 1000
-    if deadline > latest then
-      deadline = latest
-      F.set_deadline(member, latest)
+    return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
     end
-    return deadline
   end
   function F.sooner(id)
     if waits > 0 then
