@@ -81,6 +81,8 @@ for i = 1, #ids do
       answers[a + 2] = grant(id, record)
       answers[a], answers[a + 1] = 1, record[TOKEN]
     elseif not queued[i] then
+      F.rest()
+      F.limit(blocker)
       answers[a], answers[a + 1], answers[a + 2] = 3, F.describe(blocker), 0
     else
       last_ticket = last_ticket + 1

@@ -38,6 +38,7 @@ for at = 4, #ARGV, 2 do
     end
   else
     F.set_deadline('q' .. id, now + tonumber(ARGV[at + 1]) * 1000)
+    F.limit(record[BLOCKER])
     answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], F.deadline_of(record[BLOCKER])
   end
   a = a + 3

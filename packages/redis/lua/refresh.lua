@@ -13,7 +13,11 @@ if now > tonumber(ARGV[3]) then
 end
 --@include rules
 --@include rest
-begin({})
+local fields = {}
+for at = 4, #ARGV, 2 do
+  fields[#fields + 1] = 'r' .. ARGV[at]
+end
+begin(fields)
 F.rest()
 -- What the sweep has changed must show. And removals go first: memory that is short does not end leases.
 deadline_removals[#deadline_removals + 1] = ''

@@ -19,6 +19,7 @@ import type { Redis, RedisOptions } from "ioredis"
 import * as Client from "./internal/client.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Keys from "./internal/keys.ts"
+import * as Source from "./internal/source.ts"
 
 /**
  * What every store on Redis may set.
@@ -40,9 +41,14 @@ export interface StoreOptions {
 }
 
 /**
- * Where the server is: a `url` (`redis://user:password@host:port/db`, `rediss://…` for TLS, or the path of a unix
- * socket), options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default
- * `redis://127.0.0.1:6379`. A `password` here goes before those.
+ * Where the server is: a `url`, options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default
+ * `redis://127.0.0.1:6379`. What the URL says goes before `redis`, and a `username` or `password` here before both.
+ *
+ * - `url`: `redis://user:password@host:port/db`, `rediss://…` for TLS, or a unix socket: its path, or
+ *   `unix://user:password@/path?db=0`. Behind a `?` there may be `db`, `username`, `password`, `family`, `connectionName` and
+ *   `keyPrefix`. What is not a letter or a digit in a user or password is written `%xx`.
+ * - `redis`: `failoverDetector` is on unless it is set here. Of no effect are `lazyConnect`, `maxRetriesPerRequest`,
+ *   `enableReadyCheck`, `disconnectTimeout`, and what changes answers (`stringNumbers`, `replyMapping`).
  *
  * @since 0.1.0
  * @category models
@@ -106,50 +112,62 @@ const names: Readonly<Record<keyof Options, true>> = {
   ...storeNames
 }
 
-const makeWith = (
-  source: Connection.Source,
+interface Checked {
+  readonly namespace: string
+  readonly keys: Keys.Keys
+  readonly connectTimeout: Duration.Duration
+  readonly commandTimeout: Duration.Duration
+}
+
+const check = (
   options: StoreOptions,
   allowed: Readonly<Record<string, true>>
-): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
-  Effect.gen(function* () {
+): Either.Either<Checked, LockError.InvalidOptions> =>
+  Either.gen(function* () {
     yield* LockOptions.checkNames(options, allowed)
     const namespace = yield* name("namespace", options.namespace ?? defaults.namespace)
     const keys = Keys.make(yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix), namespace)
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
     const commandTimeout = yield* patience("commandTimeout", options.commandTimeout ?? defaults.commandTimeout)
-    const connection = yield* Connection.open(source, connectTimeout)
-    return yield* Client.make(connection, { namespace, keys, connectTimeout, commandTimeout })
+    return { namespace, keys, connectTimeout, commandTimeout }
+  })
+
+const makeWith = (
+  source: Either.Either<Connection.Source, LockError.InvalidOptions>,
+  options: StoreOptions,
+  allowed: Readonly<Record<string, true>>
+): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const settings = yield* check(options, allowed)
+    const where = yield* source
+    return yield* Client.make(yield* Connection.open(where, settings.connectTimeout), settings)
+  })
+
+/**
+ * Checks options as far as that is possible without a server.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const validate = (options?: Options): Effect.Effect<void, LockError.InvalidOptions> =>
+  Effect.gen(function* () {
+    yield* check(options ?? {}, names)
+    const source = yield* Source.make(options ?? {})
+    yield* Connection.create(source.options)
   })
 
 /**
  * Connects to a server, and closes the connections with the scope.
  *
- * Fails with `InvalidOptions` before it connects, and with `StoreError` when no server answers within `connectTimeout`,
- * when it refuses the password, is too old, or is a replica. Neither shows a password.
+ * Fails with `InvalidOptions` when an option is wrong, most before it connects; also when the server does not have the
+ * database. Fails with `StoreError` when no server answers within `connectTimeout`, when it is still loading or busy with a
+ * script by then, when it refuses the password, is too old, or is a replica. Neither shows a password.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options?: Options): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
-  Effect.suspend(() => {
-    const url = options?.url === undefined ? undefined : Connection.reveal(options.url)
-    const problem = url === undefined ? undefined : Connection.urlProblem(url)
-    if (problem !== undefined) return Effect.fail(refuse("url", problem))
-    const { password, redis, username } = options ?? {}
-    return makeWith(
-      {
-        _tag: "Own",
-        url,
-        options: {
-          ...redis,
-          ...(username === undefined ? {} : { username }),
-          ...(password === undefined ? {} : { password: Connection.reveal(password) })
-        }
-      },
-      options ?? {},
-      names
-    )
-  })
+  Effect.suspend(() => makeWith(Source.make(options ?? {}), options ?? {}, names))
 
 /**
  * The store as a layer. See `make`.
@@ -164,11 +182,16 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
  * The store on a client of the application, with whatever `keyPrefix` and `db` it has. The client is never closed here;
  * for listening, a second connection is made from it, which is.
  *
+ * When the server says that it is a replica or still loads its data, and the client has a `retryStrategy`, the client is told to
+ * reconnect, as behind the same address there may be another server by now. With Sentinel, set `failoverDetector` to true: a
+ * warning says so where it is not. A client that changes the answers of scripts (`stringNumbers`, transformers of replies) is
+ * refused with `InvalidOptions`.
+ *
  * @since 0.2.0
  * @category layers
  */
 export const layerClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
-  Layer.scoped(LockStore.LockStore, makeWith({ _tag: "Foreign", client }, options ?? {}, storeNames))
+  Layer.scoped(LockStore.LockStore, makeWith(Either.right({ _tag: "Foreign", client }), options ?? {}, storeNames))
 
 const variables = {
   url: "REDIS_URL",

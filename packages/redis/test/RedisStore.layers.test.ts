@@ -182,7 +182,25 @@ describe("RedisStore, its layers", () => {
             [{ url: "redis://user:sesame@host:port" }, "url"],
             [{ url: "redis://user:sesame@host/name" }, "url"],
             [{ url: "" }, "url"],
-            [{ url: "unix:///tmp/redis.sock" }, "url"],
+            [{ url: "redis://user:sesame%@host" }, "url"],
+            [{ url: "redis://user:sesame%zz@host" }, "url"],
+            [{ url: "redis://user:sesame%ff@host" }, "url"],
+            [{ url: "redis://ho%zzst" }, "url"],
+            [{ url: "redis://host/1?password=sesame%" }, "url"],
+            [{ url: "redis://host?sesame=1" }, "url"],
+            [{ url: "redis://host?db=x" }, "url"],
+            [{ url: "redis://host/-1" }, "url"],
+            [{ url: "/tmp/redis.sock?password=sesame%" }, "url"],
+            [{ url: "/tmp/redis.sock?db=sesame" }, "url"],
+            [{ url: "unix://" }, "url"],
+            [{ url: "unix://tmp" }, "url"],
+            [{ url: "unix://:sesame@" }, "url"],
+            [{ url: "unix://user:sesame%@/tmp/redis.sock" }, "url"],
+            [{ url: "unix:///tmp/%zz" }, "url"],
+            [{ url, redis: { db: -1 } }, "redis.db"],
+            [{ url, redis: { db: 1.5 } }, "redis.db"],
+            [{ redis: { sentinels: [], name: "locks" } }, "redis"],
+            [{ redis: { sentinels: [{ host: "sesame" }] } }, "redis"],
             [{ url: Redacted.make("sesame") }, "url"],
             [{ url, namespace: "" }, "namespace"],
             [{ url, namespace: "a{b" }, "namespace"],
@@ -205,6 +223,7 @@ describe("RedisStore, its layers", () => {
             assert.instanceOf(error, LockError.InvalidOptions, JSON.stringify(options))
             assert.strictEqual(error.option, option)
             assert.notInclude(String(error), "sesame")
+            assert.deepStrictEqual(yield* Effect.flip(RedisStore.validate(options)), error)
           }
           assert.strictEqual(yield* received, before)
           for (const namespace of ["a b", "ä:/*?", "default:x", "🔒".repeat(50)]) {

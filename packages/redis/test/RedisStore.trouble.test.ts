@@ -142,9 +142,7 @@ describe("RedisStore, in trouble", () => {
           )
           assert.lengthOf(own, 1)
           assert.match(own[0]!, /^The server's version and settings were not checked: .*NOPERM/)
-          // Of both connections.
-          assert.lengthOf(foreign, 2)
-          for (const text of foreign) assert.match(text, /^Skipping the ready check/)
+          assert.deepStrictEqual(foreign, [], "ioredis prints nothing")
           yield* refusedBecause(Effect.scoped(RedisStore.make({ ...app, username: "reader" })), /may not run/)
           const elsewhere = Effect.scoped(
             Effect.flatMap(RedisStore.make({ ...app, keyPrefix: "other" }), (store) => store.lookup("x"))
@@ -190,20 +188,24 @@ describe("RedisStore, in trouble", () => {
     it.effect("when it becomes a replica it says so, and when it is no longer one the work goes on", () =>
       leavesNothing(({ admin, client, options }) =>
         Effect.gen(function* () {
-          const { session, store } = yield* client()
+          const { session, store } = yield* client({ commandTimeout: "300 millis" })
           const held = yield* session.held([write("a")])
           yield* Effect.promise(() => admin.replicaof("127.0.0.1", 1))
           const replica = /read-only replica/
-          yield* refusedBecause(store.acquire(session.request([write("b")])), replica)
+          yield* refusedBecause(store.tryAcquire(session.request([write("b")])), replica)
+          const waiting = yield* Effect.fork(store.acquire(session.request([write("b")])))
           yield* refusedBecause(store.refresh(held.id, Duration.minutes(1), held.id), replica)
           yield* refusedBecause(store.release(held.id, held.id), replica)
           yield* refusedBecause(Effect.scoped(RedisStore.make(options)), /is a replica/)
           yield* Effect.promise(() => admin.replicaof("NO", "ONE"))
-          assert.isTrue(Option.isSome(yield* store.refresh(held.id, Duration.minutes(1), held.id)))
-          assert.deepStrictEqual(
-            (yield* entries(store)).map(({ id }) => id),
-            [held.id]
+          const { token } = yield* Session.due(Fiber.join(waiting), "what waited for a primary")
+          assert.isAbove(token, held.token)
+          // The release is carried out, too, though its caller did not wait for that.
+          yield* until(
+            Effect.map(entries(store), (all) => all.length === 1 && all[0]!.token === token),
+            "the release"
           )
+          yield* store.release((yield* entries(store))[0]!.id)
           yield* session.end
         }).pipe(Effect.ensuring(Effect.promise(() => admin.replicaof("NO", "ONE"))))
       )
@@ -263,7 +265,8 @@ describe("RedisStore, in trouble", () => {
             "-BUSY Redis is busy\r\n"
           ]) {
             reply = unknown
-            yield* Effect.flip(store.acquire(session.request([write("a")])))
+            // One that waits is asked for again while the server is busy.
+            if (!unknown.startsWith("-BUSY")) yield* Effect.flip(store.acquire(session.request([write("a")])))
             yield* Effect.flip(store.tryAcquire(session.request([write("a")])))
             for (const effect of [
               Effect.asVoid(store.inspect(LockPath.root)),

@@ -27,8 +27,14 @@ const waiting = (count: number) =>
 /** Requests to a server that the test plays: what was sent, in order, and what came of each request. */
 const open = () => {
   const sent: Array<Sent> = []
+  const retries: Array<() => void> = []
   const results: Array<Exit.Exit<Answer, Failed>> = []
   const commands = {
+    greatestToken: 0,
+    timeout: 3000,
+    retry: (again: () => void) => {
+      retries.push(again)
+    },
     send: (script: Script.Script, args: ReadonlyArray<string>, done: Sent["done"]) => {
       sent.push({ script, args, done })
     }
@@ -55,7 +61,7 @@ const open = () => {
       .slice(from)
       .filter(({ script }) => script === Script.acquire)
       .map(({ args }) => (args.length - 2) / 2)
-  return { sent, results, requests, ask, sizes }
+  return { sent, retries, results, requests, ask, sizes }
 }
 
 /** What is collected in one moment goes out before the next. */
@@ -176,5 +182,85 @@ describe("requests that are made all at once", () => {
     ask(1)
     await moment()
     assert.deepStrictEqual(sizes(before), [1])
+  })
+})
+
+describe("a request", () => {
+  const refused = () => failure.fromError(Script.acquire.verb, new Error("READONLY You can't write against a replica."))
+
+  it("whose token is not above what was seen before it was asked for gives that back, and is asked for again", async () => {
+    const { ask, results, sent } = open()
+    ask(1)
+    await moment()
+    sent[0]!.done(granted(5000))
+    ask(1)
+    await moment()
+    // By a server whose clock is behind that of the one before it.
+    sent[1]!.done(granted(4000))
+    await moment()
+    assert.lengthOf(results, 1)
+    assert.deepStrictEqual([sent[2]!.script, sent[2]!.args], [Script.release, ["id-1"]])
+    assert.lengthOf(sent, 3, "the release comes first")
+    sent[2]!.done(granted(0))
+    await moment()
+    assert.strictEqual(sent[3]!.script, Script.acquire)
+    sent[3]!.done(granted(5001))
+    assert.deepStrictEqual(
+      results.map((result) => (result._tag === "Success" && "token" in result.value ? result.value.token : undefined)),
+      [5000, 5001]
+    )
+  })
+
+  it("that the server can do nothing for now about is asked for again later, and never twice at a time", async () => {
+    const { ask, results, retries, sent } = open()
+    ask(3)
+    await moment()
+    for (let round = 0; round < 3; round++) {
+      sent[round]!.done(refused())
+      assert.lengthOf(sent, round + 1)
+      assert.lengthOf(retries, 3)
+      for (const retry of retries.splice(0)) retry()
+      await moment()
+    }
+    assert.lengthOf(sent, 4)
+    sent[3]!.done(granted(1))
+    assert.isTrue(results.length === 3 && results.every(({ _tag }) => _tag === "Success"))
+  })
+
+  it("that waits for that can be given up at once, and what it may have got is given back", async () => {
+    const { ask, requests, retries, sent } = open()
+    const [one, two] = ask(2)
+    let gone = 0
+    await moment()
+    requests.abandon(two!, () => gone++)
+    assert.strictEqual(gone, 0, "it is on its way")
+    sent[0]!.done(refused())
+    assert.strictEqual(gone, 1)
+    requests.abandon(one!, () => gone++)
+    assert.strictEqual(gone, 2)
+    for (const retry of retries.splice(0)) retry()
+    await moment()
+    assert.deepStrictEqual(
+      sent.slice(1).map(({ args, script }) => [script, args]),
+      [[Script.release, ["id-1", "id-0"]]]
+    )
+  })
+
+  it("that waits for that fails when the store is closed, and is given back", async () => {
+    const { ask, requests, results, retries, sent } = open()
+    ask(1)
+    await moment()
+    sent[0]!.done(refused())
+    requests.close()
+    assert.deepStrictEqual(
+      results.map(({ _tag }) => _tag),
+      ["Failure"]
+    )
+    for (const retry of retries.splice(0)) retry()
+    await moment()
+    assert.deepStrictEqual(
+      sent.slice(1).map(({ args, script }) => [script, args]),
+      [[Script.release, ["id-0"]]]
+    )
   })
 })

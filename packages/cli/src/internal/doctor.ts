@@ -2,6 +2,7 @@
  * `hilok doctor`: is the server fit for locks?
  */
 import { HierarchicalLock, type LockError } from "@hilok/core"
+import { RedisServer } from "@hilok/redis"
 import * as Clock from "effect/Clock"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
@@ -96,6 +97,39 @@ const clock = (client: Redis): Effect.Effect<Finding, string> =>
     }
   })
 
+/** Is there the database that was asked for? Each server has the first one. */
+const database = (client: Redis): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.match(RedisServer.database(client), {
+    onFailure: ({ reason }) => [
+      {
+        ok: false,
+        text: `database: ${reason}`,
+        advice: "Name one that the server has (CONFIG GET databases tells how many), and let this user run SELECT."
+      }
+    ],
+    onSuccess: (number) => (number === 0 ? [] : [{ ok: true, text: `database: ${number}` }])
+  })
+
+/** By how many milliseconds the clock of a replica may differ. */
+const tolerableBetween = 100
+
+const shift = ({ address, ahead, precision, problem }: RedisServer.ReplicaClock): string =>
+  ahead === undefined
+    ? `${address} is not known (${problem})`
+    : `${address} is ${Math.abs(ahead).toFixed(1)} ms ${ahead >= 0 ? "ahead" : "behind"}, give or take ${precision.toFixed(1)} ms`
+
+const replicas = (client: Redis): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.match(RedisServer.replicaClocks(client), {
+    // Without INFO it is not known whether there are any; that is said already.
+    onFailure: () => [],
+    onSuccess: (clocks) =>
+      clocks.map((clock) => ({
+        ok: clock.ahead !== undefined && Math.abs(clock.ahead) <= tolerableBetween + clock.precision,
+        text: `clock of a replica: ${shift(clock)}`,
+        advice: "When it takes over, tokens and leases go by its clock: let NTP set the clocks of all servers."
+      }))
+  })
+
 const trial = (options: server.ServerOptions): Effect.Effect<Finding, string> =>
   HierarchicalLock.withReadNode(Effect.void, ["hilok doctor", crypto.randomUUID()], { block: false }).pipe(
     // The lock of somebody who holds everything is in the way; that, too, the scripts have found out.
@@ -119,6 +153,8 @@ const checks = (client: Redis, options: server.ServerOptions): Effect.Effect<Rea
       yield* finding(latency(client), "latency", "Let this user run PING."),
       yield* finding(scripts(client), "scripts", "Let this user run EVAL, EVALSHA and SCRIPT LOAD."),
       yield* finding(clock(client), "clock", "Let this user run TIME."),
+      ...(yield* replicas(client)),
+      ...(yield* database(client)),
       yield* finding(
         trial(options),
         "a lock",
@@ -164,10 +200,19 @@ export const doctor = (
     Effect.gen(function* () {
       const { url } = yield* server.settings(options)
       yield* server.validate(options)
-      const where = server.address(url)
+      const where = yield* RedisServer.clientOptions({ url })
+      const address = RedisServer.address(url)
       const client = yield* Effect.acquireRelease(
         Effect.sync(
-          () => new Redis(url, { connectionName: "hilok-doctor", lazyConnect: true, retryStrategy: () => null })
+          () =>
+            new Redis({
+              ...where,
+              connectionName: "hilok-doctor",
+              lazyConnect: true,
+              // It prints, and fails without INFO.
+              enableReadyCheck: false,
+              retryStrategy: () => null
+            })
         ),
         (opened) => Effect.sync(() => opened.disconnect())
       )
@@ -176,13 +221,13 @@ export const doctor = (
         yield* show([
           {
             ok: false,
-            text: `reachable: ${where}: ${problem}`,
+            text: `reachable: ${address}: ${problem}`,
             advice: "Check the address (--url, REDIS_URL), the password, and whether a firewall is in between."
           }
         ])
         return exitCode.unavailable
       }
-      const findings = [{ ok: true, text: `reachable: ${where}` }, ...(yield* checks(client, options))]
+      const findings = [{ ok: true, text: `reachable: ${address}` }, ...(yield* checks(client, options))]
       yield* show(findings)
       return findings.every(({ ok }) => ok) ? 0 : exitCode.negative
     })

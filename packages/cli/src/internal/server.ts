@@ -62,16 +62,6 @@ export const settings = (options: ServerOptions) =>
     })
   )
 
-/** The address for people: without user and password. */
-export const address = (url: string): string => {
-  try {
-    const { host, pathname, protocol } = new URL(url)
-    return `${protocol}//${host}${pathname}`
-  } catch {
-    return url
-  }
-}
-
 /** How often a connection that is refused is tried again: a second, all in all. */
 const retries = 5
 
@@ -92,15 +82,11 @@ const store = (options: ServerOptions) =>
     })
   )
 
-/** Fails when the options are wrong: the store finds that out before it connects, for which it gets no time here. */
+/** Fails when the options are wrong, before anything is connected. */
 export const validate = (
   options: ServerOptions
 ): Effect.Effect<void, LockError.InvalidOptions | ConfigError.ConfigError> =>
-  settings(options).pipe(
-    Effect.flatMap((found) => Effect.scoped(RedisStore.make({ ...found, connectTimeout: 1 }))),
-    Effect.catchTag("StoreError", () => Effect.void),
-    Effect.asVoid
-  )
+  Effect.flatMap(settings(options), RedisStore.validate)
 
 /**
  * The service and its store. The time limits, the separator and the label may come from the environment. `pid`: the

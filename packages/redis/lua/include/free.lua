@@ -28,7 +28,7 @@ if plain then
   time = call('TIME')
   now = time[1] * 1000000 + time[2]
   -- Nothing is left to look at (7), nothing is due (8).
-  plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= tonumber(ARGV[3])
+  plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= (tonumber(ARGV[3]) or 0)
 end
 -- Is anything in the sorted sets? What is held (3, 4) but not fresh, and what waits (5).
 local indexed = plain and (head[5] > 0 or 2 * (head[3] + head[4]) > #head - 11)

@@ -24,7 +24,7 @@ if #ARGV < 2000 then
   local now = time[1] * 1000000 + time[2]
   local head = found[count + 1] and { unpack_values(found[count + 1]) }
   -- Nothing is left to look at (7), nothing is due (8).
-  local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now)
+  local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and tonumber(ARGV[3])
   local short_answer = time[1] .. ' ' .. time[2]
   -- By hand or by another name, or restored: who owns it is left to the rest of the script.
   for i = 1, plain and count or 0 do

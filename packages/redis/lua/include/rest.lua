@@ -61,6 +61,15 @@ function F.rest()
     return scores[member] and tonumber(scores[member]) or now
   end
 
+  -- When the clock was set back, a deadline may be later than the ttl from now on. Nobody waits so long for one that is gone.
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
+  end
+
   -- The deadline of a lease is earlier than it was: those who watch it meant to look later.
   function F.sooner(id)
     if waits > 0 then

@@ -28,7 +28,8 @@ Both sorted sets have a stamp in them, ! and the name of the table, as long as a
 whole. Whoever concludes from the index that nothing is there looks for the stamp first.
 
 ARGV[1] the id of the calling client; ARGV[2] the prefix of the clients' channels
-ARGV[3] the time after which the command is late and must do nothing
+ARGV[3] the time after which the command is late and must do nothing; behind it, after a space, the greatest token that the
+  client has seen, when the clock may be behind that: what is granted gets a greater one (no short way knows of it)
 
 Times are in microseconds of the server's clock, ttls in milliseconds. A target is a letter for its mode, then its path:
 R read, W write, r readNode, w writeNode. Ids have no slash and no space.
@@ -44,6 +45,11 @@ local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 
 -- The functions, and the parts of the hash that were read or written, by their field: a list, or false.
 local F, cache, above = {}, {}, {}
@@ -154,6 +160,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()

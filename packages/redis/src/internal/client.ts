@@ -18,9 +18,10 @@ import { ShortWait, UnderWay } from "./background.ts"
 import { Batch } from "./batch.ts"
 import * as codec from "./codec.ts"
 import { Commands, type Host, localDeadline, type Reply, sleep } from "./commands.ts"
-import * as Connection from "./connection.ts"
+import type * as Connection from "./connection.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
+import * as Listening from "./listening.ts"
 import { type Answer, type Failed, Refusal, Request, Requests } from "./requests.ts"
 import * as Script from "./script.ts"
 
@@ -129,9 +130,11 @@ export const make = (
     const commands: Commands = new Commands(connection.client, keys, id, Duration.toMillis(commandTimeout), host, {
       onEvents,
       onMore: () => commands.send(Script.look, [], () => undefined),
-      onSilence: connection.renew
+      onSilence: () => connection.renew("silent"),
+      onRefusal: () => connection.renew("refused")
     })
-    const requests = new Requests(commands, host)
+    let listening: Listening.Listening | undefined
+    const requests = new Requests(commands, host, (requestId) => listening?.missed(requestId))
 
     const refreshes = new Batch<Refresh>(
       () => refreshesPerCommand,
@@ -171,10 +174,11 @@ export const make = (
         )
       })
     )
-    yield* Connection.listen(
+    listening = yield* Listening.listen(
       connection,
       keys.channels + id,
       connectTimeout,
+      host,
       (message) => {
         const head = message.indexOf("\n")
         onEvents(message.slice(head + 1), Number(message.slice(0, head)))

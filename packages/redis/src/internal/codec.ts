@@ -95,8 +95,15 @@ const Holder = Schema.parseJson(
   Schema.Tuple(maybe(Schema.String), maybe(Schema.Number), maybe(Schema.String), maybe(Schema.String))
 )
 
+/** How much of a text for people others get to see, in units of UTF-16: it is kept for each lease, and shown in errors. */
+const textLimit = 256
+
+const cut = (text: string | undefined): string | undefined =>
+  // Not in the middle of a character.
+  text === undefined || text.length <= textLimit ? text : text.slice(0, textLimit).replace(/[\ud800-\udbff]$/, "")
+
 export const encodeHolder = ({ label, reason, host, pid }: LockStore.LockRequest["holder"]): string => {
-  const parts = [host, pid, label, reason]
+  const parts = [cut(host), pid, cut(label), cut(reason)]
   while (parts.length > 0 && parts.at(-1) === undefined) parts.pop()
   return JSON.stringify(parts)
 }

@@ -33,19 +33,23 @@ export class Reply {
   readonly values: ReadonlyArray<unknown>
   /** In a short answer, which says that all that was asked for was done: the first token, if there are any. */
   readonly firstToken: number | undefined
+  /** Was the script told the greatest token? Then what it granted has a greater one. */
+  readonly isAbove: boolean
 
   constructor(
     sentAt: number,
     receivedAt: number,
     serverTime: number,
     values: ReadonlyArray<unknown>,
-    firstToken: number | undefined
+    firstToken: number | undefined,
+    isAbove = false
   ) {
     this.sentAt = sentAt
     this.receivedAt = receivedAt
     this.serverTime = serverTime
     this.values = values
     this.firstToken = firstToken
+    this.isAbove = isAbove
   }
 }
 
@@ -58,15 +62,20 @@ type Done = (result: Reply | LockError.StoreError) => void
 /** A command on its way. */
 class Flight {
   readonly script: Script.Script
+  readonly args: ReadonlyArray<Script.Argument>
+  /** When it was sent for the first time. */
   readonly sentAt: number
   readonly done: Done
   isSettled = false
+  /** What the server said when it could do nothing for now. */
+  refusal: LockError.StoreError | undefined = undefined
   /** Those that were sent before and after it: they come and go too fast for a collection (see requests.ts). */
   previous: Flight | undefined = undefined
   next: Flight | undefined = undefined
 
-  constructor(script: Script.Script, sentAt: number, done: Done) {
+  constructor(script: Script.Script, args: ReadonlyArray<Script.Argument>, sentAt: number, done: Done) {
     this.script = script
+    this.args = args
     this.sentAt = sentAt
     this.done = done
   }
@@ -79,12 +88,25 @@ export interface Listener {
   readonly onMore: () => void
   /** A command was given up, and the server has said nothing at all since it was sent. */
   readonly onSilence: () => void
+  /** The server can do nothing for now; behind its address there may be another one. */
+  readonly onRefusal: () => void
 }
 
 /** How often a command is sent again when the server's clock was set, so that it took it for late. */
 const lateRetries = 2
+/** How long a server that can do nothing for now is left in peace: more each time, up to a limit (milliseconds). */
+const firstPause = 20
+const longestPause = 500
+/** How long after a warning of that the next one may come (milliseconds). */
+const warningPause = 10_000
+/** By how much (microseconds) tokens may be ahead of what is known of the server's clock: so many come in a moment. */
+const tokenSlack = 1000
 
 export class Commands {
+  /** How long a command may take (milliseconds). */
+  readonly timeout: number
+  /** The greatest token that this client has seen. */
+  greatestToken = 0
   private oldest: Flight | undefined = undefined
   private newest: Flight | undefined = undefined
   /** The number of commands that are on their way, those that were given up among them. */
@@ -94,10 +116,14 @@ export class Commands {
   /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
   private ahead: number | undefined = undefined
   private heardAt = Number.NEGATIVE_INFINITY
+  /** What is to be tried again after the pause, and how often in a row the server could do nothing. */
+  private retries: Array<() => void> = []
+  private stopPause: (() => void) | undefined = undefined
+  private refusals = 0
+  private warnAgainAt = Number.NEGATIVE_INFINITY
   private readonly client: Redis
   private readonly keys: Keys.Keys
   private readonly id: string
-  private readonly timeout: number
   private readonly host: Host
   private readonly listener: Listener
 
@@ -110,25 +136,31 @@ export class Commands {
     this.listener = listener
   }
 
-  /** Sends a script. `done` is called once: with the answer, or with what went wrong. */
+  /**
+   * Sends a script. `done` is called once: with the answer, or with what went wrong. When the server can do nothing for now, a
+   * command is sent again until its time is over, and a release beyond that. One with requests is not: see `Requests`, which asks for those that still want.
+   */
   send(script: Script.Script, args: ReadonlyArray<Script.Argument>, done: Done, retries = lateRetries): void {
     if (this.closed) return done(failure.closed(script.verb))
-    const sentAt = this.host.now()
-    const flight = new Flight(script, sentAt, done)
+    const flight = new Flight(script, args, this.host.now(), done)
     this.begin(flight)
     this.unanswered++
-    // By this time the command has been given up here, so it must not do anything there.
-    const late =
-      this.ahead === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil((sentAt + this.timeout) * 1000 + this.ahead)
+    this.transmit(flight, flight.sentAt, retries)
+  }
+
+  private transmit(flight: Flight, sentAt: number, retries: number): void {
+    const { args, done, script } = flight
+    const isAbove = this.isBehind(sentAt)
     Script.run(
       this.client,
       script,
       this.keys,
-      [this.id, this.keys.channels, String(late), ...args],
+      [this.id, this.keys.channels, this.limits(flight.sentAt, isAbove), ...args],
       (reply) => {
         this.unanswered--
         const receivedAt = this.host.now()
         this.heardAt = receivedAt
+        this.refusals = 0
         try {
           const { events, firstToken, more, time, values } = codec.decodeAnswer(reply, script.isShort)
           this.ahead = time - receivedAt * 1000
@@ -139,19 +171,72 @@ export class Commands {
             return done(failure.timedOut(script.verb, this.timeout))
           }
           if (events !== "") this.listener.onEvents(events, time)
-          this.settle(flight, new Reply(sentAt, receivedAt, time, values, firstToken))
+          this.settle(flight, new Reply(sentAt, receivedAt, time, values, firstToken, isAbove))
           if (more === 1) this.listener.onMore()
         } catch (error) {
           if (!(error instanceof codec.UnknownReply)) throw error
           this.settle(flight, failure.fromError(script.verb, error))
         }
       },
-      (error) => {
-        this.unanswered--
+      (cause) => {
         this.heardAt = this.host.now()
-        this.settle(flight, failure.fromError(script.verb, error))
+        const error = failure.fromError(script.verb, cause)
+        const refusal = failure.refusal(error)
+        const isWanted = () => !this.closed && (!flight.isSettled || script === Script.release)
+        if (refusal === undefined || script === Script.acquire || !isWanted()) {
+          this.unanswered--
+          if (refusal !== undefined) this.refused(error)
+          return this.settle(flight, error)
+        }
+        flight.refusal = error
+        this.refused(error)
+        this.retry(() => {
+          if (isWanted()) return this.transmit(flight, this.host.now(), retries)
+          this.unanswered--
+        })
       }
     )
+  }
+
+  /** May the server's clock be behind the greatest token? */
+  private isBehind(sentAt: number): boolean {
+    return this.greatestToken > (this.ahead === undefined ? 0 : sentAt * 1000 + this.ahead + tokenSlack)
+  }
+
+  /**
+   * By which time of the server the command has been given up here, so that it must not do anything there; and, if so asked, the
+   * token that grants are to go above.
+   */
+  private limits(sentAt: number, withToken: boolean): string {
+    const { ahead } = this
+    const late = ahead === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil((sentAt + this.timeout) * 1000 + ahead)
+    return withToken ? `${late} ${this.greatestToken}` : String(late)
+  }
+
+  /** The server can do nothing for now. */
+  private refused(error: LockError.StoreError): void {
+    if (this.stopPause !== undefined || this.closed) return
+    const now = this.host.now()
+    if (now >= this.warnAgainAt) {
+      this.warnAgainAt = now + warningPause
+      this.host.fork(Effect.logWarning(`The lock store has to wait: ${error.reason}`))
+    }
+    const pause = Math.min(firstPause * 2 ** this.refusals, longestPause)
+    this.refusals++
+    if (failure.refusal(error) === "leave") this.listener.onRefusal()
+    this.stopPause = this.host.fork(
+      Effect.map(sleep(pause), () => {
+        this.stopPause = undefined
+        const { retries } = this
+        this.retries = []
+        for (const retry of retries) retry()
+      })
+    )
+  }
+
+  /** Runs something after the pause that a server gets which can do nothing for now. */
+  retry(again: () => void): void {
+    this.retries.push(again)
   }
 
   /**
@@ -210,6 +295,7 @@ export class Commands {
   close(): void {
     this.closed = true
     this.stopWatching?.()
+    this.stopPause?.()
     while (this.oldest !== undefined) this.settle(this.oldest, failure.closed(this.oldest.script.verb))
   }
 
@@ -232,7 +318,8 @@ export class Commands {
     let silent = false
     while (this.oldest !== undefined && this.oldest.sentAt <= limit) {
       silent ||= this.oldest.sentAt > this.heardAt
-      this.settle(this.oldest, failure.timedOut(this.oldest.script.verb, this.timeout))
+      const { refusal, script } = this.oldest
+      this.settle(this.oldest, refusal ?? failure.timedOut(script.verb, this.timeout))
     }
     if (silent) this.listener.onSilence()
   }

@@ -4,75 +4,75 @@
 import { LockError } from "@hilok/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { Redis, type RedisOptions } from "ioredis"
 import * as failure from "./failure.ts"
+import * as ioredis from "./ioredis.ts"
+import * as serverCheck from "./serverCheck.ts"
 
 /** A client is made by the store, or is the application's. */
 export type Source =
-  | { readonly _tag: "Own"; readonly url: string | undefined; readonly options: RedisOptions }
+  | {
+      readonly _tag: "Own"
+      readonly options: RedisOptions
+      /** The option that says which database. */
+      readonly database: string
+    }
   | { readonly _tag: "Foreign"; readonly client: Redis }
 
 export interface Connection {
   readonly client: Redis
   readonly subscriber: Redis
   /**
-   * Gives the connection for commands up and makes a new one, as it is silent: the other end may be gone without a
-   * word. The client of an application is left alone.
+   * Gives the connection for commands up and makes a new one. `silent`: the other end may be gone without a word; the
+   * client of an application is left alone. `refused`: another server may be behind the address by now. Then the one that
+   * listens goes, too; and the client of an application goes if it has a `retryStrategy`, by which it comes back.
    */
-  readonly renew: () => void
+  readonly renew: (why: "silent" | "refused") => void
 }
+
+type Failure = LockError.StoreError | LockError.InvalidOptions
 
 const operation = "connect"
 
 /** Reconnects soon at first, then every second, for ever: what waits meanwhile has time limits of its own. */
 const retryStrategy = (times: number): number => Math.min(times * 50, 1000)
 
-const urlPattern = /^(?:rediss?:\/\/|\/)/
-
-/** Says what is wrong with a URL, without showing it: it may hold a password. */
-export const urlProblem = (url: string): string | undefined => {
-  if (!urlPattern.test(url)) return `it must begin with "redis://", "rediss://" or, for a unix socket, with "/"`
-  if (url.startsWith("/")) return undefined
-  try {
-    const { hostname, pathname } = new URL(url)
-    if (hostname === "") return "it has no host"
-    return /^\/?\d*$/.test(pathname) ? undefined : "behind the host there may only be the number of a database"
-  } catch {
-    return "it is not a URL"
-  }
-}
-
 const refused = /^WRONGPASS|^NOAUTH|^ERR invalid password|^NOPERM/
 
+const isSelect = (error: unknown): boolean => ioredis.commandOf(error) === "select"
+
 /** Waits until the client is ready, or says why it is not. */
-const ready = (client: Redis, patience: Duration.Duration): Effect.Effect<void, LockError.StoreError> =>
+const ready = (client: Redis, database: string, patience: Duration.Duration): Effect.Effect<void, Failure> =>
   Effect.suspend(() => {
     let last: unknown
-    return Effect.async<void, LockError.StoreError>((resume) => {
+    return Effect.async<void, Failure>((resume) => {
       if (client.status === "ready") return resume(Effect.void)
       if (client.status === "end") {
         return resume(Effect.fail(failure.fromError(operation, new Error("Connection is closed"))))
       }
-      const onReady = () => done(Effect.void)
       const onError = (error: unknown) => {
         last = error
+        if (!(error instanceof Error)) return
         // Trying again cannot help.
-        if (error instanceof Error && refused.test(error.message))
-          done(Effect.fail(failure.fromError(operation, error)))
+        if (isSelect(error) && failure.refusal(failure.fromError(operation, error)) === undefined) {
+          const reason = `the server does not let the client into database ${client.options.db} (${error.message})`
+          done(Effect.fail(new LockError.InvalidOptions({ option: database, reason })))
+        } else if (refused.test(error.message)) done(Effect.fail(failure.fromError(operation, error)))
       }
-      // A `retryStrategy` of the application's may give up.
-      const onEnd = () => done(Effect.fail(failure.fromError(operation, last ?? new Error("Connection is closed"))))
-      const done = (result: Effect.Effect<void, LockError.StoreError>) => {
-        client.off("end", onEnd)
-        client.off("ready", onReady)
-        client.off("error", onError)
+      const handlers = [
+        ioredis.on(client, "ready", () => done(Effect.void)),
+        ioredis.on(client, "error", onError),
+        // A `retryStrategy` of the application's may give up.
+        ioredis.on(client, "end", () =>
+          done(Effect.fail(failure.fromError(operation, last ?? new Error("Connection is closed"))))
+        )
+      ]
+      const done = (result: Effect.Effect<void, Failure>) => {
+        for (const off of handlers) off()
         resume(result)
       }
-      client.on("end", onEnd)
-      client.on("ready", onReady)
-      client.on("error", onError)
       if (client.status === "wait") client.connect().catch(onError)
       return Effect.sync(() => done(Effect.void))
     }).pipe(
@@ -88,138 +88,113 @@ const ready = (client: Redis, patience: Duration.Duration): Effect.Effect<void, 
     )
   })
 
-const ask = <A>(
-  command: () => Promise<A>,
-  operation: string,
-  patience: Duration.Duration
-): Effect.Effect<A, LockError.StoreError> =>
-  Effect.tryPromise({ try: command, catch: (error) => failure.fromError(operation, error) }).pipe(
-    Effect.timeoutFail({
-      duration: patience,
-      onTimeout: () => failure.timedOut(operation, Duration.toMillis(patience))
-    })
-  )
+const isDefined = ([, value]: readonly [string, unknown]): boolean => value !== undefined
 
-const field = (info: string, name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1]
+/** What the connections of a store have in common, whoever made the client. */
+const always = {
+  lazyConnect: true,
+  // Commands have time limits of their own.
+  maxRetriesPerRequest: null,
+  // It prints, fails without INFO, and holds back what could be told that the server is loading.
+  enableReadyCheck: false,
+  // What is given up has nothing more to say.
+  disconnectTimeout: 200,
+  // These change what the client makes of answers. (The second one came with ioredis 6.)
+  stringNumbers: false,
+  replyMapping: "legacy"
+} as const
 
-/** The oldest server whose commands the scripts know (`ZMSCORE` came with it). */
-const oldest = [6, 2] as const
-
-const checkServer = (client: Redis, patience: Duration.Duration): Effect.Effect<void, LockError.StoreError> =>
+/** Makes a client, which does not connect yet. `InvalidOptions` when ioredis cannot make one. */
+export const create = (options: RedisOptions): Effect.Effect<Redis, LockError.InvalidOptions> =>
   Effect.gen(function* () {
-    const info = yield* ask(() => client.info(), operation, patience).pipe(
-      // A user that may do all that the scripts do, but not this.
-      Effect.catchIf(
-        ({ reason }) => reason.includes("NOPERM"),
-        (error) =>
-          Effect.as(Effect.logWarning(`The server's version and settings were not checked: ${error.reason}`), "")
-      )
-    )
-    if (info === "") return
-    const fail = (reason: string) => new LockError.StoreError({ operation, reason })
-    const version = field(info, "redis_version") ?? "unknown"
-    const [major = 0, minor = 0] = version.split(".").map(Number)
-    if (
-      field(info, "valkey_version") === undefined &&
-      (major < oldest[0] || (major === oldest[0] && !(minor >= oldest[1])))
-    ) {
-      return yield* fail(`the server is Redis ${version}; ${oldest.join(".")} or newer is needed, or Valkey`)
+    const { db } = options
+    if (db !== undefined && !(Number.isInteger(Number(db)) && Number(db) >= 0)) {
+      return yield* new LockError.InvalidOptions({
+        option: "redis.db",
+        reason: "it must be the number of a database, zero or more"
+      })
     }
-    if (field(info, "role") === "slave") {
-      return yield* fail("the server is a replica: locks are taken on the primary")
-    }
-    const policy = field(info, "maxmemory_policy")
-    if (policy !== undefined && policy !== "noeviction") {
-      yield* Effect.logWarning(
-        `The server's maxmemory-policy is ${policy}: when memory is short it may evict locks that are held. ` +
-          "Set it to noeviction, or keep locks on a server of their own"
-      )
-    }
+    const client = yield* Effect.try({
+      try: () =>
+        new Redis({
+          connectionName: "hilok",
+          retryStrategy,
+          // Asks an idle connection whether the other end is still there.
+          keepAlive: 10_000,
+          // Else a client stays on the former primary after a failover, which goes on to grant locks.
+          failoverDetector: true,
+          ...Object.fromEntries(Object.entries(options).filter(isDefined)),
+          ...always
+        }),
+      catch: (error) =>
+        new LockError.InvalidOptions({
+          option: "redis",
+          reason: `ioredis refuses it: ${error instanceof Error ? error.message : String(error)}`
+        })
+    })
+    const run = Runtime.runFork(yield* Effect.runtime<never>())
+    return ioredis.hush(client, (text) => void run(Effect.logWarning(text)))
   })
 
+/** For listening: a client like that for commands. */
+const listener = (client: Redis): Redis =>
+  ioredis.hush(
+    client.duplicate({
+      ...always,
+      db: ioredis.database(client),
+      retryStrategy,
+      enableOfflineQueue: true,
+      failoverDetector: true,
+      // `listen` does it: nobody would handle the error of a subscription that the client makes by itself.
+      autoResubscribe: false
+    } as RedisOptions),
+    () => undefined
+  )
+
+const reconnect = (client: Redis): void => {
+  if (client.status === "ready" || client.status === "connect") client.disconnect(true)
+}
+
 /** Opens both connections, checks the server, and closes what was opened with the scope. */
-export const open = (
-  source: Source,
-  patience: Duration.Duration
-): Effect.Effect<Connection, LockError.StoreError, Scope.Scope> =>
+export const open = (source: Source, patience: Duration.Duration): Effect.Effect<Connection, Failure, Scope.Scope> =>
   Effect.gen(function* () {
-    const runLog = (error: unknown) => void Effect.runFork(Effect.logDebug(failure.fromError(operation, error).message))
-    const keep = (client: Redis, close: boolean) =>
+    const own = source._tag === "Own"
+    const run = Runtime.runFork(yield* Effect.runtime<never>())
+    const keep = (client: Redis, isOurs: boolean) =>
       Effect.acquireRelease(
         // Without a listener, ioredis prints every error.
-        Effect.sync(() => client.on("error", runLog)),
-        () =>
+        Effect.sync(() =>
+          ioredis.on(client, "error", (error: unknown) => {
+            run(Effect.logDebug(failure.fromError(operation, error).message))
+            // It would go on in a database that nobody asked for.
+            if (isOurs && isSelect(error)) client.disconnect(true)
+          })
+        ),
+        (off) =>
           Effect.sync(() => {
-            if (close) client.disconnect()
+            if (isOurs) client.disconnect()
             // An error of a connection that is being closed still needs its listener.
-            else client.off("error", runLog)
+            else off()
           })
       )
-    const own = source._tag === "Own"
-    const client = yield* keep(own ? create(source) : source.client, own)
-    yield* ready(client, patience)
-    yield* checkServer(client, patience)
-    const subscriber = yield* keep(
-      client.duplicate({
-        lazyConnect: true,
-        retryStrategy,
-        maxRetriesPerRequest: null,
-        enableOfflineQueue: true,
-        // `listen` does it: nobody would handle the error of a subscription that the client makes by itself.
-        autoResubscribe: false
-      }),
-      true
-    )
-    yield* ready(subscriber, patience)
-    const renew = () => {
-      if (own && (client.status === "ready" || client.status === "connect")) client.disconnect(true)
+    const [client, database] = own
+      ? [yield* create(source.options), source.database]
+      : [source.client, "client.options.db"]
+    yield* keep(client, own)
+    yield* ready(client, database, patience)
+    if (!own && client.options.sentinels && client.options.failoverDetector !== true) {
+      yield* Effect.logWarning(
+        "The application's client finds its server by Sentinel, without failoverDetector: after a failover it may go on " +
+          "with the former primary for seconds, while others take the same locks on the new one. Set it to true"
+      )
+    }
+    yield* serverCheck.check(client, own ? "redis" : "client", operation, patience)
+    const subscriber = listener(client)
+    yield* keep(subscriber, true)
+    yield* ready(subscriber, database, patience)
+    const renew = (why: "silent" | "refused") => {
+      if (own || (why === "refused" && typeof client.options.retryStrategy === "function")) reconnect(client)
+      if (why === "refused") reconnect(subscriber)
     }
     return { client, subscriber, renew }
   })
-
-const create = ({ options, url }: Source & { readonly _tag: "Own" }): Redis => {
-  const all: RedisOptions = {
-    connectionName: "hilok",
-    retryStrategy,
-    maxRetriesPerRequest: null,
-    // Asks an idle connection whether the other end is still there.
-    keepAlive: 10_000,
-    ...options,
-    lazyConnect: true
-  }
-  return url === undefined ? new Redis(all) : new Redis(url, all)
-}
-
-/** Subscribes to a channel. `onConnect` is called whenever a connection that was lost is there again. */
-export const listen = (
-  { client, subscriber }: Connection,
-  channel: string,
-  patience: Duration.Duration,
-  onMessage: (message: string) => void,
-  onConnect: () => void
-): Effect.Effect<void, LockError.StoreError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const receive = (from: string, message: string) => {
-      if (from === channel) onMessage(message)
-    }
-    const subscribed = () => {
-      subscriber.subscribe(channel).then(onConnect, () => undefined)
-    }
-    yield* ask(() => subscriber.subscribe(channel), "subscribe", patience)
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        subscriber.on("message", receive)
-        subscriber.on("ready", subscribed)
-        client.on("ready", onConnect)
-      }),
-      () =>
-        Effect.sync(() => {
-          subscriber.off("message", receive)
-          subscriber.off("ready", subscribed)
-          client.off("ready", onConnect)
-        })
-    )
-  })
-
-export const reveal = (secret: string | Redacted.Redacted<string>): string =>
-  Redacted.isRedacted(secret) ? Redacted.value(secret) : secret

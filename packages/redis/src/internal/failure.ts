@@ -4,13 +4,21 @@
  */
 import { LockError } from "@hilok/core"
 
+/** What Redis 6.2 says before an error that a script ran into, and ioredis before one of its own check. */
+const preamble = /^(?:ERR Error running script \(call to \w+\): (?:@\w+: ?\d+: )*-?|Ready check failed: )/
+
 const advice: ReadonlyArray<readonly [RegExp, string]> = [
   [/^WRONGPASS|^NOAUTH|^ERR invalid password/, "the server refuses the user or the password"],
-  [/^NOPERM/, "the user may not run the store's commands (those of its scripts, on its keys and channels)"],
+  [
+    /^NOPERM|^ERR The user executing the script can't/,
+    "the user may not run the store's commands (those of its scripts, on its keys and channels)"
+  ],
   [/^WRONGTYPE/, "a key of the lock table holds something else: choose another key prefix or namespace"],
   [/^(?:OOM|-?OOM)|OOM command not allowed/, "the server is out of memory"],
   [/^LOADING/, "the server is loading its data"],
   [/^READONLY|read only replica/i, "the server is a read-only replica"],
+  [/^MASTERDOWN/, "the server is a replica that has lost its primary"],
+  [/^NOREPLICAS/, "the server has fewer replicas than min-replicas-to-write asks for, and refuses writes"],
   [/^MISCONF/, "the server cannot save its data and refuses writes"],
   [/^BUSY/, "the server is busy with a script"],
   [/^CLUSTERDOWN|^MOVED|^ASK/, "the server is part of a cluster: connect with a cluster client"],
@@ -21,7 +29,8 @@ const advice: ReadonlyArray<readonly [RegExp, string]> = [
 ]
 
 const describe = (message: string): string => {
-  const known = advice.find(([pattern]) => pattern.test(message))
+  const plain = message.replace(preamble, "")
+  const known = advice.find(([pattern]) => pattern.test(plain))
   return known === undefined ? message : `${known[1]} (${message})`
 }
 
@@ -44,6 +53,20 @@ export const fromError = (operation: string, error: unknown): LockError.StoreErr
 
 export const refused = (operation: string, reason: string): LockError.StoreError =>
   new LockError.StoreError({ operation, reason })
+
+const refusals: ReadonlyArray<readonly [RegExp, "wait" | "leave"]> = [
+  [/^(?:BUSY|CLUSTERDOWN) /, "wait"],
+  [/^(?:LOADING|READONLY|MASTERDOWN|NOREPLICAS|UNBLOCKED) /, "leave"]
+]
+
+/**
+ * Did the server say that it can do nothing for now? Then the command has done nothing, and may be sent again. `wait`: to
+ * the same server. `leave`: behind the same address there may be another one by now, on a new connection.
+ */
+export const refusal = ({ cause }: LockError.StoreError): "wait" | "leave" | undefined => {
+  const message = cause instanceof Error ? cause.message.replace(preamble, "") : ""
+  return refusals.find(([pattern]) => pattern.test(message))?.[1]
+}
 
 export const timedOut = (operation: string, millis: number): LockError.StoreError =>
   new LockError.StoreError({ operation, reason: `the server did not answer within ${millis} ms` })

@@ -47,6 +47,12 @@ export class Request {
   abandoned: (() => void) | undefined = undefined
   /** What a message said before the answer to the command came. */
   early: { readonly words: ReadonlyArray<string>; readonly time: number } | undefined = undefined
+  /** When it was first asked for, or is asked for anew. */
+  askedAt = 0
+  /** May the server have it, though it is `queued` here? */
+  mayBeThere = false
+  /** The greatest token that was seen before it was asked for: its own is greater. */
+  floor = 0
   /** The last answer about it. */
   seen: Pick<Reply, "sentAt" | "serverTime"> = never
   lookAt = Number.POSITIVE_INFINITY
@@ -116,14 +122,19 @@ export class Requests {
   private urgent: string | undefined = undefined
   private readonly acquires: Batch<Request>
   private readonly releases: Batch<Release>
+  /** Those that are asked for again a little later. */
+  private readonly later = new Set<Request>()
   private stopTimer: (() => void) | undefined = undefined
   private timerAt = Number.POSITIVE_INFINITY
   private readonly commands: Commands
   private readonly host: Host
+  private readonly onMissed: (id: string) => void
 
-  constructor(commands: Commands, host: Host) {
+  /** `onMissed`: a grant was found by a look, so the message that told it did not come. */
+  constructor(commands: Commands, host: Host, onMissed: (id: string) => void = () => undefined) {
     this.commands = commands
     this.host = host
+    this.onMissed = onMissed
     const acquiresPerCommand = () => (this.waiting.size > 0 ? perCommandInQueue : perCommand)
     this.acquires = new Batch(
       acquiresPerCommand,
@@ -140,6 +151,11 @@ export class Requests {
 
   ask(request: Request, resume = request.resume): void {
     request.resume = resume
+    request.askedAt = this.host.now()
+    this.enqueue(request)
+  }
+
+  private enqueue(request: Request): void {
     request.state = "queued"
     request.early = undefined
     this.acquires.add(request)
@@ -161,6 +177,7 @@ export class Requests {
       case "queued":
         // It stays where it is, and is not sent.
         this.forget(request)
+        if (request.mayBeThere) this.release(id, () => undefined)
         return gone()
       case "sent":
         // A cancel could overtake it, so the answer comes first.
@@ -209,6 +226,7 @@ export class Requests {
     const args: Array<Script.Argument> = [holder, String(ttl)]
     for (const request of requests) {
       request.state = "sent"
+      request.floor = this.commands.greatestToken
       request.encode(holder, ttl, args)
     }
     this.sent.push(requests)
@@ -219,7 +237,7 @@ export class Requests {
         const request = requests[i]!
         // The store was closed meanwhile.
         if (request.state !== "sent") continue
-        if (!("values" in result)) this.failAsk(request, result)
+        if (!("values" in result)) this.notAnswered(request, result)
         else if (result.firstToken !== undefined)
           this.answer(request, result, 1, result.firstToken + i, result.serverTime + ttl * 1000)
         else this.answer(request, result, result.values[3 * i], result.values[3 * i + 1], result.values[3 * i + 2])
@@ -228,12 +246,32 @@ export class Requests {
     })
   }
 
+  /** A request that may wait is asked for again for as long as the server can do nothing for now; any is, for a while. */
+  private notAnswered(request: Request, error: LockError.StoreError): void {
+    const mayWait = request.queue || this.host.now() < request.askedAt + this.commands.timeout
+    if (failure.refusal(error) === undefined || !mayWait || request.abandoned !== undefined) {
+      return this.failAsk(request, error)
+    }
+    this.forget(request)
+    request.state = "queued"
+    request.mayBeThere = true
+    this.later.add(request)
+    this.commands.retry(() => this.askLater(request))
+  }
+
+  private askLater(request: Request): void {
+    if (this.later.delete(request) && isQueued(request)) this.enqueue(request)
+  }
+
   /** The command may have run, or may run yet: what it may have got is given back. */
   private failAsk(request: Request, error: LockError.StoreError): void {
     const { abandoned } = request
     this.forget(request)
-    this.release(request.request.id, () => abandoned?.())
+    // Where the server can do nothing for now, that may take a while.
+    const isRefused = failure.refusal(error) !== undefined
+    this.release(request.request.id, () => (isRefused ? undefined : abandoned?.()))
     if (abandoned === undefined) request.resume(Exit.fail(error))
+    else if (isRefused) abandoned()
   }
 
   private answer(request: Request, reply: Reply, tag: unknown, first: unknown, second: unknown): void {
@@ -245,7 +283,9 @@ export class Requests {
     try {
       switch (tag) {
         case 1:
-          return this.granted(request, codec.number(first), codec.number(second))
+          // With that, a smaller one is what the id has got before.
+          if (reply.isAbove && request.state === "sent") request.floor = 0
+          return this.granted(request, reply.serverTime, codec.number(first), codec.number(second))
         case 2:
           this.wait(request, reply, codec.number(second))
           if (request.early !== undefined) this.onMessage(request.early.words, request.early.time)
@@ -263,7 +303,10 @@ export class Requests {
     }
   }
 
-  private granted(request: Request, token: number, deadline: number): void {
+  /** At a time of the server (microseconds). */
+  private granted(request: Request, time: number, token: number, deadline: number): void {
+    if (time <= request.floor && token <= request.floor) return this.giveBack(request)
+    if (token > this.commands.greatestToken) this.commands.greatestToken = token
     const local = localDeadline(request.seen, deadline)
     // A process that was stopped may hear of a grant when the lease is over.
     if (request.state === "waiting") {
@@ -271,6 +314,22 @@ export class Requests {
       this.urgent = request.request.id
     }
     this.settle(request, Exit.succeed({ token, deadline: local }))
+  }
+
+  /**
+   * It was granted by a server that has taken over from one whose clock was ahead: the next token goes above the greatest. (By
+   * another clock, a smaller token is that of a lease which has been granted before, and is asked for again.)
+   */
+  private giveBack(request: Request): void {
+    this.forget(request)
+    request.state = "queued"
+    request.mayBeThere = true
+    this.later.add(request)
+    this.release(request.request.id, (live) => {
+      if (typeof live === "boolean") return this.askLater(request)
+      // The release may be carried out yet.
+      if (this.later.delete(request) && isQueued(request)) this.settle(request, Exit.fail(live))
+    })
   }
 
   private deadlocked(request: Request, cycle: ReadonlyArray<string>): void {
@@ -325,7 +384,7 @@ export class Requests {
       case "g": {
         const token = words[2] === undefined ? time : Number(words[2])
         const deadline = words[3] === undefined ? time + request.ttl * 1000 : Number(words[3])
-        return Number.isSafeInteger(token + deadline) ? this.granted(request, token, deadline) : undefined
+        return Number.isSafeInteger(token + deadline) ? this.granted(request, time, token, deadline) : undefined
       }
       case "d":
         return this.deadlocked(request, words.slice(1))
@@ -369,13 +428,16 @@ export class Requests {
     if (request.state !== "waiting") return
     if (!("values" in result)) {
       const now = this.host.now()
-      // The server has dropped it by now, and cannot be asked to take it again.
-      if (now > request.seen.sentAt + request.waitTtl) return this.failAsk(request, result)
+      // The server has dropped it by now, and cannot be asked to take it again, unless it only can do nothing for now.
+      if (now > request.seen.sentAt + request.waitTtl) {
+        return failure.refusal(result) === undefined ? this.failAsk(request, result) : this.askAgain(request)
+      }
       request.lookAt = now + Math.max(lookPause, request.waitTtl / heartbeatsPerTtl / 4)
       return this.arm(request.lookAt)
     }
     const [tag, first, second] = result.values.slice(3 * i, 3 * i + 3)
     if (tag === 0) return this.askAgain(request)
+    if (tag === 1) this.onMissed(request.request.id)
     this.answer(request, result, tag, first, second)
   }
 
@@ -417,7 +479,9 @@ export class Requests {
     this.disarm()
     const fail = (request: Request) => this.settle(request, Exit.fail(failure.closed(Script.acquire.verb)))
     for (const request of this.acquires.clear()) if (isQueued(request)) fail(request)
-    for (const request of [...this.sent.flat(), ...this.waiting.values()]) {
+    const later = Array.from(this.later).filter(isQueued)
+    this.later.clear()
+    for (const request of [...this.sent.flat(), ...later, ...this.waiting.values()]) {
       const { abandoned } = request
       fail(request)
       this.release(request.request.id, () => abandoned?.())

@@ -45,8 +45,6 @@ export type Argument = string
 export const load = (client: Redis): Promise<unknown> =>
   Promise.allSettled(all.map(({ lua }) => client.script("LOAD", lua)))
 
-const numberOfKeys = "3"
-
 /** Texts alone are flat: see `evaluate`. */
 function asTheyAre(this: Array<Argument>): Array<Argument> {
   return this
@@ -61,9 +59,10 @@ const evaluate = (
   client: Redis,
   name: "evalsha" | "eval",
   script: string,
-  { keys }: Keys.Keys,
+  keys: ReadonlyArray<string>,
   args: ReadonlyArray<Argument>
 ): Promise<unknown> => {
+  const numberOfKeys = String(keys.length)
   // An application's client of another copy of ioredis takes the commands of that one.
   if (!(client instanceof Redis)) return (client as Redis)[name](script, numberOfKeys, ...keys, ...args)
   const all = [script, numberOfKeys, ...keys, ...args]
@@ -76,7 +75,7 @@ const evaluate = (
 export const run = (
   client: Redis,
   script: Script,
-  keys: Keys.Keys,
+  { keys }: Keys.Keys,
   args: ReadonlyArray<Argument>,
   onReply: (reply: unknown) => void,
   onError: (error: unknown) => void
@@ -86,3 +85,11 @@ export const run = (
     evaluate(client, "eval", script.lua, keys, args).then(onReply, onError)
   })
 }
+
+const probing = make("probe", "return {1,'1',{2,''}}")
+
+/** Sends a script that shows whether the client passes answers on as they are: it is to be `probeAnswer`. */
+export const probe = (client: Redis, command: "evalsha" | "eval"): Promise<unknown> =>
+  evaluate(client, command, command === "eval" ? probing.lua : probing.sha, [], [])
+
+export const probeAnswer: unknown = [1, "1", [2, ""]]

@@ -21,7 +21,7 @@ if plain then
   end
   time = call('TIME')
   now = time[1] * 1000000 + time[2]
-  plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= tonumber(ARGV[3])
+  plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and now <= (tonumber(ARGV[3]) or 0)
 end
 local indexed = plain and (head[5] > 0 or 2 * (head[3] + head[4]) > #head - 11)
 local free = plain and head[5] == 0
@@ -239,6 +239,11 @@ local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -325,6 +330,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -634,6 +642,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -1005,6 +1020,8 @@ for i = 1, #ids do
       answers[a + 2] = grant(id, record)
       answers[a], answers[a + 1] = 1, record[TOKEN]
     elseif not queued[i] then
+      F.rest()
+      F.limit(blocker)
       answers[a], answers[a + 1], answers[a + 2] = 3, F.describe(blocker), 0
     else
       last_ticket = last_ticket + 1
@@ -1027,6 +1044,11 @@ export const breakLease: string = `local call, pack, unpack_values, sub, byte = 
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -1113,6 +1135,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -1422,6 +1447,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -1760,6 +1792,11 @@ export const downgrade: string = `local call, pack, unpack_values, sub, byte = r
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -1846,6 +1883,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -2155,6 +2195,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -2499,6 +2546,11 @@ export const giveBack: string = `local call, pack, unpack_values, sub, byte = re
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -2585,6 +2637,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -2891,6 +2946,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -3234,6 +3296,11 @@ export const inspect: string = `local call, pack, unpack_values, sub, byte = red
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -3320,6 +3387,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -3626,6 +3696,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -3977,6 +4054,11 @@ export const look: string = `local call, pack, unpack_values, sub, byte = redis.
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -4063,6 +4145,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -4372,6 +4457,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -4714,6 +4806,7 @@ for at = 4, #ARGV, 2 do
     end
   else
     F.set_deadline('q' .. id, now + tonumber(ARGV[at + 1]) * 1000)
+    F.limit(record[BLOCKER])
     answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], F.deadline_of(record[BLOCKER])
   end
   a = a + 3
@@ -4725,6 +4818,11 @@ export const lookup: string = `local call, pack, unpack_values, sub, byte = redi
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -4811,6 +4909,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -5117,6 +5218,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -5468,6 +5576,11 @@ export const refresh: string = `local call, pack, unpack_values, sub, byte = red
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -5554,6 +5667,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -5863,6 +5979,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -6184,7 +6307,11 @@ function F.rest()
     end
   end
 end
-begin({})
+local fields = {}
+for at = 4, #ARGV, 2 do
+  fields[#fields + 1] = 'r' .. ARGV[at]
+end
+begin(fields)
 F.rest()
 deadline_removals[#deadline_removals + 1] = ''
 F.flush_deadlines()
@@ -6256,7 +6383,7 @@ export const release: string = `if #ARGV < 2000 then
   local time = call('TIME')
   local now = time[1] * 1000000 + time[2]
   local head = found[count + 1] and { unpack_values(found[count + 1]) }
-  local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now)
+  local plain = head and head[7] == 0 and (head[8] == 0 or head[8] > now) and tonumber(ARGV[3])
   local short_answer = time[1] .. ' ' .. time[2]
   for i = 1, plain and count or 0 do
     if found[i] and find(found[i], '\\0/', 1, true) or not found[i] and find(ARGV[i + 3], '[!/]') then
@@ -6448,6 +6575,11 @@ local call, pack, unpack_values, sub, byte = redis.call, cmsgpack.pack, cmsgpack
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -6534,6 +6666,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -6840,6 +6975,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then
@@ -7202,6 +7344,11 @@ export const restore: string = `local call, pack, unpack_values, sub, byte = red
 local table_key, index_key, deadlines_key = KEYS[1], KEYS[2], KEYS[3]
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local token_floor = 0
+if not tonumber(ARGV[3]) then
+  local late, token = string.match(ARGV[3], '^(%d+) (%d+)$')
+  ARGV[3], token_floor = late, tonumber(token)
+end
 local F, cache, above = {}, {}, {}
 local dirty, index_changes, deadline_removals, deadline_additions = {}, {}, {}, {}
 local gone, gone_target, own_events, outbox = {}, {}, nil, nil
@@ -7288,6 +7435,9 @@ local function begin(fields, asks)
     call('ZCARD', index_key)
     call('ZCARD', deadlines_key)
     call('DEL', index_key, deadlines_key)
+  end
+  if last_token < token_floor then
+    last_token = token_floor
   end
   if pending > 0 or due ~= 0 and due <= now then
     F.rest()
@@ -7597,6 +7747,13 @@ function F.rest()
       scores[member] = call('ZSCORE', deadlines_key, member)
     end
     return scores[member] and tonumber(scores[member]) or now
+  end
+  function F.limit(id)
+    local record = F.record(id)
+    local latest = record and now + record[TTL] * 1000
+    if record and F.deadline_of(id) > latest then
+      F.set_deadline(record[STATE] .. id, latest)
+    end
   end
   function F.sooner(id)
     if waits > 0 then

@@ -7,6 +7,9 @@ import { Effect, type Scope } from "effect"
 /** Answers a command with a reply in the protocol, or with nothing. */
 export type Answers = (command: string, args: ReadonlyArray<string>) => string | undefined
 
+/** What a server answers to the script by which a store finds out whether its client passes on answers as they are. */
+const probe = "*3\r\n:1\r\n$1\r\n1\r\n*2\r\n:2\r\n$0\r\n\r\n"
+
 const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`
 
 /** What an ordinary server says when a client connects. */
@@ -58,7 +61,8 @@ export const start = (answers: Answers): Effect.Effect<string, never, Scope.Scop
         const parsed = parse(rest + data.toString("utf8"))
         rest = parsed.rest
         for (const [command = "", ...args] of parsed.commands) {
-          const reply = answers(command.toLowerCase(), args)
+          const isProbe = /^eval/i.test(command) && args[1] === "0"
+          const reply = isProbe ? probe : answers(command.toLowerCase(), args)
           if (reply !== undefined) socket.write(reply)
         }
       })

@@ -6,6 +6,9 @@ import { createConnection, createServer, type Socket } from "node:net"
 import { Deferred, Effect, type Scope } from "effect"
 import type { Script } from "../../src/internal/script.ts"
 
+/** The connections for commands, or those that listen. */
+type Kind = "commands" | "listening"
+
 /** What becomes of the data that the server sends. */
 type Passage = "pass" | "drop" | "twice" | "hold"
 
@@ -17,10 +20,13 @@ export interface Proxy {
   /** What the server sends to the connections for commands, and to those that listen. */
   readonly setReplies: (passage: Passage) => void
   readonly setMessages: (passage: Passage) => void
-  /** Closes all connections, as a network failure does. */
-  readonly cut: () => void
-  /** The connections that there are stay open, but nothing comes through any more; with `newOnes`, the next are as mute. */
-  readonly silence: (newOnes: boolean) => void
+  /** Closes all connections, or those of one kind, as a network failure does. */
+  readonly cut: (which?: Kind) => void
+  /**
+   * The connections that there are, or those of one kind, stay open, but nothing comes through any more; with `newOnes`, the
+   * next are as mute.
+   */
+  readonly silence: (newOnes: boolean, which?: Kind) => void
   /** Closes new connections at once, or does so no more. */
   readonly refuse: (refuses: boolean) => void
   /** The number of connections that were refused. */
@@ -69,6 +75,9 @@ export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> 
     let refused = 0
     let answers = 0
     let received = 0
+
+    const isOf = (link: Link, which: Kind | undefined): boolean =>
+      which === undefined || link.listens === (which === "listening")
 
     const close = (link: Link): void => {
       links.delete(link)
@@ -128,12 +137,12 @@ export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> 
         messages = passage
         if (passage !== "hold") flush(true)
       },
-      cut: () => {
-        for (const link of Array.from(links)) close(link)
+      cut: (which) => {
+        for (const link of Array.from(links)) if (isOf(link, which)) close(link)
       },
-      silence: (newOnes) => {
+      silence: (newOnes, which) => {
         mute = newOnes
-        for (const link of links) link.silent = true
+        for (const link of links) if (isOf(link, which)) link.silent = true
       },
       refuse: (value) => {
         refuses = value

@@ -112,11 +112,12 @@ export interface Ran {
   readonly commands: ReadonlyArray<string>
 }
 
-/** Who runs a script, when (microseconds), and from when on it is late. */
+/** Who runs a script, when (microseconds), from when on it is late, and above which token it is to grant. */
 export interface Call {
   readonly client: string
   readonly time: number
   readonly late?: number | undefined
+  readonly floor?: number | undefined
 }
 
 /** A namespace that is used by hand. */
@@ -142,9 +143,10 @@ export const make = (
     yield* Effect.addFinalizer(() => clear)
     return {
       keys: own,
-      run: (name, { client, late = Number.MAX_SAFE_INTEGER, time }, args) =>
+      run: (name, { client, floor, late = Number.MAX_SAFE_INTEGER, time }, args) =>
         Effect.promise(async () => {
-          const all = [...own, `${time}`, client, "to-", `${late}`, ...args]
+          const limits = floor === undefined ? `${late}` : `${late} ${floor}`
+          const all = [...own, `${time}`, client, "to-", limits, ...args]
           const [answer, messages, commands] = (await admin.evalsha(scripts[name].sha, 4, ...all)) as [
             ReadonlyArray<unknown>,
             ReadonlyArray<string>,

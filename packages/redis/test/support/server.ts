@@ -9,7 +9,7 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { Effect, type Scope } from "effect"
-import { Redis } from "ioredis"
+import { Redis, type RedisOptions } from "ioredis"
 
 export interface Server {
   /** The unix socket, as a URL for the store. */
@@ -73,6 +73,8 @@ export const start = (options?: {
   readonly port?: number
   readonly password?: string
   readonly args?: ReadonlyArray<string>
+  /** Options of the connection for looking and for disturbing. */
+  readonly admin?: RedisOptions
 }): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.gen(function* () {
     const port = options?.port ?? (yield* freePort)
@@ -89,7 +91,8 @@ export const start = (options?: {
           connectionName: "admin",
           retryStrategy: () => 10,
           maxRetriesPerRequest: null,
-          ...(password === undefined ? {} : { password })
+          ...(password === undefined ? {} : { password }),
+          ...options?.admin
         })
         return client.on("error", () => undefined)
       }),

@@ -1,0 +1,153 @@
+/**
+ * What tools for operators ask about the server behind a store's options: how to show its address, whether it has the
+ * database, and whether its replicas have the same time.
+ *
+ * @since 0.1.0
+ */
+import type { LockError } from "@hilok/core"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import type { Redis, RedisOptions } from "ioredis"
+import * as failure from "./internal/failure.ts"
+import * as ioredis from "./internal/ioredis.ts"
+import { ask } from "./internal/serverCheck.ts"
+import * as Source from "./internal/source.ts"
+import type { Options } from "./RedisStore.ts"
+
+/**
+ * The address in a URL for people to see: without user, password and parameters, such as `redis://host:6379/2` or the path of a unix
+ * socket. A URL that is not valid is not shown at all.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const address: (url: string | Redacted.Redacted<string>) => string = Source.address
+
+/**
+ * The options for a client of ioredis that a store with these options would connect by. They may hold a password.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const clientOptions = (options?: Options): Effect.Effect<RedisOptions, LockError.InvalidOptions> =>
+  Effect.map(Source.make(options ?? {}), (source) => source.options)
+
+const patience = Duration.seconds(5)
+
+/**
+ * The number of the database that a client is in. Fails with `StoreError` when the server does not have it: ioredis then goes on in
+ * another one, and a store refuses that.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const database = (client: Redis): Effect.Effect<number, LockError.StoreError> =>
+  Effect.suspend(() => {
+    const number = ioredis.database(client)
+    return number === 0
+      ? Effect.succeed(0)
+      : Effect.as(
+          ask(() => client.select(number), "select the database", patience),
+          number
+        )
+  })
+
+/**
+ * A replica, and by how many milliseconds its clock is ahead of the primary's (less than zero: behind), give or take
+ * `precision`; or why that is not known.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReplicaClock {
+  readonly address: string
+  readonly ahead: number | undefined
+  readonly precision: number
+  readonly problem: string | undefined
+}
+
+interface Sample {
+  /** By how much a server's clock is ahead of this process's (milliseconds). */
+  readonly ahead: number
+  readonly roundTrip: number
+}
+
+const samples = 5
+
+const sample = (client: Redis): Effect.Effect<Sample, LockError.StoreError> =>
+  Effect.gen(function* () {
+    const millis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+    const before = yield* millis
+    const [seconds, micros] = yield* ask(() => client.time(), "ask for the time", patience)
+    const roundTrip = (yield* millis) - before
+    return { ahead: Number(seconds) * 1000 + Number(micros) / 1000 - (before + roundTrip / 2), roundTrip }
+  })
+
+/** The quickest answer tells best. */
+const best = (client: Redis): Effect.Effect<Sample, LockError.StoreError> =>
+  Effect.map(Effect.replicateEffect(sample(client), samples), (all) =>
+    all.reduce((one, other) => (other.roundTrip < one.roundTrip ? other : one))
+  )
+
+const replicaClock = (client: Redis, host: string, port: number): Effect.Effect<ReplicaClock> => {
+  const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+  // What is wrong with a connection: the errors of commands say no more than that it is closed.
+  let cause: unknown
+  const connected = Effect.acquireRelease(
+    Effect.sync(() => {
+      // What the client goes by, but for where it leads.
+      const nowhere = { sentinels: undefined, name: undefined, path: undefined, Connector: undefined }
+      const replica = client.duplicate({
+        ...nowhere,
+        host,
+        port,
+        db: 0,
+        lazyConnect: true,
+        enableReadyCheck: false,
+        retryStrategy: () => null,
+        connectTimeout: Duration.toMillis(patience)
+      } as unknown as RedisOptions)
+      return ioredis
+        .hush(replica, () => undefined)
+        .on("error", (error) => {
+          cause ??= error
+        })
+    }),
+    (replica) => Effect.sync(() => replica.disconnect())
+  )
+  return Effect.scoped(
+    Effect.gen(function* () {
+      const replica = yield* connected
+      yield* ask(() => replica.connect(), "connect", patience)
+      const [there, here] = [yield* best(replica), yield* best(client)]
+      const precision = (there.roundTrip + here.roundTrip) / 2
+      return { address, ahead: there.ahead - here.ahead, precision, problem: undefined }
+    })
+  ).pipe(
+    Effect.catchAll((error) => {
+      const { reason } = cause === undefined ? error : failure.fromError("connect", cause)
+      return Effect.succeed({ address, ahead: undefined, precision: 0, problem: reason })
+    })
+  )
+}
+
+/**
+ * Compares the clocks of the replicas that a primary names with its own. Each is asked at the address that it has told the primary, with
+ * the client's user, password and TLS.
+ *
+ * Fencing tokens and deadlines go by the server's clock. When a replica takes over whose clock is behind, tokens may be smaller
+ * than before for those who have not seen the former ones; when it is ahead, leases end early.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const replicaClocks = (client: Redis): Effect.Effect<ReadonlyArray<ReplicaClock>, LockError.StoreError> =>
+  Effect.flatMap(
+    ask(() => client.info("replication"), "ask for the replicas", patience),
+    (info) =>
+      Effect.forEach(Array.from(info.matchAll(/^slave\d+:ip=(.*?),port=(\d+)/gm)), ([, host = "", port]) =>
+        replicaClock(client, host, Number(port))
+      )
+  )
