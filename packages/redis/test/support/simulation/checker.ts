@@ -7,6 +7,7 @@
  */
 import { type Lease, LockMode, LockPath, type Target } from "@hilok/core"
 import * as Either from "effect/Either"
+import type { Sender } from "./decisions.ts"
 import { shortened } from "./protocol.ts"
 import type { Observer, Server } from "./server.ts"
 import type { Process, World } from "./world.ts"
@@ -60,10 +61,15 @@ export class Checker implements Observer {
   readonly orders = new Set<string>()
   private lastToken = 0
   grants = 0
+  /** Those that waited when the clock was set forward: their processes know the time that it was before. */
+  private readonly astray = new Set<string>()
+  private isSetBack = false
   private readonly world: World
+  private readonly commandTimeout: number
 
-  constructor(world: World) {
+  constructor(world: World, commandTimeout: number) {
     this.world = world
+    this.commandTimeout = commandTimeout
   }
 
   violated(what: string): void {
@@ -93,11 +99,19 @@ export class Checker implements Observer {
     else known.push(life)
   }
 
+  asked(id: string, { process, sentAt }: Sender): void {
+    const age = this.world.now - sentAt
+    if (age > this.commandTimeout + grace && !this.isSetBack) {
+      this.violated(`${process.name} asked for ${id} ${age} ms ago, and gave that up; it is let in all the same`)
+    }
+  }
+
   granted(id: string, token: number, ttl: number, to: Process): void {
     if (token <= this.lastToken) this.violated(`the server gives token ${token} after ${this.lastToken}`)
     this.lastToken = token
     this.grants++
     this.begin(id, token, ttl, to)
+    if (this.astray.delete(id)) this.disturb(this.lives.get(id)!)
   }
 
   prolonged(id: string, ttl: number): void {
@@ -113,6 +127,7 @@ export class Checker implements Observer {
     if (life === undefined) return
     life.isOver = true
     this.lives.delete(id)
+    this.astray.delete(id)
     if (this.orders.has(id)) this.disturb(life)
   }
 
@@ -124,8 +139,13 @@ export class Checker implements Observer {
     this.begin(id, life.token, life.ttl, by)
   }
 
-  disturbed(): void {
+  disturbed(waiting: ReadonlyArray<string>): void {
     for (const life of this.lives.values()) this.disturb(life)
+    for (const id of waiting) this.astray.add(id)
+  }
+
+  setBack(): void {
+    this.isSetBack = true
   }
 
   private disturb(life: Life): void {
@@ -186,7 +206,7 @@ export class Checker implements Observer {
       if (life.disturbedAt === undefined && !server.isLive(life.id, life.token)) {
         this.violated(`${show(belief)} is not live in the server`)
       }
-      if (life.disturbedAt !== undefined && now > life.disturbedAt + life.ttl + grace) {
+      if (life.disturbedAt !== undefined && now > Math.max(since, life.disturbedAt) + life.ttl + grace) {
         this.violated(`${show(belief)} goes on ${now - life.disturbedAt} ms after it was disturbed`)
       }
       if (now > since + maxHold + grace)

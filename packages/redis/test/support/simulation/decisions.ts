@@ -7,8 +7,16 @@ import * as Protocol from "./protocol.ts"
 import type { Random } from "./random.ts"
 import type { Process } from "./world.ts"
 
+/** Whose call it is, and when it was sent in the time of the world. */
+export interface Sender {
+  readonly process: Process
+  readonly sentAt: number
+}
+
 /** Who learns what is decided. */
 export interface Witness {
+  /** A request that was not known. */
+  readonly asked: (id: string, sender: Sender) => void
   readonly granted: (id: string, token: number, ttl: number, to: Process) => void
   /** Its ttl begins anew. */
   readonly prolonged: (id: string, ttl: number) => void
@@ -93,12 +101,7 @@ export class Decisions {
   }
 
   /** Does what a call asks for, and answers it. */
-  perform(
-    call: Protocol.Call,
-    caller: Process,
-    now: number,
-    publish: (channel: string, text: string) => void
-  ): unknown {
+  perform(call: Protocol.Call, caller: Sender, now: number, publish: (channel: string, text: string) => void): unknown {
     if (this.rules.late && micros(now) > call.late) return Protocol.late(micros(now))
     const performance = new Performance(this, call, caller, now)
     const { answer } = performance
@@ -121,16 +124,11 @@ class Performance {
   private readonly rules: Rules
   private readonly witness: Witness
   private readonly call: Protocol.Call
-  private readonly caller: Process
+  private readonly caller: Sender
   private readonly now: number
   private readonly time: number
 
-  constructor(
-    { entries, random, rules, table, witness }: Decisions,
-    call: Protocol.Call,
-    caller: Process,
-    now: number
-  ) {
+  constructor({ entries, random, rules, table, witness }: Decisions, call: Protocol.Call, caller: Sender, now: number) {
     this.table = table
     this.entries = entries
     this.random = random
@@ -259,7 +257,16 @@ class Performance {
         const { client } = this.call
         const deadline = this.now + asked.ttl
         const { targets, ttl } = asked
-        this.entries.set(asked.id, { asked, client, process: this.caller, targets, ttl, token: undefined, deadline })
+        this.witness.asked(asked.id, this.caller)
+        this.entries.set(asked.id, {
+          asked,
+          client,
+          process: this.caller.process,
+          targets,
+          ttl,
+          token: undefined,
+          deadline
+        })
       }
       const entry = this.entries.get(asked.id)!
       const outcome = asked.queue ? this.table.acquire(request, this.now) : this.table.tryAcquire(request, this.now)
@@ -343,9 +350,9 @@ class Performance {
     const entry = this.entries.get(id)
     if (entry?.token === undefined) return []
     entry.client = this.call.client
-    entry.process = this.caller
+    entry.process = this.caller.process
     entry.ttl = ttl
-    this.witness.taken(id, this.caller)
+    this.witness.taken(id, this.caller.process)
     this.prolong(id, entry, ttl)
     return [entry.token, this.told(entry.deadline), ...entry.targets]
   }

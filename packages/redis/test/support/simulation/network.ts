@@ -162,8 +162,9 @@ export class Peer extends EventEmitter {
     this.onClose(session)
   }
 
-  private call(command: Command): Promise<unknown> {
-    return new Promise((resolve, reject) => this.dispatch({ ...command, resolve, reject }))
+  private call(command: Omit<Command, "sentAt">): Promise<unknown> {
+    const sentAt = this.world.now
+    return new Promise((resolve, reject) => this.dispatch({ ...command, sentAt, resolve, reject }))
   }
 
   private dispatch(pending: Pending): void {
@@ -183,7 +184,7 @@ export class Peer extends EventEmitter {
     this.session = session
     this.status = "connecting"
     if (this.server.isUp) {
-      session.request({ name: "hello", args: [] })
+      session.request({ name: "hello", args: [], sentAt: this.world.now })
       const cancel = this.process.world.after(connectTimeout, this.process, () => {
         if (this.status === "connecting") session.cut(0, 0)
       })

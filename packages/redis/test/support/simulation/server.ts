@@ -21,11 +21,15 @@ export type Frame =
 export interface Command {
   readonly name: "hello" | "script" | "evalsha" | "eval" | "subscribe"
   readonly args: ReadonlyArray<string>
+  /** When its client sent it first, in the time of the world. */
+  readonly sentAt: number
 }
 
 export interface Observer extends Witness {
-  /** What is held may end earlier than its holders know. */
-  readonly disturbed: () => void
+  /** What is held, or waited for, may end earlier than its holders know. */
+  readonly disturbed: (waiting: ReadonlyArray<string>) => void
+  /** What is late does not look late any more. */
+  readonly setBack: () => void
 }
 
 export class Server {
@@ -99,7 +103,7 @@ export class Server {
     this.listeners.clear()
     this.forgetScripts()
     if (!keepsData) {
-      this.observer.disturbed()
+      this.observer.disturbed([])
       this.decisions = new Decisions(this.random, this.rules, this.observer)
     }
     this.world.after(millis, undefined, () => {
@@ -109,7 +113,8 @@ export class Server {
 
   /** Its clock is set, forward or back. */
   setClock(by: number): void {
-    if (by > 0) this.observer.disturbed()
+    if (by < 0) this.observer.setBack()
+    else this.observer.disturbed(this.requests.filter(({ isHeld }) => !isHeld).map(({ id }) => id))
     this.ahead += by
   }
 
@@ -121,7 +126,8 @@ export class Server {
     else run()
   }
 
-  private perform({ args, name }: Command, caller: Caller): unknown {
+  private perform(command: Command, caller: Caller): unknown {
+    const { args, name } = command
     switch (name) {
       case "hello":
         return "OK"
@@ -133,11 +139,11 @@ export class Server {
         return Protocol.hashOf(args[1]!)
       case "eval":
       case "evalsha":
-        return this.evaluate(name, args, caller)
+        return this.evaluate(command, caller)
     }
   }
 
-  private evaluate(name: "eval" | "evalsha", [script = "", ...rest]: ReadonlyArray<string>, caller: Caller): unknown {
+  private evaluate({ args: [script = "", ...rest], name, sentAt }: Command, caller: Caller): unknown {
     const sha = name === "eval" ? Protocol.hashOf(script) : script
     const call = Protocol.decode([sha, ...rest])
     this.world.note(caller.process, Protocol.show(call.operation))
@@ -146,9 +152,8 @@ export class Server {
     }
     if (name === "eval") this.scripts.add(sha)
     else if (!this.scripts.has(sha)) return new Error("NOSCRIPT No matching script. Please use EVAL.")
-    const answer = this.decisions.perform(call, caller.process, this.now, (channel, text) =>
-      this.publish(channel, text)
-    )
+    const publish = (channel: string, text: string) => this.publish(channel, text)
+    const answer = this.decisions.perform(call, { process: caller.process, sentAt }, this.now, publish)
     this.world.note("server", Protocol.showAnswer(answer))
     return answer
   }

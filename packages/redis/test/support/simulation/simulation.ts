@@ -80,8 +80,8 @@ const chooseStyle = (random: Random, { ownership = false }: Options): Style => {
     ttl,
     commandTimeout: random.pick([200, 600, 1500]),
     hold: random.pick([20, 150, ttl]),
-    pause: random.pick([20, 200]),
-    workers: random.pick([1, 2, 4]),
+    pause: random.pick([30, 250]),
+    workers: random.pick([1, 1, 2, 3]),
     interruptions: random.pick([0, 0.1, 0.4]),
     orders: random.pick([0, 0, 0.1]),
     restores: ownership ? random.pick([0, 0.1, 0.2]) : 0,
@@ -91,7 +91,7 @@ const chooseStyle = (random: Random, { ownership = false }: Options): Style => {
 
 /** When it begins to go wrong, and how long that lasts at least (milliseconds). */
 const beginning = 200
-const disorder = 2500
+const disorder = 1000
 /** Whatever it is that a process waits for, it does not wait for longer. */
 const patience = 60_000
 /** After the last operation, what is on its way has arrived. */
@@ -100,9 +100,9 @@ const aftermath = 500
 export const simulate = async (seed: number, options: Options = {}): Promise<Result> => {
   const random = new Random(seed)
   const world = new World()
-  const checker = new Checker(world)
-  const server = new Server(world, random.fork(), options.rules ?? {}, checker)
   const style = chooseStyle(random.fork(), options)
+  const checker = new Checker(world, style.commandTimeout)
+  const server = new Server(world, random.fork(), options.rules ?? {}, checker)
   const faults = Faults.choose(random.fork())
   const workload = new Workload(world, server, checker, random.fork(), style)
   world.note("seed", `${seed} ${JSON.stringify(style)}; faults: ${faults.join(", ") || "none"}`)
@@ -111,13 +111,13 @@ export const simulate = async (seed: number, options: Options = {}): Promise<Res
   const internals = new Internals.Internals()
   await world.inPlaceOfNode(() =>
     internals.watch(async () => {
-      const clients = Array.from({ length: 3 + random.below(2) }, (_, i) =>
+      const clients = Array.from({ length: random.pick([3, 3, 4]) }, (_, i) =>
         begin(world, server, random, `p${i}`, style)
       )
       const isReady = await world.run(() => clients.every(({ locks }) => locks() !== undefined), beginning)
       if (!isReady) return checker.violated("the stores were not opened in time")
 
-      const end = world.now + disorder + random.between(0, 2000)
+      const end = world.now + disorder + random.between(0, 1500)
       const workers = clients.flatMap(({ locks, process }) =>
         Array.from({ length: style.workers }, () => process.fork(workload.work(process, locks()!)))
       )
@@ -125,9 +125,12 @@ export const simulate = async (seed: number, options: Options = {}): Promise<Res
       await world.run(() => false, end)
 
       // What was left behind in disorder is over when order has lasted for so long.
-      checker.calmSince = end + 3 * style.ttl + 2 * style.commandTimeout + 1000
+      checker.calmSince = end + 1500 + 3 * style.ttl + style.commandTimeout
       world.note("world", "nothing goes wrong any more")
-      await world.run(() => false, checker.calmSince + 500)
+      workload.isResting = true
+      await world.run(() => false, checker.calmSince - 1000)
+      workload.isResting = false
+      await world.run(() => false, checker.calmSince + 300)
       workload.isOver = true
       world.note("world", "nothing more is begun")
       const isDone = () => workers.every((fiber) => fiber.unsafePoll() !== null)

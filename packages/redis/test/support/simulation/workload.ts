@@ -51,6 +51,8 @@ const outside: Inside = { beliefs: [], leases: [] }
 export class Workload {
   /** No more is begun. */
   isOver = false
+  /** Little is begun. */
+  isResting = false
   /** What is under way, by what it is. */
   readonly underWay = new Set<string>()
   /** How often an operation ended in which way. */
@@ -75,7 +77,7 @@ export class Workload {
     const { random, style } = this
     return Effect.suspend(() => {
       if (this.isOver) return Effect.void
-      return Effect.sleep(millis(random.between(0, style.pause))).pipe(
+      return Effect.sleep(millis(random.between(0, this.isResting ? 3000 : style.pause))).pipe(
         Effect.zipRight(
           Effect.suspend(() => (this.isOver ? Effect.void : this.watched(process, this.anything(process, locks))))
         ),
@@ -214,7 +216,9 @@ export class Workload {
       const dice = random.next()
       if (dice < 0.1)
         return Effect.zipRight(work, Effect.zipRight(this.downgrade(locks, lease, belief), this.busy(inside)))
-      if (dice < 0.3 && inside.beliefs.length < 3) {
+      // Nor does anybody see for what is nested in what is detached.
+      const isSeen = inside.beliefs.length === inside.leases.length
+      if (dice < 0.3 && isSeen && inside.beliefs.length < 3) {
         const nested = random.chance(0.7) ? this.around(process, locks, inside) : this.scoped(process, locks, inside)
         return Effect.zipRight(Effect.ignore(nested), work)
       }
@@ -302,7 +306,7 @@ export class Workload {
 
   /** Many requests in the same moment. */
   private burst(process: Process, locks: Locks): readonly [string, Effect.Effect<unknown, Failure>] {
-    const count = 2 + this.random.below(this.random.chance(0.2) ? 50 : 8)
+    const count = 2 + this.random.below(this.random.chance(0.1) ? 50 : 8)
     const each = Effect.suspend(() => {
       const target = Target.make(this.random.pick(LockMode.all), this.random.pick(paths.slice(0, 5)))
       const short = this.random.between(0, 10)
