@@ -37,6 +37,8 @@ export interface Belief {
   regions: ReadonlyArray<LockMode.Region>
   /** How many works are done under it at the moment: none while it waits for something, or gives something back. */
   busy: number
+  /** Nothing was done under it yet. */
+  isNew: boolean
 }
 
 /** How long a process may take from its timer to the end of the work. */
@@ -175,7 +177,21 @@ export class Checker implements Observer {
       throw new Error("no such lease")
     }
     life.isKnown = true
-    const belief = { process, life, within, since: this.world.now, maxHold, regions, busy: 0 }
+    const belief = { process, life, within, since: this.world.now, maxHold, regions, busy: 0, isNew: true }
+    this.beliefs.add(belief)
+    return belief
+  }
+
+  /** A process has ended its work under a lease. */
+  end(belief: Belief): void {
+    this.world.note(belief.process, `ENDS ${shortened(belief.life.id)}`)
+    this.beliefs.delete(belief)
+  }
+
+  /** Tokens rise, for those who conflict. */
+  private begins(belief: Belief): void {
+    const { life, regions } = belief
+    belief.isNew = false
     for (const former of this.history) {
       if (
         life.disturbedAt === undefined &&
@@ -187,22 +203,14 @@ export class Checker implements Observer {
       }
     }
     this.history.push({ ...belief, asked: regions })
-    this.beliefs.add(belief)
-    return belief
   }
 
-  /** A process has ended its work under a lease. */
-  end(belief: Belief): void {
-    this.world.note(belief.process, `ENDS ${shortened(belief.life.id)}`)
-    this.beliefs.delete(belief)
-  }
-
-  /** What was granted to nobody's knowledge is given back. */
   check(server: Server): void {
     const { now } = this.world
     const awake = Array.from(this.beliefs).filter(({ busy, process }) => busy > 0 && !process.isPaused)
     for (const belief of awake) {
       const { life, maxHold, since } = belief
+      if (belief.isNew) this.begins(belief)
       if (life.disturbedAt === undefined && !server.isLive(life.id, life.token)) {
         this.violated(`${show(belief)} is not live in the server`)
       }
