@@ -203,8 +203,8 @@ class Performance {
           this.grant(event.id, entry, event.token, event.deadline)
           // The short form leaves out what follows from the time.
           if (isHandOver && this.random.chance(0.5) && event.deadline === this.now + entry.ttl) {
-            this.tell(entry.client, event.token === this.time ? `g ${event.id}` : `g ${event.id} ${event.token}`)
-          } else this.tell(entry.client, `g ${event.id} ${event.token} ${this.told(event.deadline)}`)
+            this.tell(entry.client, entry.token === this.time ? `g ${event.id}` : `g ${event.id} ${entry.token}`)
+          } else this.tell(entry.client, `g ${event.id} ${entry.token} ${this.told(event.deadline)}`)
           break
         case "Deadlock":
           this.forget(event.id)
@@ -219,9 +219,9 @@ class Performance {
   }
 
   private grant(id: string, entry: Entry, token: number, deadline: number): void {
-    entry.token = token
+    entry.token = this.rules.tokens ? token : token - this.random.below(1e6)
     entry.deadline = deadline
-    this.witness.granted(id, token, entry.ttl, entry.process)
+    this.witness.granted(id, entry.token, entry.ttl, entry.process)
   }
 
   private forget(id: string): void {
@@ -274,9 +274,9 @@ class Performance {
       switch (outcome._tag) {
         case "Granted":
           if (!isKnown) this.grant(asked.id, entry, outcome.token, outcome.deadline)
-          first ??= outcome.token
-          isShort &&= outcome.token === first + i && outcome.deadline === this.now + requests[0]!.ttl
-          return [1, this.rules.tokens ? outcome.token : 1, this.told(outcome.deadline)]
+          first ??= entry.token!
+          isShort &&= entry.token === first + i && outcome.deadline === this.now + requests[0]!.ttl
+          return [1, entry.token, this.told(outcome.deadline)]
         case "Waiting":
           if (!this.rules.exclusion) {
             this.table.breakLease(outcome.blocker, this.now)
@@ -284,7 +284,7 @@ class Performance {
             const granted = this.table.acquire(request, this.now)
             if (granted._tag === "Granted") {
               this.grant(asked.id, entry, granted.token, granted.deadline)
-              return [1, granted.token, this.told(granted.deadline)]
+              return [1, entry.token, this.told(granted.deadline)]
             }
           }
           return [2, outcome.blocker, this.deadlineOf(outcome.blocker)]

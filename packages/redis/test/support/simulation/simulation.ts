@@ -27,6 +27,8 @@ export interface Options {
   readonly rules?: Partial<Rules>
   /** Whether leases are taken over, and released by hand behind the back of who works under them. */
   readonly ownership?: boolean
+  /** How many milliseconds later than asked for a `LockTimeout` may come. */
+  readonly lateness?: number
 }
 
 export interface Result {
@@ -74,24 +76,29 @@ const begin = (world: World, server: Server, random: Random, name: string, style
   return { process, weather, wires, stop, main, locks: () => locks }
 }
 
-const chooseStyle = (random: Random, { ownership = false }: Options): Style => {
+/** What the client waits for besides, when it takes a request back: who is in the way (100 ms), and the release (1 s). */
+const slack = 1200
+
+const chooseStyle = (random: Random, { lateness, ownership = false }: Options): Style => {
   const ttl = random.pick([400, 800, 1500])
+  const commandTimeout = random.pick([200, 600, 1500])
   return {
     ttl,
-    commandTimeout: random.pick([200, 600, 1500]),
+    commandTimeout,
     hold: random.pick([20, 150, ttl]),
     pause: random.pick([30, 250]),
-    workers: random.pick([1, 1, 2, 3]),
+    workers: random.pick([1, 1, 2]),
     interruptions: random.pick([0, 0.1, 0.4]),
     orders: random.pick([0, 0, 0.1]),
     restores: ownership ? random.pick([0, 0.1, 0.2]) : 0,
-    ownership
+    ownership,
+    lateness: lateness ?? slack + commandTimeout
   }
 }
 
 /** When it begins to go wrong, and how long that lasts at least (milliseconds). */
 const beginning = 200
-const disorder = 1000
+const disorder = 800
 /** Whatever it is that a process waits for, it does not wait for longer. */
 const patience = 60_000
 /** After the last operation, what is on its way has arrived. */
@@ -111,13 +118,13 @@ export const simulate = async (seed: number, options: Options = {}): Promise<Res
   const internals = new Internals.Internals()
   await world.inPlaceOfNode(() =>
     internals.watch(async () => {
-      const clients = Array.from({ length: random.pick([3, 3, 4]) }, (_, i) =>
+      const clients = Array.from({ length: random.pick([3, 3, 3, 4]) }, (_, i) =>
         begin(world, server, random, `p${i}`, style)
       )
       const isReady = await world.run(() => clients.every(({ locks }) => locks() !== undefined), beginning)
       if (!isReady) return checker.violated("the stores were not opened in time")
 
-      const end = world.now + disorder + random.between(0, 1500)
+      const end = world.now + disorder + random.between(0, 1200)
       const workers = clients.flatMap(({ locks, process }) =>
         Array.from({ length: style.workers }, () => process.fork(workload.work(process, locks()!)))
       )

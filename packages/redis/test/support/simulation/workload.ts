@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import type { Belief, Checker } from "./checker.ts"
 import type { Random } from "./random.ts"
 import type { Server } from "./server.ts"
@@ -32,11 +33,15 @@ export interface Style {
   readonly restores: number
   /** Are leases released by hand in the process that works under them? */
   readonly ownership: boolean
+  /** How much later than asked for a `LockTimeout` may come. */
+  readonly lateness: number
 }
 
 const paths = ["a", "a/b", "a/b/c", "a/b/d", "a/e", "f", "f/g", ["f", "h"], ""] as const
 
 const millis = Duration.millis
+
+const named = (failure: Failure): string => (failure._tag === "LockLost" ? `LockLost ${failure.reason}` : failure._tag)
 
 /** Where something is done. */
 interface Inside {
@@ -77,7 +82,7 @@ export class Workload {
     const { random, style } = this
     return Effect.suspend(() => {
       if (this.isOver) return Effect.void
-      return Effect.sleep(millis(random.between(0, this.isResting ? 3000 : style.pause))).pipe(
+      return Effect.sleep(millis(random.between(0, this.isResting ? 5000 : style.pause))).pipe(
         Effect.zipRight(
           Effect.suspend(() => (this.isOver ? Effect.void : this.watched(process, this.anything(process, locks))))
         ),
@@ -113,23 +118,26 @@ export class Workload {
   }
 
   private judge(what: string, exit: Exit.Exit<unknown, Failure>, isInterrupted: boolean): string {
-    const failure = Exit.isSuccess(exit) ? undefined : Cause.failureOption(exit.cause)
-    const outcome = Exit.isSuccess(exit)
-      ? "done"
-      : failure?._tag === "Some"
-        ? failure.value._tag === "LockLost"
-          ? `LockLost ${failure.value.reason}`
-          : failure.value._tag
-        : "interrupted"
-    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1)
+    const failure = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
+    const outcome = Exit.isSuccess(exit) ? "done" : failure === undefined ? "interrupted" : named(failure)
+    this.count(outcome)
     if (Exit.isFailure(exit)) {
       for (const defect of Cause.defects(exit.cause)) this.checker.violated(`${what} died: ${String(defect)}`)
       if (outcome === "interrupted" && !isInterrupted && !what.includes("scoped")) {
         this.checker.violated(`${what} was interrupted by nobody`)
       }
-      if (failure?._tag === "Some" && failure.value._tag === "StoreError") return failure.value.message
+      if (failure?._tag === "StoreError") return failure.message
     }
     return outcome
+  }
+
+  private count(outcome: string): void {
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1)
+  }
+
+  /** What is nested may fail, and what is around it goes on. */
+  private aside(nested: Effect.Effect<void, Failure>): Effect.Effect<void> {
+    return Effect.catchAll(nested, (failure) => Effect.sync(() => this.count(named(failure))))
   }
 
   private anything(process: Process, locks: Locks): readonly [string, Effect.Effect<unknown, Failure>] {
@@ -138,7 +146,7 @@ export class Workload {
     if (random.chance(style.restores)) return this.restore(process, locks)
     const dice = random.next()
     if (dice < 0.03) return ["inspect", locks.inspect()]
-    if (dice < 0.08) return this.burst(process, locks)
+    if (dice < 0.06) return this.burst(process, locks)
     if (dice < 0.2) return ["manual", this.byHand(process, locks)]
     if (dice < 0.4) return ["scoped", this.scoped(process, locks, outside)]
     return ["with", this.around(process, locks, outside)]
@@ -220,13 +228,13 @@ export class Workload {
       const isSeen = inside.beliefs.length === inside.leases.length
       if (dice < 0.3 && isSeen && inside.beliefs.length < 3) {
         const nested = random.chance(0.7) ? this.around(process, locks, inside) : this.scoped(process, locks, inside)
-        return Effect.zipRight(Effect.ignore(nested), work)
+        return Effect.zipRight(this.aside(nested), work)
       }
       if (dice < 0.35) return Effect.zipRight(lease.check, work)
       if (dice < 0.38) {
         // It may wait for the lease that it is in, which nobody sees.
         const impatient = this.around(process, locks, { ...inside, leases: [] }, { timeout: 100, block: true })
-        return Effect.zipRight(Effect.ignore(locks.detached(impatient)), work)
+        return Effect.zipRight(this.aside(locks.detached(impatient)), work)
       }
       return work
     }
@@ -253,19 +261,40 @@ export class Workload {
       const options = { ...this.options(inside.leases.length > 0), ...more }
       const use = (lease: Lease.Lease) =>
         this.believing(process, lease, inside, options.maxHold, this.body(process, locks, lease))
-      const [{ mode, path }] = targets as [Target.Target]
-      if (targets.length > 1) return locks.withLocks(use, targets, options)
-      switch (mode) {
-        case "read":
-          return locks.withRead(use, path, options)
-        case "write":
-          return locks.withWrite(use, path, options)
-        case "readNode":
-          return locks.withReadNode(use, path, options)
-        case "writeNode":
-          return locks.withWriteNode(use, path, options)
-      }
+      return this.inTime(process, this.oneOrMore(locks, use, targets, options))
     })
+  }
+
+  private oneOrMore(
+    locks: Locks,
+    use: (lease: Lease.Lease) => Effect.Effect<void, Failure>,
+    targets: ReadonlyArray<Target.Target>,
+    options: LockOptions.AcquireOptions
+  ): Effect.Effect<void, Failure> {
+    const [{ mode, path }] = targets as [Target.Target]
+    if (targets.length > 1) return locks.withLocks(use, targets, options)
+    switch (mode) {
+      case "read":
+        return locks.withRead(use, path, options)
+      case "write":
+        return locks.withWrite(use, path, options)
+      case "readNode":
+        return locks.withReadNode(use, path, options)
+      case "writeNode":
+        return locks.withWriteNode(use, path, options)
+    }
+  }
+
+  /** Whoever set a time limit goes on when it is over. With `timeout: 0` that is when the server has answered. */
+  private inTime(process: Process, operation: Effect.Effect<void, Failure>): Effect.Effect<void, Failure> {
+    const started = this.world.now
+    return Effect.tapErrorTag(operation, "LockTimeout", ({ timeout }) =>
+      Effect.sync(() => {
+        const late = this.world.now - started - timeout
+        if (timeout === 0 || late <= this.style.lateness || process.pausedUntil > started) return
+        this.checker.violated(`${process.name} is told ${late} ms late that its request has timed out`)
+      })
+    )
   }
 
   private scoped(process: Process, locks: Locks, inside: Inside): Effect.Effect<void, Failure> {
@@ -306,7 +335,7 @@ export class Workload {
 
   /** Many requests in the same moment. */
   private burst(process: Process, locks: Locks): readonly [string, Effect.Effect<unknown, Failure>] {
-    const count = 2 + this.random.below(this.random.chance(0.1) ? 50 : 8)
+    const count = 2 + this.random.below(this.random.chance(0.1) ? 50 : 6)
     const each = Effect.suspend(() => {
       const target = Target.make(this.random.pick(LockMode.all), this.random.pick(paths.slice(0, 5)))
       const short = this.random.between(0, 10)
