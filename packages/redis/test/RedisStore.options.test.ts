@@ -3,8 +3,8 @@
  */
 import { assert, describe, it as plain, vi } from "@effect/vitest"
 import { LockError, LockStore, Target } from "@hilok/core"
-import { Session } from "@hilok/testing"
 import { RedisServer, RedisStore } from "@hilok/redis"
+import { Session } from "@hilok/testing"
 import { Context, Effect, Either, Exit, Layer, Logger, Option, Redacted, Scope } from "effect"
 import { Command, Redis, type RedisOptions } from "ioredis"
 import { Redis as OtherRedis } from "ioredis6"

@@ -3,8 +3,8 @@
  */
 import { assert } from "@effect/vitest"
 import { LockStore, Target } from "@hilok/core"
-import { Session } from "@hilok/testing"
 import { RedisStore } from "@hilok/redis"
+import { Session } from "@hilok/testing"
 import { Cause, Context, Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import { Redis } from "ioredis"
 import { assertRising, hold, open, soon, timeLimit, until, watch } from "./support/faults.ts"

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type LockError, Target } from "@hilok/core"
 import * as Duration from "effect/Duration"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import { type Commands, Reply } from "../src/internal/commands.ts"
 import * as failure from "../src/internal/failure.ts"
 import { type Answer, type Failed, Request, Requests } from "../src/internal/requests.ts"
@@ -262,5 +262,18 @@ describe("a request", () => {
       sent.slice(1).map(({ args, script }) => [script, args]),
       [[Script.release, ["id-0"]]]
     )
+  })
+})
+
+describe("a request that waited while the server's clock was set forward", () => {
+  it("is not held for longer than its ttl", async () => {
+    const { ask, requests, results, sent } = open()
+    ask(1)
+    await moment()
+    sent[0]!.done(waiting(1))
+    const ttl = 10_000_000
+    const later = now * 1000 + 5_000_000
+    requests.onMessage(["g", "id-0", String(later), String(later + ttl)], later)
+    assert.deepStrictEqual(results, [Exit.succeed({ token: later, deadline: now + ttl / 1000 })])
   })
 })

@@ -307,10 +307,13 @@ export class Requests {
   private granted(request: Request, time: number, token: number, deadline: number): void {
     if (time <= request.floor && token <= request.floor) return this.giveBack(request)
     if (token > this.commands.greatestToken) this.commands.greatestToken = token
-    const local = localDeadline(request.seen, deadline)
-    // A process that was stopped may hear of a grant when the lease is over.
+    let local = localDeadline(request.seen, deadline)
     if (request.state === "waiting") {
-      if (local <= this.host.now()) return this.askAgain(request)
+      const now = this.host.now()
+      // The server's clock may have been set forward since the last answer: no lease lasts longer than its ttl from now on.
+      local = Math.min(local, now + request.ttl)
+      // A process that was stopped may hear of a grant when the lease is over.
+      if (local <= now) return this.askAgain(request)
       this.urgent = request.request.id
     }
     this.settle(request, Exit.succeed({ token, deadline: local }))

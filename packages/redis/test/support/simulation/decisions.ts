@@ -1,0 +1,385 @@
+/**
+ * What the scripts do, decided by `LockTable`: each call is done at a time of the server, answered, and told to those whom
+ * it concerns.
+ */
+import { LockTable } from "@hilok/core"
+import * as Protocol from "./protocol.ts"
+import type { Random } from "./random.ts"
+import type { Process } from "./world.ts"
+
+/** Whose call it is, and when it was sent in the time of the world. */
+export interface Sender {
+  readonly process: Process
+  readonly sentAt: number
+}
+
+/** Who learns what is decided. */
+export interface Witness {
+  /** A request that was not known. */
+  readonly asked: (id: string, sender: Sender) => void
+  readonly granted: (id: string, token: number, ttl: number, to: Process) => void
+  /** Its ttl begins anew. */
+  readonly prolonged: (id: string, ttl: number) => void
+  /** A lease or a request is no more. */
+  readonly ended: (id: string) => void
+  readonly taken: (id: string, by: Process) => void
+}
+
+/** Rules that a test can switch off, to see that it is noticed. */
+export interface Rules {
+  /** A late command does nothing. */
+  readonly late: boolean
+  /** Clients are told what happens to their requests. */
+  readonly messages: boolean
+  /** What is released ends. */
+  readonly releases: boolean
+  /** What is over is not refreshed. */
+  readonly expiry: boolean
+  /** A deadline is told as it is. */
+  readonly deadlines: boolean
+  /** Who conflicts has to wait. */
+  readonly exclusion: boolean
+  /** Tokens rise. */
+  readonly tokens: boolean
+}
+
+export const allRules: Rules = {
+  late: true,
+  messages: true,
+  releases: true,
+  expiry: true,
+  deadlines: true,
+  exclusion: true,
+  tokens: true
+}
+
+interface Entry {
+  readonly asked: Protocol.Asked
+  /** Who is told of what happens to it. */
+  client: string
+  process: Process
+  targets: ReadonlyArray<string>
+  ttl: number
+  /** Of the lease, which a request that waits is not yet. */
+  token: number | undefined
+  /** In milliseconds of the server. */
+  deadline: number
+}
+
+/** How the deadlines are told when the rule is off: later than they are. */
+const lie = 40
+
+const micros = (millis: number): number => Math.round(millis * 1000)
+
+export class Decisions {
+  readonly table = new LockTable.LockTable()
+  readonly entries = new Map<string, Entry>()
+  readonly random: Random
+  readonly rules: Rules
+  readonly witness: Witness
+
+  constructor(random: Random, rules: Rules, witness: Witness) {
+    this.random = random
+    this.rules = rules
+    this.witness = witness
+  }
+
+  get requests(): ReadonlyArray<{ readonly id: string; readonly isHeld: boolean; readonly process: Process }> {
+    return Array.from(this.entries, ([id, { process, token }]) => ({ id, isHeld: token !== undefined, process }))
+  }
+
+  isLive(id: string, token: number, now: number): boolean {
+    const entry = this.entries.get(id)
+    return entry?.token === token && entry.deadline > now
+  }
+
+  /** Who has not left at the given time. */
+  left(now: number): ReadonlyArray<string> {
+    return Array.from(this.entries)
+      .filter(([, { deadline }]) => deadline > now)
+      .map(([id, { process, token }]) => `${id} of ${process.name}, ${token === undefined ? "waiting" : "held"}`)
+  }
+
+  /** Does what a call asks for, and answers it. */
+  perform(call: Protocol.Call, caller: Sender, now: number, publish: (channel: string, text: string) => void): unknown {
+    if (this.rules.late && micros(now) > call.late) return Protocol.late(micros(now))
+    const performance = new Performance(this, call, caller, now)
+    const { answer } = performance
+    for (const [client, lines] of performance.outbox) {
+      publish(call.channels + client, Protocol.message(micros(now), lines))
+    }
+    return answer
+  }
+}
+
+/** One call. */
+class Performance {
+  readonly answer: unknown
+  /** What others than the caller are told, by their clients. */
+  readonly outbox = new Map<string, Array<string>>()
+  private readonly own: Array<string> = []
+  private readonly table: LockTable.LockTable
+  private readonly entries: Map<string, Entry>
+  private readonly random: Random
+  private readonly rules: Rules
+  private readonly witness: Witness
+  private readonly call: Protocol.Call
+  private readonly caller: Sender
+  private readonly now: number
+  private readonly time: number
+
+  constructor({ entries, random, rules, table, witness }: Decisions, call: Protocol.Call, caller: Sender, now: number) {
+    this.table = table
+    this.entries = entries
+    this.random = random
+    this.rules = rules
+    this.witness = witness
+    this.call = call
+    this.caller = caller
+    this.now = now
+    this.time = micros(now)
+    // What every script begins with.
+    table.expire(now)
+    this.settle()
+    const { operation } = call
+    switch (operation._tag) {
+      case "acquire":
+        this.answer = this.acquire(operation.requests, operation.isPlain)
+        break
+      case "release":
+        this.answer = this.release(operation.ids)
+        break
+      case "refresh":
+        this.answer = this.long(operation.leases.map(({ id, ttl }) => this.refresh(id, ttl)))
+        break
+      case "look":
+        this.answer = this.long(operation.leases.flatMap(({ id, ttl }) => this.look(id, ttl)))
+        break
+      case "restore":
+        this.answer = this.long(this.restore(operation.id, operation.ttl))
+        break
+      case "downgrade":
+        this.answer = this.long([this.downgrade(operation.id)])
+        break
+      case "breakLease": {
+        const live = table.breakLease(operation.id, now)
+        this.settle()
+        this.answer = this.long([live ? 1 : 0])
+        break
+      }
+      case "lookup":
+        this.answer = this.long(this.entries.has(operation.id) ? [this.describe(operation.id)] : [])
+        break
+      case "inspect": {
+        const ids = table.inspect(operation.path as never, now).map(({ id }) => id)
+        this.answer = this.long([0, "", ...ids.map((id) => this.describe(id))])
+        break
+      }
+    }
+  }
+
+  /** Now and then it says that there is more to look at, though there is not: that does no harm. */
+  private long(values: ReadonlyArray<unknown>): unknown {
+    return Protocol.answer(this.time, this.random.chance(0.02), this.own, values)
+  }
+
+  private tell(client: string, line: string): void {
+    if (client === this.call.client) {
+      this.own.push(line)
+      return
+    }
+    const lines = this.outbox.get(client)
+    if (lines === undefined) this.outbox.set(client, [line])
+    else lines.push(line)
+  }
+
+  /** Takes note of what the table has decided about others than the one that was asked for. */
+  private settle(isHandOver = false): void {
+    for (const event of this.table.takeEvents()) {
+      const entry = this.entries.get(event.id)
+      if (entry === undefined) continue
+      switch (event._tag) {
+        case "Granted":
+          this.grant(event.id, entry, event.token, event.deadline)
+          // The short form leaves out what follows from the time.
+          if (isHandOver && this.random.chance(0.5) && event.deadline === this.now + entry.ttl) {
+            this.tell(entry.client, entry.token === this.time ? `g ${event.id}` : `g ${event.id} ${entry.token}`)
+          } else this.tell(entry.client, `g ${event.id} ${entry.token} ${this.told(event.deadline)}`)
+          break
+        case "Deadlock":
+          this.forget(event.id)
+          this.tell(entry.client, `d ${event.cycle.join(" ")}`)
+          break
+        case "Ended":
+          this.forget(event.id)
+          this.tell(entry.client, `${event.reason === "broken" ? "b" : event.state === "held" ? "e" : "x"} ${event.id}`)
+          break
+      }
+    }
+  }
+
+  private grant(id: string, entry: Entry, token: number, deadline: number): void {
+    entry.token = this.rules.tokens ? token : token - this.random.below(1e6)
+    entry.deadline = deadline
+    this.witness.granted(id, entry.token, entry.ttl, entry.process)
+  }
+
+  private forget(id: string): void {
+    this.entries.delete(id)
+    this.witness.ended(id)
+  }
+
+  /** A deadline as it is told, in microseconds. */
+  private told(deadline: number): number {
+    return micros(deadline + (this.rules.deadlines ? 0 : lie))
+  }
+
+  private deadlineOf(id: string): number {
+    return this.told(this.entries.get(id)?.deadline ?? this.now)
+  }
+
+  // -- The scripts
+
+  private acquire(requests: ReadonlyArray<Protocol.Asked>, isPlain: boolean): unknown {
+    let first: number | undefined
+    let isShort = isPlain
+    const answers = requests.flatMap((asked, i): ReadonlyArray<unknown> => {
+      const isKnown = this.entries.has(asked.id)
+      const request = {
+        id: asked.id,
+        targets: asked.targets.map(Protocol.decodeTarget),
+        ttl: asked.ttl,
+        waitTtl: asked.ttl,
+        within: asked.within,
+        holder: {}
+      }
+      if (!isKnown) {
+        const { client } = this.call
+        const deadline = this.now + asked.ttl
+        const { targets, ttl } = asked
+        this.witness.asked(asked.id, this.caller)
+        this.entries.set(asked.id, {
+          asked,
+          client,
+          process: this.caller.process,
+          targets,
+          ttl,
+          token: undefined,
+          deadline
+        })
+      }
+      const entry = this.entries.get(asked.id)!
+      const outcome = asked.queue ? this.table.acquire(request, this.now) : this.table.tryAcquire(request, this.now)
+      isShort &&= !isKnown && outcome._tag === "Granted"
+      switch (outcome._tag) {
+        case "Granted":
+          if (!isKnown) this.grant(asked.id, entry, outcome.token, outcome.deadline)
+          first ??= entry.token!
+          isShort &&= entry.token === first + i && outcome.deadline === this.now + requests[0]!.ttl
+          return [1, entry.token, this.told(outcome.deadline)]
+        case "Waiting":
+          if (!this.rules.exclusion) {
+            this.table.breakLease(outcome.blocker, this.now)
+            this.table.takeEvents()
+            const granted = this.table.acquire(request, this.now)
+            if (granted._tag === "Granted") {
+              this.grant(asked.id, entry, granted.token, granted.deadline)
+              return [1, entry.token, this.told(granted.deadline)]
+            }
+          }
+          return [2, outcome.blocker, this.deadlineOf(outcome.blocker)]
+        case "Refused":
+          this.entries.delete(asked.id)
+          return [3, this.describe(outcome.blocker), 0]
+        default:
+          this.forget(asked.id)
+          return [4, outcome.cycle.join(" "), 0]
+      }
+    })
+    this.settle()
+    if (!isShort || first === undefined || this.own.length > 0 || !this.rules.deadlines || this.random.chance(0.3)) {
+      return this.long(answers)
+    }
+    return Protocol.short(this.time, first === this.time ? undefined : first, [])
+  }
+
+  private release(ids: ReadonlyArray<string>): unknown {
+    const answers = ids.map((id) => {
+      const entry = this.entries.get(id)
+      if (entry === undefined) return 0
+      if (!this.rules.releases && this.random.chance(0.1)) return 1
+      if (entry.token === undefined) this.tell(entry.client, `k ${id}`)
+      this.forget(id)
+      this.table.release(id, this.now)
+      this.settle(ids.length === 1)
+      return 1
+    })
+    const isShort = answers.every((live) => live === 1) && this.random.chance(0.7)
+    return isShort ? Protocol.short(this.time, undefined, this.own) : this.long(answers)
+  }
+
+  private refresh(id: string, ttl: number): number {
+    const entry = this.entries.get(id)
+    if (entry?.token === undefined) return this.rules.expiry ? 0 : this.told(this.now + ttl)
+    this.prolong(id, entry, ttl)
+    return this.told(entry.deadline)
+  }
+
+  private prolong(id: string, entry: Entry, ttl: number): void {
+    const former = entry.deadline
+    this.table.refresh(id, ttl, this.now)
+    entry.deadline = this.now + ttl
+    if (entry.token !== undefined) this.witness.prolonged(id, ttl)
+    if (entry.token === undefined || entry.deadline >= former) return
+    // Those who watch it meant to look later.
+    for (const { blockedBy, id: watcher } of this.table.inspect("" as never, this.now)) {
+      if (blockedBy === id) this.tell(this.entries.get(watcher)!.client, `l ${watcher}`)
+    }
+  }
+
+  private look(id: string, ttl: number): ReadonlyArray<unknown> {
+    const entry = this.entries.get(id)
+    if (entry === undefined) return [0, 0, 0]
+    this.prolong(id, entry, entry.token === undefined ? ttl : entry.ttl)
+    if (entry.token !== undefined) return [1, entry.token, this.told(entry.deadline)]
+    const blocker = this.table.lookup(id, this.now)!.blockedBy!
+    return [2, blocker, this.deadlineOf(blocker)]
+  }
+
+  private restore(id: string, ttl: number): ReadonlyArray<unknown> {
+    const entry = this.entries.get(id)
+    if (entry?.token === undefined) return []
+    entry.client = this.call.client
+    entry.process = this.caller.process
+    entry.ttl = ttl
+    this.witness.taken(id, this.caller.process)
+    this.prolong(id, entry, ttl)
+    return [entry.token, this.told(entry.deadline), ...entry.targets]
+  }
+
+  private downgrade(id: string): number {
+    const entry = this.entries.get(id)
+    if (entry?.token === undefined) return 0
+    this.table.downgrade(id, this.now)
+    entry.targets = entry.targets.map(Protocol.downgraded)
+    this.settle()
+    return 1
+  }
+
+  private describe(id: string): ReadonlyArray<unknown> {
+    const { asked, deadline, targets } = this.entries.get(id)!
+    const found = this.table.lookup(id, this.now)!
+    return Protocol.describe({
+      id,
+      state: found.state,
+      ticket: found.ticket,
+      token: found.token ?? 0,
+      since: micros(found.since),
+      deadline: micros(deadline),
+      blocker: found.blockedBy ?? "",
+      holder: asked.holder,
+      targets,
+      within: asked.within
+    })
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The calls of the scripts as values, and their answers: what the heads of the files in `lua` say of `ARGV` and of what is
+ * returned. Nothing else in the simulation knows about either.
+ */
+import type { LockMode, LockPath } from "@hilok/core"
+import * as Script from "../../../src/internal/script.ts"
+
+export interface Asked {
+  readonly id: string
+  readonly ttl: number
+  readonly queue: boolean
+  readonly holder: string
+  readonly targets: ReadonlyArray<string>
+  readonly within: ReadonlyArray<string>
+}
+
+interface IdAndTtl {
+  readonly id: string
+  readonly ttl: number
+}
+
+export type Operation =
+  /** `isPlain`: all the requests are simple ones, so that the answer may be short. */
+  | { readonly _tag: "acquire"; readonly requests: ReadonlyArray<Asked>; readonly isPlain: boolean }
+  | { readonly _tag: "release"; readonly ids: ReadonlyArray<string> }
+  | { readonly _tag: "refresh" | "look"; readonly leases: ReadonlyArray<IdAndTtl> }
+  | ({ readonly _tag: "restore" } & IdAndTtl)
+  | { readonly _tag: "downgrade" | "breakLease" | "lookup"; readonly id: string }
+  | { readonly _tag: "inspect"; readonly path: string }
+
+export interface Call {
+  /** Who calls. */
+  readonly client: string
+  /** The prefix of the clients' channels. */
+  readonly channels: string
+  /** The time of the server after which the call must do nothing (microseconds); `Infinity` where it is never too late. */
+  readonly late: number
+  readonly operation: Operation
+}
+
+// -- Calls
+
+const decodeRequests = (args: ReadonlyArray<string>): Operation => {
+  const [holder = "", ttl, ...rest] = args
+  const requests: Array<Asked> = []
+  let isPlain = true
+  for (let at = 0; at < rest.length; ) {
+    if (rest[at] !== "") {
+      const [id, target] = rest.slice(at, at + 2) as [string, string]
+      requests.push({ id, ttl: Number(ttl), queue: true, holder, targets: [target], within: [] })
+      at += 2
+      continue
+    }
+    isPlain = false
+    const [, id, ownTtl, queue, ownHolder, count] = rest.slice(at) as [string, string, string, string, string, string]
+    const targets = rest.slice(at + 6, at + 6 + Number(count))
+    const behind = at + 6 + targets.length
+    const within = rest.slice(behind + 1, behind + 1 + Number(rest[behind]))
+    requests.push({ id, ttl: Number(ownTtl), queue: queue === "q", holder: ownHolder, targets, within })
+    at = behind + 1 + within.length
+  }
+  return { _tag: "acquire", requests, isPlain }
+}
+
+const pairs = (args: ReadonlyArray<string>): ReadonlyArray<IdAndTtl> =>
+  Array.from({ length: args.length / 2 }, (_, i) => ({ id: args[2 * i]!, ttl: Number(args[2 * i + 1]) }))
+
+const decoders: ReadonlyArray<
+  readonly [script: Script.Script, minds: boolean, decode: (args: ReadonlyArray<string>) => Operation]
+> = [
+  [Script.acquire, true, decodeRequests],
+  [Script.release, false, (ids) => ({ _tag: "release", ids })],
+  [Script.refresh, true, (args) => ({ _tag: "refresh", leases: pairs(args) })],
+  [Script.look, true, (args) => ({ _tag: "look", leases: pairs(args) })],
+  [Script.restore, true, (args) => ({ _tag: "restore", ...pairs(args)[0]! })],
+  [Script.downgrade, false, ([id]) => ({ _tag: "downgrade", id: id! })],
+  [Script.breakLease, false, ([id]) => ({ _tag: "breakLease", id: id! })],
+  [Script.lookup, false, ([id]) => ({ _tag: "lookup", id: id! })],
+  [Script.inspect, false, ([path]) => ({ _tag: "inspect", path: path! })]
+]
+
+/** What a client calls a script by, its text or the hash of that, from which the server knows the hash. */
+export const hashOf = (text: string): string => decoders.find(([{ lua }]) => lua === text)?.[0].sha ?? ""
+
+/** The call that the arguments of `EVALSHA` make, the hash first. */
+export const decode = ([sha, keys, ...args]: ReadonlyArray<string>): Call => {
+  const found = decoders.find(([script]) => script.sha === sha)
+  if (found === undefined) throw new Error("no script of the store has this hash")
+  const [client = "", channels = "", late, ...rest] = args.slice(Number(keys))
+  const [, minds, operation] = found
+  return { client, channels, late: minds ? Number(late) : Number.POSITIVE_INFINITY, operation: operation(rest) }
+}
+
+// -- Answers
+
+/** Times are in microseconds of the server. */
+export const answer = (
+  now: number,
+  more: boolean,
+  events: ReadonlyArray<string>,
+  values: ReadonlyArray<unknown>
+): unknown => [now, more ? 1 : 0, events.join("\n"), ...values]
+
+export const late = (now: number): unknown => [now, -1]
+
+/** All that was asked for was done. `token`: the first one, where that is not the time. */
+export const short = (now: number, token: number | undefined, events: ReadonlyArray<string>): unknown => {
+  const time = `${Math.floor(now / 1e6)} ${now % 1e6}`
+  return [token === undefined ? time : `${time} ${token}`, ...events].join("\n")
+}
+
+export interface Described {
+  readonly id: string
+  readonly state: "held" | "waiting"
+  readonly ticket: number
+  readonly token: number
+  readonly since: number
+  readonly deadline: number
+  readonly blocker: string
+  readonly holder: string
+  readonly targets: ReadonlyArray<string>
+  readonly within: ReadonlyArray<string>
+}
+
+export const describe = (entry: Described): ReadonlyArray<unknown> => [
+  entry.id,
+  entry.state === "held" ? "h" : "q",
+  entry.ticket,
+  entry.token,
+  entry.since,
+  entry.deadline,
+  entry.blocker,
+  entry.holder,
+  entry.targets.length,
+  ...entry.targets,
+  ...entry.within
+]
+
+export const message = (now: number, lines: ReadonlyArray<string>): string => `${now}\n${lines.join("\n")}`
+
+// -- Targets
+
+const modes: Readonly<Record<string, LockMode.LockMode>> = { R: "read", W: "write", r: "readNode", w: "writeNode" }
+
+export const decodeTarget = (target: string): LockMode.Region => ({
+  mode: modes[target.slice(0, 1)]!,
+  path: target.slice(1) as LockPath.LockPath
+})
+
+export const downgraded = (target: string): string => target.replace(/^W/, "R").replace(/^w/, "r")
+
+// -- For the trace
+
+/** Ids are made to be told apart at their ends. */
+export const shortened = (text: string): string => text.replace(/00000000-0000-4000-8000-0*/g, "#")
+
+export const show = (operation: Operation): string => {
+  switch (operation._tag) {
+    case "acquire":
+      return `asks for ${operation.requests
+        .map(({ id, queue, targets, ttl, within }) => {
+          const nested = within.length === 0 ? "" : ` within ${within.join(" ")}`
+          return shortened(`${id} ${targets.join(" ")} (${ttl} ms${queue ? "" : ", or refused"}${nested})`)
+        })
+        .join(", ")}`
+    case "release":
+      return shortened(`releases ${operation.ids.join(" ")}`)
+    case "refresh":
+    case "look":
+      return shortened(operation._tag + operation.leases.map(({ id, ttl }) => ` ${id} (${ttl} ms)`).join())
+    case "restore":
+      return shortened(`restores ${operation.id} (${operation.ttl} ms)`)
+    case "inspect":
+      return `inspects ${operation.path}`
+    default:
+      return shortened(`${operation._tag} ${operation.id}`)
+  }
+}
+
+export const showAnswer = (value: unknown): string => {
+  if (typeof value === "string") return shortened(`answers ${value.replaceAll("\n", " | ")}`)
+  const [time, more, events, ...values] = value as ReadonlyArray<unknown>
+  const rest = values.flat().join(" ")
+  return shortened(
+    more === -1
+      ? `is too late, at ${time}`
+      : `answers ${time} ${more} ${String(events).replaceAll("\n", " | ")}: ${rest}`
+  )
+}
