@@ -189,7 +189,8 @@ const work = ({ fibers, file, millis, mixed = false, rounds, seed }: Command & {
             const { id, token } = lease
             entered = true
             write({ what: "enter", hold: name, at: History.now(), token, targets, ...(mixed ? { id } : {}) })
-            const pause = below(5)
+            // Long enough for others to find it.
+            const pause = below(mixed ? 15 : 5)
             if (pause > 2) yield* Effect.sleep(pause - 2)
             else if (pause > 0) yield* Effect.yieldNow()
             if (outer === undefined && below(8) === 0) yield* once(below, name)
@@ -241,7 +242,7 @@ const work = ({ fibers, file, millis, mixed = false, rounds, seed }: Command & {
       Effect.suspend(() =>
         left > 0 || History.now() < end
           ? Effect.zipRight(
-              mixed && below(4) === 0 ? meddle(below, `${++last}`, write) : once(below),
+              mixed && below(2) === 0 ? meddle(below, `${++last}`, write) : once(below),
               loop(below, left - 1)
             )
           : Effect.void
