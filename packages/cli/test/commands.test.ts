@@ -293,6 +293,11 @@ describe("hilok doctor", () => {
         expect(evicting.code).toBe(1)
         expect(evicting.stdout).toMatch(/✗ eviction policy: allkeys-lru\n {2}.*noeviction/)
         expect(evicting.stdout + evicting.stderr).not.toContain("se-cret")
+        const elsewhere = yield* hilok("doctor", "-u", `${url}/20`)
+        expect(elsewhere.code).toBe(1)
+        expect(elsewhere.stdout).toMatch(/✗ database: .*out of range\n {2}Name one that the server has/)
+        expect(elsewhere.stdout).toMatch(/✗ a lock: .*does not let the client into database 20/)
+        expect(elsewhere.stdout + elsewhere.stderr).not.toContain("se-cret")
         const user = ["on", "nopass", "~*", "&*", "+@all", "-eval", "-evalsha"]
         const scriptless = yield* start({ args: ["--user", "scriptless", ...user] })
         const denied = yield* hilok("doctor", "-u", `redis://scriptless:x@127.0.0.1:${scriptless.port}`)

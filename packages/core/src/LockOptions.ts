@@ -21,7 +21,7 @@ import type { Target } from "./Target.ts"
  *
  * - `block`: `false` fails with `WouldBlock` when the lock is not free. Default: wait.
  * - `timeout`: how long to wait for the grant, as a whole, before `LockTimeout`. Default: for ever. Not with `block: false`.
- * - `reason`: why the lock is taken, for people who `inspect`.
+ * - `reason`: why the lock is taken, for people who `inspect`. The Redis store tells them its first 256 characters.
  * - `within`: ids of leases that enclose the request though they are held elsewhere, such as by a parent process.
  *   Conflicts with them are waived. At most 100.
  * - `onWait`: called when the request has to wait, and again when who is in its way, or how many are ahead, has changed: at
@@ -111,7 +111,8 @@ export type RefreshOptions = Pick<AcquireOptions, "ttl">
  * - `onLost`: what a lost scoped lease does to the fiber that acquired it: `"interrupt"` (default), or `"signal"`,
  *   which only shows in `lease.lost`.
  * - `maxHold`: ends a lease that is held longer, however well it is refreshed. Default none.
- * - `label`: the name of this program or worker, for people who `inspect`.
+ * - `label`: the name of this program or worker, for people who `inspect`. The Redis store tells them its first 256
+ *   characters.
  * - `host`, `pid`: where it runs, for people who `inspect`. A store that knows fills them in.
  * - `spans`: open the spans `hilok.acquire` and `hilok.hold`. Default `true`.
  *

@@ -190,13 +190,15 @@ describe("a request", () => {
 
   it("whose token is not above what was seen before it was asked for gives that back, and is asked for again", async () => {
     const { ask, results, sent } = open()
+    // Ahead of the time that the server says.
+    const seen = now * 1000 + 5_000_000
     ask(1)
     await moment()
-    sent[0]!.done(granted(5000))
+    sent[0]!.done(granted(seen))
     ask(1)
     await moment()
     // By a server whose clock is behind that of the one before it.
-    sent[1]!.done(granted(4000))
+    sent[1]!.done(granted(seen - 1000))
     await moment()
     assert.lengthOf(results, 1)
     assert.deepStrictEqual([sent[2]!.script, sent[2]!.args], [Script.release, ["id-1"]])
@@ -204,10 +206,10 @@ describe("a request", () => {
     sent[2]!.done(granted(0))
     await moment()
     assert.strictEqual(sent[3]!.script, Script.acquire)
-    sent[3]!.done(granted(5001))
+    sent[3]!.done(granted(seen + 1))
     assert.deepStrictEqual(
       results.map((result) => (result._tag === "Success" && "token" in result.value ? result.value.token : undefined)),
-      [5000, 5001]
+      [seen, seen + 1]
     )
   })
 
