@@ -183,6 +183,10 @@ describe("hilok run: the child", () => {
         const inside = yield* run(`${ended.id},${reader.id}`)
         expect(inside.code).toBe(0)
         expect(inside.stdout).toMatch(new RegExp(`^${reader.id},[\\w-]+\n$`))
+        const many = yield* run(Array.from({ length: 5000 }, (_, i) => `id-${i}`).join(","))
+        expect(many.code).toBe(64)
+        expect(many.stderr).toContain("HILOK_WITHIN")
+        expect(many.stderr).toContain("at most 100")
       }),
     timeLimit
   )

@@ -297,8 +297,13 @@ const holdLimit = (value: unknown, otherwise: number): Checked<number> =>
 const waitLimit = (value: unknown, otherwise: number): Checked<number> =>
   value === undefined ? otherwise : millis("timeout", value, { zero: true, infinite: true })
 
-/** Leases that are held elsewhere and enclose a request: a chain of processes, each started by the one before. */
-const mostWithin = 100
+/**
+ * How many ids `within` may have. They are those of a chain of processes, each started by the one before.
+ *
+ * @since 0.2.0
+ * @category constants
+ */
+export const mostWithin = 100
 
 const idPattern = /^[\w.:-]{1,64}$/
 

@@ -1,7 +1,7 @@
 /**
  * What `run` and `acquire` ask for.
  */
-import type { LockError, LockOptions, LockStore, Target } from "@hilok/core"
+import { LockError, LockOptions, type LockStore, type Target } from "@hilok/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { lookup } from "./lookup.ts"
@@ -21,17 +21,25 @@ export interface RequestOptions {
  * The leases of the processes that this one was started by, from `HILOK_WITHIN`, which `hilok run` sets for its child.
  * Those that have ended, or are those of another server, are left out: who names a lease does not queue.
  */
-const enclosing: Effect.Effect<ReadonlyArray<string>, LockError.StoreError, LockStore.LockStore> = Effect.suspend(() =>
-  Effect.filter((process.env.HILOK_WITHIN ?? "").split(","), (id) =>
-    Effect.map(lookup(id), (entry) => entry?.state === "held")
-  )
-)
+const enclosing: Effect.Effect<
+  ReadonlyArray<string>,
+  LockError.StoreError | LockError.InvalidOptions,
+  LockStore.LockStore
+> = Effect.gen(function* () {
+  const ids = Array.from(new Set((process.env.HILOK_WITHIN ?? "").split(",")))
+  if (ids.length > LockOptions.mostWithin) {
+    const reason = `it has ${ids.length} ids, but must have at most ${LockOptions.mostWithin}`
+    return yield* new LockError.InvalidOptions({ option: "HILOK_WITHIN", reason })
+  }
+  const isHeld = (id: string) => Effect.map(lookup(id), (entry) => entry?.state === "held")
+  return yield* Effect.filter(ids, isHeld, { concurrency: "unbounded" })
+})
 
 export const acquireOptions = (
   options: RequestOptions
 ): Effect.Effect<
   LockOptions.AcquireOptions & { readonly within: ReadonlyArray<string> },
-  LockError.StoreError,
+  LockError.StoreError | LockError.InvalidOptions,
   LockStore.LockStore
 > => {
   const waits = !options.nonblock && (options.wait === undefined || Duration.toMillis(options.wait) > 0)
