@@ -6,7 +6,7 @@ import type { Random } from "./random.ts"
 import type { Server } from "./server.ts"
 import { inTicks, type Process, type World } from "./world.ts"
 
-export const kinds = [
+const kinds = [
   "cut",
   "silence",
   "partition",

@@ -107,7 +107,7 @@ export type Habit = "resends" | "fails"
 const reconnectDelay = (attempts: number): number => Math.min(attempts * 50, 1000)
 const connectTimeout = 10_000
 
-export class Peer extends EventEmitter {
+class Peer extends EventEmitter {
   status: "connecting" | "ready" | "reconnecting" | "end" = "connecting"
   readonly options = {}
   readonly world: World
@@ -185,10 +185,9 @@ export class Peer extends EventEmitter {
     this.status = "connecting"
     if (this.server.isUp) {
       session.request({ name: "hello", args: [], sentAt: this.world.now })
-      const cancel = this.process.world.after(connectTimeout, this.process, () => {
-        if (this.status === "connecting") session.cut(0, 0)
+      this.world.after(connectTimeout, this.process, () => {
+        if (session === this.session && this.status === "connecting") session.cut(0, 0)
       })
-      this.once("ready", cancel)
     } else session.cut(shortest, 0)
     return session
   }

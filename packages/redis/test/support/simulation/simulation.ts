@@ -128,16 +128,18 @@ export const simulate = async (seed: number, options: Options = {}): Promise<Res
       const workers = clients.flatMap(({ locks, process }) =>
         Array.from({ length: style.workers }, () => process.fork(workload.work(process, locks()!)))
       )
+      if (faults.length === 0) checker.calmSince = world.now
       Faults.unleash(world, random.fork(), faults, server, clients, end)
       await world.run(() => false, end)
 
       // What was left behind in disorder is over when order has lasted for so long.
-      checker.calmSince = end + 1500 + 3 * style.ttl + style.commandTimeout
+      const calm = end + 1500 + 3 * style.ttl + style.commandTimeout
+      checker.calmSince = Math.min(checker.calmSince, calm)
       world.note("world", "nothing goes wrong any more")
       workload.isResting = true
-      await world.run(() => false, checker.calmSince - 1000)
+      await world.run(() => false, calm - 1000)
       workload.isResting = false
-      await world.run(() => false, checker.calmSince + 300)
+      await world.run(() => false, calm + 300)
       workload.isOver = true
       world.note("world", "nothing more is begun")
       const isDone = () => workers.every((fiber) => fiber.unsafePoll() !== null)

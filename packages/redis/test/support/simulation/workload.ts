@@ -98,6 +98,7 @@ export class Workload {
   ): Effect.Effect<void> {
     return Effect.gen(this, function* () {
       const what = `${process.name} ${name} (${++this.begun})`
+      const startedAt = this.world.now
       this.underWay.add(what)
       this.world.note(process, `starts ${what}`)
       const fiber = yield* Effect.fork(operation)
@@ -113,11 +114,11 @@ export class Workload {
       }
       const exit = yield* Fiber.await(fiber)
       this.underWay.delete(what)
-      this.world.note(process, `ends ${what}: ${this.judge(what, exit, isInterrupted)}`)
+      this.world.note(process, `ends ${what}: ${this.judge(what, startedAt, exit, isInterrupted)}`)
     })
   }
 
-  private judge(what: string, exit: Exit.Exit<unknown, Failure>, isInterrupted: boolean): string {
+  private judge(what: string, startedAt: number, exit: Exit.Exit<unknown, Failure>, isInterrupted: boolean): string {
     const failure = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
     const outcome = Exit.isSuccess(exit) ? "done" : failure === undefined ? "interrupted" : named(failure)
     this.count(outcome)
@@ -126,7 +127,13 @@ export class Workload {
       if (outcome === "interrupted" && !isInterrupted && !what.includes("scoped")) {
         this.checker.violated(`${what} was interrupted by nobody`)
       }
-      if (failure?._tag === "StoreError") return failure.message
+      if (failure?._tag === "StoreError") {
+        // A request that waits may have been taken out of the queue by hand.
+        if (startedAt >= this.checker.calmSince && this.style.orders === 0) {
+          this.checker.violated(`${what} fails though nothing is wrong: ${failure.message}`)
+        }
+        return failure.message
+      }
     }
     return outcome
   }

@@ -139,7 +139,7 @@ export class World {
    * Real timers are forbidden.
    */
   async inPlaceOfNode<A>(body: () => Promise<A>): Promise<A> {
-    const { clearImmediate, clearTimeout, setImmediate, setTimeout } = globalThis
+    const { clearImmediate, setImmediate, setTimeout } = globalThis
     const { randomUUID } = crypto
     let made = 0
     const later = (callback: () => void) => {
@@ -157,7 +157,7 @@ export class World {
     try {
       return await body()
     } finally {
-      Object.assign(globalThis, { clearImmediate, clearTimeout, setImmediate, setTimeout })
+      Object.assign(globalThis, { clearImmediate, setImmediate, setTimeout })
       crypto.randomUUID = randomUUID
     }
   }
