@@ -281,6 +281,11 @@ export class LockTable {
     return true
   }
 
+  /** Makes all tokens from now on greater than this one, which a client has seen of a table that is lost. */
+  raise(token: number): void {
+    this.lastToken = Math.max(this.lastToken, token)
+  }
+
   /** Drops all whose deadline has come, and lets in those that waited for them. */
   expire(now: number): void {
     if (!((this.deadlines.peek()?.deadline ?? Number.POSITIVE_INFINITY) <= now)) return

@@ -2,7 +2,7 @@
  * What the scripts do, decided by `LockTable`: each call is done at a time of the server, answered, and told to those whom
  * it concerns.
  */
-import { LockTable } from "@hilok/core"
+import { LockStore, LockTable } from "@hilok/core"
 import * as Protocol from "./protocol.ts"
 import type { Random } from "./random.ts"
 import type { Process } from "./world.ts"
@@ -53,8 +53,18 @@ export const allRules: Rules = {
   tokens: true
 }
 
-interface Entry {
+/** Whose a lease is: a name, who is told of what happens to it. */
+interface Owner {
+  readonly owner: string
+  readonly client: string
+  readonly process: Process
+}
+
+interface Entry extends Owner {
   readonly asked: Protocol.Asked
+  owner: string
+  /** Whose it was before, until the owner has refreshed it. */
+  former: (Owner & { readonly deadline: number }) | undefined
   /** Who is told of what happens to it. */
   client: string
   process: Process
@@ -68,6 +78,8 @@ interface Entry {
 
 /** How the deadlines are told when the rule is off: later than they are. */
 const lie = 40
+
+const letters = { broken: "b", expired: "e", released: "r", taken: "t" } as const
 
 const micros = (millis: number): number => Math.round(millis * 1000)
 
@@ -103,6 +115,7 @@ export class Decisions {
   /** Does what a call asks for, and answers it. */
   perform(call: Protocol.Call, caller: Sender, now: number, publish: (channel: string, text: string) => void): unknown {
     if (this.rules.late && micros(now) > call.late) return Protocol.late(micros(now))
+    this.table.raise(call.floor)
     const performance = new Performance(this, call, caller, now)
     const { answer } = performance
     for (const [client, lines] of performance.outbox) {
@@ -147,19 +160,22 @@ class Performance {
         this.answer = this.acquire(operation.requests, operation.isPlain)
         break
       case "release":
-        this.answer = this.release(operation.ids)
+        this.answer = this.release(operation.leases)
         break
       case "refresh":
-        this.answer = this.long(operation.leases.map(({ id, ttl }) => this.refresh(id, ttl)))
+        this.answer = this.long(operation.leases.map((lease) => this.refresh(lease, lease.ttl)))
         break
       case "look":
         this.answer = this.long(operation.leases.flatMap(({ id, ttl }) => this.look(id, ttl)))
         break
       case "restore":
-        this.answer = this.long(this.restore(operation.id, operation.ttl))
+        this.answer = this.long(this.restore(operation.id, operation.ttl, operation.owner))
+        break
+      case "giveBack":
+        this.answer = this.long([this.giveBack(operation.id, operation.owner)])
         break
       case "downgrade":
-        this.answer = this.long([this.downgrade(operation.id)])
+        this.answer = this.long([this.downgrade(operation)])
         break
       case "breakLease": {
         const live = table.breakLease(operation.id, now)
@@ -168,7 +184,7 @@ class Performance {
         break
       }
       case "lookup":
-        this.answer = this.long(this.entries.has(operation.id) ? [this.describe(operation.id)] : [])
+        this.answer = this.long(operation.wanted.map((wanted) => this.lookup(wanted)))
         break
       case "inspect": {
         const ids = table.inspect(operation.path as never, now).map(({ id }) => id)
@@ -211,8 +227,11 @@ class Performance {
           this.tell(entry.client, `d ${event.cycle.join(" ")}`)
           break
         case "Ended":
-          this.forget(event.id)
-          this.tell(entry.client, `${event.reason === "broken" ? "b" : event.state === "held" ? "e" : "x"} ${event.id}`)
+          if (event.reason !== "taken") this.forget(event.id)
+          this.tell(
+            entry.client,
+            `${event.state === "held" ? letters[event.reason] : "x"} ${event.id}${event.owner === event.id ? "" : ` ${event.owner}`}`
+          )
           break
       }
     }
@@ -249,18 +268,20 @@ class Performance {
         id: asked.id,
         targets: asked.targets.map(Protocol.decodeTarget),
         ttl: asked.ttl,
-        waitTtl: asked.ttl,
+        waitTtl: asked.waitTtl,
         within: asked.within,
         holder: {}
       }
       if (!isKnown) {
         const { client } = this.call
-        const deadline = this.now + asked.ttl
+        const deadline = this.now + asked.waitTtl
         const { targets, ttl } = asked
         this.witness.asked(asked.id, this.caller)
         this.entries.set(asked.id, {
           asked,
           client,
+          owner: asked.id,
+          former: undefined,
           process: this.caller.process,
           targets,
           ttl,
@@ -303,34 +324,41 @@ class Performance {
     return Protocol.short(this.time, first === this.time ? undefined : first, [])
   }
 
-  private release(ids: ReadonlyArray<string>): unknown {
-    const answers = ids.map((id) => {
+  private release(leases: ReadonlyArray<Protocol.Named>): unknown {
+    const answers = leases.map(({ id, owner }) => {
       const entry = this.entries.get(id)
-      if (entry === undefined) return 0
+      if (entry === undefined || (owner !== undefined && owner !== entry.owner)) return 0
       if (!this.rules.releases && this.random.chance(0.1)) return 1
       if (entry.token === undefined) this.tell(entry.client, `k ${id}`)
-      this.forget(id)
-      this.table.release(id, this.now)
-      this.settle(ids.length === 1)
+      if (owner !== undefined || entry.token === undefined) this.forget(id)
+      this.table.release(id, this.now, owner)
+      this.settle(leases.length === 1)
       return 1
     })
     const isShort = answers.every((live) => live === 1) && this.random.chance(0.7)
     return isShort ? Protocol.short(this.time, undefined, this.own) : this.long(answers)
   }
 
-  private refresh(id: string, ttl: number): number {
+  private refresh({ id, owner }: Protocol.Named, ttl: number): number {
     const entry = this.entries.get(id)
     if (entry?.token === undefined) return this.rules.expiry ? 0 : this.told(this.now + ttl)
-    this.prolong(id, entry, ttl)
+    if (owner !== undefined && owner !== entry.owner) return 0
+    this.prolong(id, entry, ttl, owner)
     return this.told(entry.deadline)
   }
 
-  private prolong(id: string, entry: Entry, ttl: number): void {
-    const former = entry.deadline
-    this.table.refresh(id, ttl, this.now)
-    entry.deadline = this.now + ttl
+  private prolong(id: string, entry: Entry, ttl: number, owner: string | undefined): void {
+    const deadline = this.table.refresh(id, ttl, this.now, owner)
+    if (deadline === undefined) return
+    if (owner !== undefined) entry.former = undefined
     if (entry.token !== undefined) this.witness.prolonged(id, ttl)
-    if (entry.token === undefined || entry.deadline >= former) return
+    this.move(id, entry, deadline)
+  }
+
+  private move(id: string, entry: Entry, deadline: number): void {
+    const before = entry.deadline
+    entry.deadline = deadline
+    if (entry.token === undefined || deadline >= before) return
     // Those who watch it meant to look later.
     for (const { blockedBy, id: watcher } of this.table.inspect("" as never, this.now)) {
       if (blockedBy === id) this.tell(this.entries.get(watcher)!.client, `l ${watcher}`)
@@ -340,27 +368,54 @@ class Performance {
   private look(id: string, ttl: number): ReadonlyArray<unknown> {
     const entry = this.entries.get(id)
     if (entry === undefined) return [0, 0, 0]
-    this.prolong(id, entry, entry.token === undefined ? ttl : entry.ttl)
+    // What was granted meanwhile lasts from now on, unless it is another's by now.
+    if (entry.token === undefined) this.prolong(id, entry, ttl, entry.owner)
+    else if (entry.owner === id) this.prolong(id, entry, entry.ttl, undefined)
     if (entry.token !== undefined) return [1, entry.token, this.told(entry.deadline)]
     const blocker = this.table.lookup(id, this.now)!.blockedBy!
     return [2, blocker, this.deadlineOf(blocker)]
   }
 
-  private restore(id: string, ttl: number): ReadonlyArray<unknown> {
+  private restore(id: string, ttl: number, owner: string): ReadonlyArray<unknown> {
     const entry = this.entries.get(id)
     if (entry?.token === undefined) return []
+    const { client, deadline, owner: former, process } = entry
+    this.table.restore(id, ttl, this.now, owner)
+    this.settle()
+    if (owner !== former) entry.former = { owner: former, client, process, deadline }
+    entry.owner = owner
     entry.client = this.call.client
     entry.process = this.caller.process
-    entry.ttl = ttl
+    entry.ttl = Math.max(entry.ttl, ttl)
     this.witness.taken(id, this.caller.process)
-    this.prolong(id, entry, ttl)
+    this.move(id, entry, Math.max(deadline, this.now + ttl))
+    this.witness.prolonged(id, ttl)
     return [entry.token, this.told(entry.deadline), ...entry.targets]
   }
 
-  private downgrade(id: string): number {
+  private giveBack(id: string, owner: string): number {
     const entry = this.entries.get(id)
-    if (entry?.token === undefined) return 0
-    this.table.downgrade(id, this.now)
+    const former = entry?.former
+    if (entry === undefined || former === undefined || !this.table.giveBack(id, this.now, owner)) return 0
+    entry.owner = former.owner
+    entry.client = former.client
+    entry.process = former.process
+    entry.former = undefined
+    this.witness.taken(id, former.process)
+    this.move(id, entry, former.deadline)
+    this.settle()
+    return 1
+  }
+
+  private lookup({ blocker, id }: { readonly id: string; readonly blocker: boolean }): unknown {
+    if (!blocker) return this.entries.has(id) ? this.describe(id) : 0
+    const blocked = this.table.blocked(id, LockStore.mostAhead, this.now)
+    return blocked === undefined ? 0 : [blocked.ahead, this.describe(blocked.blocker.id)]
+  }
+
+  private downgrade({ id, owner }: Protocol.Named): number {
+    const entry = this.entries.get(id)
+    if (entry?.token === undefined || !this.table.downgrade(id, this.now, owner)) return 0
     entry.targets = entry.targets.map(Protocol.downgraded)
     this.settle()
     return 1

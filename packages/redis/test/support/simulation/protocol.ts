@@ -8,6 +8,8 @@ import * as Script from "../../../src/internal/script.ts"
 export interface Asked {
   readonly id: string
   readonly ttl: number
+  /** How long it stays in the queue. */
+  readonly waitTtl: number
   readonly queue: boolean
   readonly holder: string
   readonly targets: ReadonlyArray<string>
@@ -19,13 +21,24 @@ interface IdAndTtl {
   readonly ttl: number
 }
 
+/** A lease by the name of its owner, or by hand: then nobody is named. */
+export interface Named {
+  readonly id: string
+  readonly owner: string | undefined
+}
+
 export type Operation =
   /** `isPlain`: all the requests are simple ones, so that the answer may be short. */
   | { readonly _tag: "acquire"; readonly requests: ReadonlyArray<Asked>; readonly isPlain: boolean }
-  | { readonly _tag: "release"; readonly ids: ReadonlyArray<string> }
-  | { readonly _tag: "refresh" | "look"; readonly leases: ReadonlyArray<IdAndTtl> }
-  | ({ readonly _tag: "restore" } & IdAndTtl)
-  | { readonly _tag: "downgrade" | "breakLease" | "lookup"; readonly id: string }
+  | { readonly _tag: "release"; readonly leases: ReadonlyArray<Named> }
+  | { readonly _tag: "refresh"; readonly leases: ReadonlyArray<Named & IdAndTtl> }
+  | { readonly _tag: "look"; readonly leases: ReadonlyArray<IdAndTtl> }
+  | ({ readonly _tag: "restore"; readonly owner: string } & IdAndTtl)
+  | { readonly _tag: "giveBack"; readonly id: string; readonly owner: string }
+  | ({ readonly _tag: "downgrade" } & Named)
+  | { readonly _tag: "breakLease"; readonly id: string }
+  /** `blocker`: what is wanted is what it waits for. */
+  | { readonly _tag: "lookup"; readonly wanted: ReadonlyArray<{ readonly id: string; readonly blocker: boolean }> }
   | { readonly _tag: "inspect"; readonly path: string }
 
 export interface Call {
@@ -35,6 +48,8 @@ export interface Call {
   readonly channels: string
   /** The time of the server after which the call must do nothing (microseconds); `Infinity` where it is never too late. */
   readonly late: number
+  /** Tokens have to be greater than this one. */
+  readonly floor: number
   readonly operation: Operation
 }
 
@@ -47,7 +62,7 @@ const decodeRequests = (args: ReadonlyArray<string>): Operation => {
   for (let at = 0; at < rest.length; ) {
     if (rest[at] !== "") {
       const [id, target] = rest.slice(at, at + 2) as [string, string]
-      requests.push({ id, ttl: Number(ttl), queue: true, holder, targets: [target], within: [] })
+      requests.push({ id, ttl: Number(ttl), waitTtl: Number(ttl), queue: true, holder, targets: [target], within: [] })
       at += 2
       continue
     }
@@ -56,7 +71,16 @@ const decodeRequests = (args: ReadonlyArray<string>): Operation => {
     const targets = rest.slice(at + 6, at + 6 + Number(count))
     const behind = at + 6 + targets.length
     const within = rest.slice(behind + 1, behind + 1 + Number(rest[behind]))
-    requests.push({ id, ttl: Number(ownTtl), queue: queue === "q", holder: ownHolder, targets, within })
+    const waitTtl = Number(queue.slice(1) || ownTtl)
+    requests.push({
+      id,
+      ttl: Number(ownTtl),
+      waitTtl,
+      queue: queue.startsWith("q"),
+      holder: ownHolder,
+      targets,
+      within
+    })
     at = behind + 1 + within.length
   }
   return { _tag: "acquire", requests, isPlain }
@@ -65,17 +89,30 @@ const decodeRequests = (args: ReadonlyArray<string>): Operation => {
 const pairs = (args: ReadonlyArray<string>): ReadonlyArray<IdAndTtl> =>
   Array.from({ length: args.length / 2 }, (_, i) => ({ id: args[2 * i]!, ttl: Number(args[2 * i + 1]) }))
 
+const decodeName = (name: string): Named => {
+  if (name.startsWith("!")) return { id: name.slice(1), owner: undefined }
+  const [id = "", owner = id] = name.split("/")
+  return { id, owner }
+}
+
+const decodeWanted = (text: string) => ({ id: text.replace(/^>/, ""), blocker: text.startsWith(">") })
+
 const decoders: ReadonlyArray<
   readonly [script: Script.Script, minds: boolean, decode: (args: ReadonlyArray<string>) => Operation]
 > = [
   [Script.acquire, true, decodeRequests],
-  [Script.release, false, (ids) => ({ _tag: "release", ids })],
-  [Script.refresh, true, (args) => ({ _tag: "refresh", leases: pairs(args) })],
+  [Script.release, false, (names) => ({ _tag: "release", leases: names.map(decodeName) })],
+  [
+    Script.refresh,
+    true,
+    (args) => ({ _tag: "refresh", leases: pairs(args).map(({ id, ttl }) => ({ ...decodeName(id), ttl })) })
+  ],
   [Script.look, true, (args) => ({ _tag: "look", leases: pairs(args) })],
-  [Script.restore, true, (args) => ({ _tag: "restore", ...pairs(args)[0]! })],
-  [Script.downgrade, false, ([id]) => ({ _tag: "downgrade", id: id! })],
-  [Script.breakLease, false, ([id]) => ({ _tag: "breakLease", id: id! })],
-  [Script.lookup, false, ([id]) => ({ _tag: "lookup", id: id! })],
+  [Script.restore, true, ([id, ttl, owner]) => ({ _tag: "restore", id: id!, ttl: Number(ttl), owner: owner! })],
+  [Script.giveBack, false, ([id, owner]) => ({ _tag: "giveBack", id: id!, owner: owner! })],
+  [Script.downgrade, true, ([name]) => ({ _tag: "downgrade", ...decodeName(name!) })],
+  [Script.breakLease, true, ([id]) => ({ _tag: "breakLease", id: id! })],
+  [Script.lookup, false, (texts) => ({ _tag: "lookup", wanted: texts.map(decodeWanted) })],
   [Script.inspect, false, ([path]) => ({ _tag: "inspect", path: path! })]
 ]
 
@@ -86,9 +123,10 @@ export const hashOf = (text: string): string => decoders.find(([{ lua }]) => lua
 export const decode = ([sha, keys, ...args]: ReadonlyArray<string>): Call => {
   const found = decoders.find(([script]) => script.sha === sha)
   if (found === undefined) throw new Error("no script of the store has this hash")
-  const [client = "", channels = "", late, ...rest] = args.slice(Number(keys))
+  const [client = "", channels = "", limits = "", ...rest] = args.slice(Number(keys))
   const [, minds, operation] = found
-  return { client, channels, late: minds ? Number(late) : Number.POSITIVE_INFINITY, operation: operation(rest) }
+  const [late, floor = 0] = limits.split(" ").map(Number)
+  return { client, channels, late: minds ? late! : Number.POSITIVE_INFINITY, floor, operation: operation(rest) }
 }
 
 // -- Answers
@@ -154,6 +192,9 @@ export const downgraded = (target: string): string => target.replace(/^W/, "R").
 /** Ids are made to be told apart at their ends. */
 export const shortened = (text: string): string => text.replace(/00000000-0000-4000-8000-0*/g, "#")
 
+const showName = ({ id, owner }: Named): string =>
+  owner === undefined ? `!${id}` : owner === id ? id : `${id} of ${owner}`
+
 export const show = (operation: Operation): string => {
   switch (operation._tag) {
     case "acquire":
@@ -164,12 +205,19 @@ export const show = (operation: Operation): string => {
         })
         .join(", ")}`
     case "release":
-      return shortened(`releases ${operation.ids.join(" ")}`)
+      return shortened(`releases ${operation.leases.map(showName).join(" ")}`)
     case "refresh":
+      return shortened(`refreshes${operation.leases.map((lease) => ` ${showName(lease)} (${lease.ttl} ms)`).join()}`)
     case "look":
       return shortened(operation._tag + operation.leases.map(({ id, ttl }) => ` ${id} (${ttl} ms)`).join())
     case "restore":
-      return shortened(`restores ${operation.id} (${operation.ttl} ms)`)
+      return shortened(`restores ${operation.id} (${operation.ttl} ms) for ${operation.owner}`)
+    case "giveBack":
+      return shortened(`gives ${operation.id} back, of ${operation.owner}`)
+    case "downgrade":
+      return shortened(`downgrades ${showName(operation)}`)
+    case "lookup":
+      return shortened(`looks up ${operation.wanted.map(({ blocker, id }) => (blocker ? `>${id}` : id)).join(" ")}`)
     case "inspect":
       return `inspects ${operation.path}`
     default:

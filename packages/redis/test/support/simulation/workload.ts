@@ -1,7 +1,7 @@
 /**
  * What the processes do: they take locks in every way there is, on a few paths, and are interrupted, as the seed has it.
  */
-import { type HierarchicalLock, type Lease, type LockError, LockMode, type LockOptions, Target } from "@hilok/core"
+import { HierarchicalLock, type Lease, type LockError, LockMode, type LockOptions, Target } from "@hilok/core"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -315,7 +315,7 @@ export class Workload {
           const work = this.body(process, locks, lease)(...here)
           return onLost === "signal" ? Effect.raceFirst(work, lease.lost) : work
         })
-      ).pipe(Effect.scoped)
+      ).pipe(HierarchicalLock.scoped)
     })
   }
 
@@ -382,6 +382,6 @@ export class Workload {
     const restored = Effect.flatMap(locks.restore(found.id, { onLost: "interrupt" }), (lease) =>
       this.believing(process, lease, outside, undefined, this.body(process, locks, lease))
     )
-    return ["scoped restore", Effect.scoped(restored)]
+    return ["scoped restore", HierarchicalLock.scoped(restored)]
   }
 }
