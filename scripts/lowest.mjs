@@ -15,7 +15,7 @@ const files = ["vitest.workspace.ts", "tsconfig.base.json", "tsconfig.build.json
 
 const readJson = (file) => JSON.parse(readFileSync(join(root, file), "utf8"))
 
-/** `^3.16.0 || ^4.0.0` → `3.16.0`. */
+/** `^3.19.19 || ^4.0.0` → `3.19.19`. */
 const lowestOf = (range) => /\d+\.\d+\.\d+/.exec(range)[0]
 
 const folder = mkdtempSync(join(tmpdir(), "hilok-lowest-"))
