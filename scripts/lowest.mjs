@@ -68,10 +68,12 @@ try {
     "vitest.workspace.ts"
   ]
   const redisTests = ["contract", "layers", "scripts", "trouble"].map((part) => `RedisStore.${part}`)
+  // One test looks at the version that ioredis tells the server, which the lowest does not tell.
+  const told = ["-t", "^(?!.*by the ioredis that is installed)"]
   const codes = [
     await run([join(folder, "node_modules/typescript/bin/tsc"), "-b", "tsconfig.build.json"]),
     await run([...vitest, "--project", "core"]),
-    await run([...vitest, "--project", "redis", ...redisTests], env)
+    await run([...vitest, "--project", "redis", ...redisTests, ...told], env)
   ]
   if (codes.some((code) => code !== 0)) process.exitCode = 1
 } finally {
