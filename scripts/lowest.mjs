@@ -15,7 +15,7 @@ const files = ["vitest.workspace.ts", "tsconfig.base.json", "tsconfig.build.json
 
 const readJson = (file) => JSON.parse(readFileSync(join(root, file), "utf8"))
 
-/** `^3.16.0 || ^4.0.0` → `3.16.0`. */
+/** `^3.19.19 || ^4.0.0` → `3.19.19`. */
 const lowestOf = (range) => /\d+\.\d+\.\d+/.exec(range)[0]
 
 const folder = mkdtempSync(join(tmpdir(), "hilok-lowest-"))
@@ -68,10 +68,12 @@ try {
     "vitest.workspace.ts"
   ]
   const redisTests = ["contract", "layers", "scripts", "trouble"].map((part) => `RedisStore.${part}`)
+  // One test looks at the version that ioredis tells the server, which the lowest does not tell.
+  const told = ["-t", "^(?!.*by the ioredis that is installed)"]
   const codes = [
     await run([join(folder, "node_modules/typescript/bin/tsc"), "-b", "tsconfig.build.json"]),
     await run([...vitest, "--project", "core"]),
-    await run([...vitest, "--project", "redis", ...redisTests], env)
+    await run([...vitest, "--project", "redis", ...redisTests, ...told], env)
   ]
   if (codes.some((code) => code !== 0)) process.exitCode = 1
 } finally {
