@@ -16,6 +16,7 @@ import {
 } from "effect"
 import { Faults } from "./support/doubles.ts"
 import { assertEmpty, client, entries, open, settle } from "./support/locks.ts"
+import { narrow } from "./support/narrow.ts"
 
 type Locks = HierarchicalLock.Operations<never>
 
@@ -105,6 +106,25 @@ describe("work in a scope whose lease is broken", () => {
       yield* settle
       yield* breakAll(locks)
       assert.instanceOf(yield* Fiber.join(fiber), LockError.LockLost)
+      yield* assertEmpty(store)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is all of the work, however deep in other scopes it is", () =>
+    Effect.gen(function* () {
+      const { locks, store } = yield* open()
+      let went = false
+      const inner = Effect.ignore(scoped(Effect.zipRight(locks.write("b"), Effect.never)))
+      const work = Effect.zipRight(
+        inner,
+        Effect.sync(() => (went = true))
+      )
+      const fiber = yield* Effect.fork(Effect.flip(scoped(Effect.zipRight(locks.write("a"), work))))
+      yield* settle
+      const [outer] = yield* locks.inspect("a")
+      yield* locks.breakLease(outer!.id)
+      assert.strictEqual(narrow(yield* Fiber.join(fiber), LockError.LockLost).id, outer!.id)
+      assert.isFalse(went)
       yield* assertEmpty(store)
     }).pipe(Effect.scoped)
   )

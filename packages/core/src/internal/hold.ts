@@ -67,10 +67,19 @@ const isRunning = (fiber: AnyFiber): boolean => fiber.unsafePoll() === null
  * Stops the work of a scope: all that runs in the `HierarchicalLock.scoped` that the lease belongs to; else the fiber that
  * acquired it; when that has ended, the one that joined it.
  */
-const stopWork = (lost: LockLost, fiber: AnyFiber, scope: Scope.Scope, place: nesting.Place): boolean => {
-  const around = guard.current(fiber)
+const stopWork = (
+  lost: LockLost,
+  fiber: AnyFiber,
+  scope: Scope.Scope,
+  around: guard.Guard | undefined,
+  place: nesting.Place
+): boolean => {
   const acquirer = isRunning(fiber) ? fiber : undefined
-  if (around !== undefined && (around.scope === scope || acquirer === undefined || around.isRunBy(fiber))) {
+  if (
+    around !== undefined &&
+    around.state !== "over" &&
+    (around.scope === scope || acquirer === undefined || around.isRunBy(fiber))
+  ) {
     around.lose(lost)
     return true
   }
@@ -104,10 +113,12 @@ export const holdScoped = <E>(
       // The scope may have been closed while the request waited.
       if (!isOpen) return yield* leave(context, lease, Effect.interrupt, true)
       const place = nesting.enter(fiber, lease)
+      // That of now: when the lease is lost, the fiber may be in another one.
+      const around = guard.current(fiber)
       const span = traces ? yield* Effect.makeSpanScoped("hilok.hold", holdSpan(context, lease)) : undefined
       const onLoss: OnLoss = (lost) => {
         addLoss(context, span, lost)
-        return !interrupts || stopWork(lost, fiber, scope, place)
+        return !interrupts || stopWork(lost, fiber, scope, around, place)
       }
       end = (exit) => {
         nesting.leave(lease, place)
