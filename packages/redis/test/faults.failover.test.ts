@@ -304,11 +304,11 @@ withOwnServer("when the server is loading its data", undefined, (it) => {
         const first = yield* Server.start()
         const folder = (yield* Effect.promise(() => first.admin.config("GET", "dir") as Promise<Array<string>>))[1]!
         const url = `redis://127.0.0.1:${first.port}`
-        const locks = yield* open(fixture, { ttl: long, refreshInterval: 200, store: { url, commandTimeout: 400 } })
+        const locks = yield* open(fixture, { ttl: long, refreshInterval: 200, store: { url, commandTimeout: 1500 } })
         const holder = yield* hold(locks, r)
         yield* holder.entered
         // 20 ms for each key, when it is loaded.
-        const filler = Array.from({ length: 150 }, (_, i) => [`filler-${i}`, "x".repeat(2000)]).flat()
+        const filler = Array.from({ length: 500 }, (_, i) => [`filler-${i}`, "x".repeat(2000)]).flat()
         yield* Effect.promise(() => first.admin.config("SET", "rdbcompression", "no"))
         yield* Effect.promise(() => first.admin.mset(...filler))
         yield* Effect.promise(() => first.admin.save())
@@ -327,7 +327,7 @@ withOwnServer("when the server is loading its data", undefined, (it) => {
         const atOnce = yield* Effect.exit(locks.withLocks(Effect.void, [Target.write("z")], { block: false }))
         assert.match(reasonOf(atOnce), /loading its data/)
         const make = (connectTimeout: number) => RedisStore.make({ ...fixture.options, url, connectTimeout })
-        assert.match(reasonOf(yield* Effect.exit(Effect.scoped(make(200)))), /loading its data/)
+        assert.match(reasonOf(yield* Effect.exit(Effect.scoped(make(1500)))), /loading its data/)
         const built = yield* Effect.fork(Effect.scoped(Effect.asVoid(make(25_000))))
         assert.isTrue(yield* told(looker, "persistence", /^loading:1/m), "it still does")
         assert.isFalse(waits.isIn())
