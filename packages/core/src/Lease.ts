@@ -10,11 +10,14 @@ import * as Target from "./Target.ts"
 
 /** How a lease reaches the service that keeps it. */
 export interface Upkeep {
+  /** The name by which the store knows whose lease it is, as far as this service knows. */
+  readonly owner: () => string
   readonly lost: Effect.Effect<never, LockLost>
   readonly check: Effect.Effect<void, LockLost | StoreError>
 }
 
 let setUpkeep: (lease: Lease, upkeep: Upkeep) => void
+let getUpkeep: (lease: Lease) => Upkeep | undefined
 
 const detached = Effect.dieMessage(
   "This lease was decoded, so no service keeps it here: take it over with `HierarchicalLock.restore(lease.id)` first"
@@ -44,6 +47,7 @@ export class Lease extends Schema.Class<Lease>("@hilok/core/Lease")({
     setUpkeep = (lease, upkeep) => {
       lease.#upkeep = upkeep
     }
+    getUpkeep = (lease) => lease.#upkeep
   }
 
   /** Fails with `LockLost` when the lease is lost; never succeeds. A lease that is released is not lost. */
@@ -70,3 +74,10 @@ export const unsafeMake = (
   setUpkeep(lease, upkeep)
   return lease
 }
+
+/**
+ * The owner of a lease that a service here has made; of one that was decoded it is not known.
+ *
+ * @internal
+ */
+export const ownerOf = (lease: Lease): string | undefined => getUpkeep(lease)?.owner()

@@ -86,6 +86,19 @@ describe("a lease that is restored by another client", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("is not ended by the lease that its former owner has, but by an order with its id", () =>
+    Effect.gen(function* () {
+      const { a, b, store } = yield* two
+      const lease = yield* a.acquire([{ mode: "write", path: "a" }])
+      const restored = yield* b.restore(lease.id, { onLost: "signal" })
+      assert.isFalse(yield* a.release(lease))
+      yield* restored.check
+      assert.isTrue(yield* a.release(lease.id))
+      assert.strictEqual((yield* Effect.flip(restored.lost)).reason, "released")
+      yield* assertEmpty(store)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("gets no earlier deadline by that, nor by a refresh of anybody but its owner", () =>
     Effect.gen(function* () {
       const { a, b, store } = yield* two

@@ -163,11 +163,14 @@ export const make = (
     Effect.withFiberRuntime((fiber) => {
       const lease = held.get(idOf(target))
       // Whoever is inside of it, or keeps it by hand, knows that it ends. Other holders are told by the store.
-      if (lease !== undefined && (!lease.isKept || nesting.current(fiber, context).includes(lease))) {
+      const isOwn = lease === undefined || !lease.isKept || nesting.current(fiber, context).includes(lease)
+      if (lease !== undefined && isOwn) {
         lease.end()
         context.forget(lease)
       }
-      return watch(store.release(idOf(target)))
+      // By the id alone it is an order. Whoever has the lease itself does not end it for another who has taken it over.
+      const owner = typeof target === "string" || !isOwn ? undefined : Lease.ownerOf(target)
+      return watch(store.release(idOf(target), owner))
     })
 
   const downgrade: Operations<never>["downgrade"] = (lease) =>

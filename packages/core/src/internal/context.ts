@@ -180,6 +180,7 @@ export class Context implements Keeper {
   /** What the holder gets. */
   toLease(lease: HeldLease): Lease.Lease {
     return Lease.unsafeMake(lease, {
+      owner: () => lease.owner,
       lost: Effect.suspend(() =>
         lease.isKept ? lease.awaitLoss() : Effect.raceFirst(lease.awaitLoss(), lease.watchDeadline())
       ),

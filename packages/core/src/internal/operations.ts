@@ -615,8 +615,8 @@ export interface Operations<R> {
   ) => Effect.Effect<void, LockLost | InvalidOptions | StoreError, R>
 
   /**
-   * Ends a lease, or takes a waiting request out of the queue, whoever owns it. `false`, and no change, when the id is not
-   * live.
+   * Ends a lease, or takes a waiting request out of the queue. By its id alone that is an order, whoever owns it. By the lease
+   * that this service gave it ends nothing that another client has taken over. `false`, and no change, when it is not live.
    *
    * Fails with `StoreError`; then, as after an interruption, the lease may have ended, and otherwise its ttl ends it. A holder
    * other than the caller loses the lease at once (`released`); work that releases its own lease is not interrupted.
