@@ -129,11 +129,12 @@ export const make = (
         if (kept !== lease) kept.holders++
         else if (!joins) kept.holders = 1
         kept.owner = owner
+        // A downgrade may be done whose answer is still on its way.
+        kept.become(found.value.targets)
         if (kept === current) {
           kept.extend(found.value.deadline, settings)
         } else {
           if (current !== undefined) context.forget(current)
-          kept.become(found.value.targets)
           kept.begin(found.value)
           context.metrics.granted(0)
           held.add(kept)

@@ -96,8 +96,18 @@ export class Decisions {
     this.witness = witness
   }
 
-  get requests(): ReadonlyArray<{ readonly id: string; readonly isHeld: boolean; readonly process: Process }> {
-    return Array.from(this.entries, ([id, { process, token }]) => ({ id, isHeld: token !== undefined, process }))
+  get requests(): ReadonlyArray<{
+    readonly id: string
+    readonly isHeld: boolean
+    readonly isNested: boolean
+    readonly process: Process
+  }> {
+    return Array.from(this.entries, ([id, { asked, process, token }]) => ({
+      id,
+      isHeld: token !== undefined,
+      isNested: asked.within.length > 0,
+      process
+    }))
   }
 
   isLive(id: string, token: number, now: number): boolean {
@@ -387,7 +397,8 @@ class Performance {
     entry.client = this.call.client
     entry.process = this.caller.process
     entry.ttl = Math.max(entry.ttl, ttl)
-    this.witness.taken(id, this.caller.process)
+    // Within one process it goes on for all who have it there.
+    if (process !== this.caller.process) this.witness.taken(id, this.caller.process)
     this.move(id, entry, Math.max(deadline, this.now + ttl))
     this.witness.prolonged(id, ttl)
     return [entry.token, this.told(entry.deadline), ...entry.targets]
@@ -401,7 +412,7 @@ class Performance {
     entry.client = former.client
     entry.process = former.process
     entry.former = undefined
-    this.witness.taken(id, former.process)
+    if (former.process !== this.caller.process) this.witness.taken(id, former.process)
     this.move(id, entry, former.deadline)
     this.settle()
     return 1

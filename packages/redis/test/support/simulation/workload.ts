@@ -335,7 +335,12 @@ export class Workload {
             const work = this.busy(inside)
             return Effect.raceFirst(random.chance(0.7) ? Effect.raceFirst(work, refresh) : work, lease.lost)
           }),
-        (lease) => Effect.ignore(locks.release(lease))
+        (lease) =>
+          Effect.suspend(() => {
+            // Another fiber of the process may have restored it, and is told by the server.
+            this.checker.orders.add(lease.id)
+            return Effect.ignore(locks.release(lease))
+          })
       )
     })
   }
@@ -362,8 +367,10 @@ export class Workload {
 
   // -- What others do to a lease
 
-  private someone(isHeld: boolean): Server["requests"][number] | undefined {
-    const found = this.server.requests.filter((request) => request.isHeld === isHeld)
+  private someone(isHeld: boolean, isNested?: boolean): Server["requests"][number] | undefined {
+    const found = this.server.requests.filter(
+      (request) => request.isHeld === isHeld && (isNested ?? request.isNested) === request.isNested
+    )
     return found.length === 0 ? undefined : this.random.pick(found)
   }
 
@@ -377,7 +384,8 @@ export class Workload {
   }
 
   private restore(process: Process, locks: Locks): readonly [string, Effect.Effect<unknown, Failure>] {
-    const found = this.someone(true)
+    // A nested one does not exclude the lease that it is in, wherever it is held.
+    const found = this.someone(true, false)
     if (found === undefined) return ["inspect", locks.inspect("a")]
     const restored = Effect.flatMap(locks.restore(found.id, { onLost: "interrupt" }), (lease) =>
       this.believing(process, lease, outside, undefined, this.body(process, locks, lease))
