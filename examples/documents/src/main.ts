@@ -23,7 +23,7 @@ const Store = Layer.unwrapEffect(
 )
 
 const Listening = Layer.unwrapEffect(
-  Effect.map(Config.withDefault(Config.port("PORT"), 3000), (port) => {
+  Effect.map(Config.withDefault(Config.integer("PORT"), 3000), (port) => {
     const server = createServer()
     // Pages that watch would keep the server open. Their requests end with their connections.
     const disconnect = Effect.sync(() => {
@@ -38,7 +38,7 @@ const Listening = Layer.unwrapEffect(
 )
 
 const announce = HttpServer.addressFormattedWith((address) =>
-  Console.log(`The documents are at ${address}. Ctrl-C ends this.`)
+  Console.log(`The documents are at ${address} and Ctrl-C ends this.`)
 )
 
 /** As the environment says, but for the separator, which is that of the tree. */
