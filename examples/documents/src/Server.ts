@@ -1,6 +1,6 @@
 /** The application: documents over HTTP, each request under the locks that it needs. */
 import { readFileSync } from "node:fs"
-import { HttpApiBuilder, type HttpApp, HttpServerResponse } from "@effect/platform"
+import { HttpApiBuilder, HttpApp, HttpServerResponse } from "@effect/platform"
 import { HierarchicalLock, LockPath, Target } from "@hilok/core"
 import { Effect, Layer, Stream } from "effect"
 import { Api, type Manner } from "./Api.ts"
@@ -113,12 +113,13 @@ const PageLive = HttpApiBuilder.Router.use((router) =>
 )
 
 /** What is to be tried again says when. */
-const retryAfter = (app: HttpApp.Default): HttpApp.Default =>
-  Effect.map(app, (response) =>
+const retryAfter = HttpApp.withPreResponseHandler((_, response) =>
+  Effect.succeed(
     response.status === 503 || response.status === 423
       ? HttpServerResponse.setHeader(response, "retry-after", "1")
       : response
   )
+)
 
 /** Needs an HTTP server, and the locks. */
 export const layer = HttpApiBuilder.serve(retryAfter).pipe(

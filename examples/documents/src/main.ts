@@ -1,7 +1,8 @@
 /** The demo: serves the documents, on this machine only, until it is stopped. */
 import { createServer } from "node:http"
-import { HttpServer } from "@effect/platform"
-import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { HierarchicalLock, LockOptions, MemoryStore } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Config, Console, Effect, Layer, Option } from "effect"
