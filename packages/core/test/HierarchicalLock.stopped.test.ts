@@ -74,7 +74,16 @@ describe("work in a scope whose lease is broken", () => {
     it.effect(`stops in \`Effect.scoped\`, whose exit is no interruption alone: acquired ${name}`, () =>
       Effect.gen(function* () {
         const { locks, store } = yield* open()
-        const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(acquire(locks), Effect.never)))
+        let told: unknown
+        const fiber = yield* Effect.scoped(Effect.zipRight(acquire(locks), Effect.never)).pipe(
+          // As `runMain` does: whoever runs the scope can tell of it.
+          Effect.tapErrorCause((cause) =>
+            Effect.sync(() => {
+              told = cause
+            })
+          ),
+          Effect.fork
+        )
         yield* settle
         yield* breakAll(locks)
         const exit = yield* Fiber.await(fiber)
@@ -83,6 +92,8 @@ describe("work in a scope whose lease is broken", () => {
         assert.isFalse(Cause.isInterruptedOnly(cause))
         const defect = Array.from(Cause.defects(cause))[0]
         assert.instanceOf(defect, LockError.LockLost)
+        // The scopes of merged layers are closed by fibers of their own, so the one that was interrupted stays so.
+        assert.strictEqual(told, name === "in layers that are merged" ? undefined : cause)
         yield* assertEmpty(store)
       }).pipe(Effect.scoped)
     )

@@ -23,7 +23,7 @@ import type { HeldLease, OnLoss } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
 import { type Invalid, Pending, prepare } from "./request.ts"
-import { Stop } from "./stop.ts"
+import { forgetInterruption, Stop } from "./stop.ts"
 import { Timer } from "./timers.ts"
 
 /** Releases a lease, and goes on. */
@@ -67,7 +67,13 @@ const isRunning = (fiber: AnyFiber): boolean => fiber.unsafePoll() === null
  * Stops the work of a scope: all that runs in the `HierarchicalLock.scoped` that the lease belongs to; else the fiber that
  * acquired it; when that has ended, the one that joined it.
  */
-const stopWork = (lost: LockLost, fiber: AnyFiber, scope: Scope.Scope, place: nesting.Place): boolean => {
+const stopWork = (
+  lost: LockLost,
+  fiber: AnyFiber,
+  scope: Scope.Scope,
+  place: nesting.Place,
+  marker: FiberId.FiberId
+): boolean => {
   const around = guard.current(fiber)
   const acquirer = isRunning(fiber) ? fiber : undefined
   if (around !== undefined && (around.scope === scope || acquirer === undefined || around.isRunBy(fiber))) {
@@ -75,7 +81,7 @@ const stopWork = (lost: LockLost, fiber: AnyFiber, scope: Scope.Scope, place: ne
     return true
   }
   const worker = acquirer ?? (isRunning(place.fiber) ? place.fiber : undefined)
-  worker?.unsafeInterruptAsFork(FiberId.unsafeMake())
+  worker?.unsafeInterruptAsFork(marker)
   return worker !== undefined
 }
 
@@ -104,18 +110,23 @@ export const holdScoped = <E>(
       // The scope may have been closed while the request waited.
       if (!isOpen) return yield* leave(context, lease, Effect.interrupt, true)
       const place = nesting.enter(fiber, lease)
+      const marker = FiberId.unsafeMake()
       const span = traces ? yield* Effect.makeSpanScoped("hilok.hold", holdSpan(context, lease)) : undefined
       const onLoss: OnLoss = (lost) => {
         addLoss(context, span, lost)
-        return !interrupts || stopWork(lost, fiber, scope, place)
+        return !interrupts || stopWork(lost, fiber, scope, place, marker)
       }
       end = (exit) => {
         nesting.leave(lease, place)
         lease.unlisten(onLoss)
         const now = context.now()
         lease.isLiveNow(now)
-        // Not an interruption alone: whoever runs the scope must not take it for one.
-        const next = lease.lost !== undefined && interrupts ? Effect.die(lease.lost) : Effect.void
+        // Not an interruption alone: whoever runs the scope must not take it for one. The work has been stopped with it, so the
+        // fiber is not interrupted any more: whoever wants to tell of the loss (`runMain`) could not do so.
+        const next =
+          lease.lost !== undefined && interrupts
+            ? Effect.zipRight(forgetInterruption(marker), Effect.die(lease.lost))
+            : Effect.void
         return leave(context, lease, next, Exit.isInterrupted(exit), now)
       }
       lease.listen(onLoss)
