@@ -3,9 +3,8 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 
-const path = (file: string) => fileURLToPath(new URL(file, import.meta.url))
-
-const root = path("../../..")
+const root = fileURLToPath(new URL("../../..", import.meta.url))
+const job = fileURLToPath(new URL("./support/job.ts", import.meta.url))
 
 /** Far longer than any of these takes. */
 const limit = 120_000
@@ -54,7 +53,7 @@ describe("a job whose lease is broken", () => {
       `ends with exit code 1, and prints the loss: in ${how}`,
       () =>
         Effect.gen(function* () {
-          const { code, signal, stderr, stdout } = yield* run([...tsx, path("support/job.ts"), kind])
+          const { code, signal, stderr, stdout } = yield* run([...tsx, job, kind])
           // The logger of `runMain` prints to stdout, unless it is told otherwise.
           const printed = stdout + stderr
           assert.deepStrictEqual([code, signal], [1, null], printed)
