@@ -40,6 +40,18 @@ const under = <A, E>(
     wait ? { timeout: patience, reason, label: who } : { block: false, reason, label: who }
   )
 
+/** The same at one path. */
+const underOne = <A, E>(
+  verb: string,
+  locks: (path: LockPath.Input) => ReadonlyArray<Target.Target>,
+  { path, ...manner }: Manner & { readonly path: string },
+  work: (path: LockPath.LockPath, token: number) => Effect.Effect<A, E>
+) =>
+  Effect.flatMap(LockPath.parse(path), (parsed) =>
+    under(locks(path), `${verb} ${path}`, manner, (token) => work(parsed, token))
+  )
+
+/** What is there to begin with: folders, and documents with what they say. */
 const samples = {
   "": ["archive", "plans", "plans/2026"],
   "plans/2026/budget": "Less of everything.",
@@ -48,47 +60,31 @@ const samples = {
   "archive/2025": "It was fine."
 }
 
-const parse = (path: string) => LockPath.parse(path)
-
 const DocumentsLive = HttpApiBuilder.group(Api, "documents", (handlers) =>
   Effect.gen(function* () {
     const tree = new Tree()
     for (const [path, content] of Object.entries(samples)) {
-      if (typeof content === "string") yield* tree.edit(yield* parse(path), content, 0)
-      else for (const folder of content) yield* tree.makeFolder(yield* parse(folder), 0)
+      if (typeof content === "string") yield* tree.edit(yield* LockPath.parse(path), content, 0)
+      else for (const folder of content) yield* tree.makeFolder(yield* LockPath.parse(folder), 0)
     }
     return handlers
-      .handle("list", ({ urlParams: { path, ...manner } }) =>
-        Effect.flatMap(parse(path), (parsed) =>
-          under(locksFor.look(path), `list ${path}`, manner, () => tree.list(parsed))
-        )
+      .handle("list", ({ urlParams }) => underOne("list", locksFor.look, urlParams, (path) => tree.list(path)))
+      .handle("read", ({ urlParams }) =>
+        underOne("read", locksFor.look, urlParams, (path) => Effect.map(tree.read(path), (content) => ({ content })))
       )
-      .handle("read", ({ urlParams: { path, ...manner } }) =>
-        Effect.flatMap(parse(path), (parsed) =>
-          under(locksFor.look(path), `read ${path}`, manner, () =>
-            Effect.map(tree.read(parsed), (content) => ({ content }))
-          )
-        )
+      .handle("edit", ({ payload: { content }, urlParams }) =>
+        underOne("edit", locksFor.change, urlParams, (path, token) => tree.edit(path, content, token))
       )
-      .handle("edit", ({ payload: { content }, urlParams: { path, ...manner } }) =>
-        Effect.flatMap(parse(path), (parsed) =>
-          under(locksFor.change(path), `edit ${path}`, manner, (token) => tree.edit(parsed, content, token))
-        )
-      )
-      .handle("makeFolder", ({ urlParams: { path, ...manner } }) =>
-        Effect.flatMap(parse(path), (parsed) =>
-          under(locksFor.change(path), `make the folder ${path}`, manner, (token) => tree.makeFolder(parsed, token))
-        )
+      .handle("makeFolder", ({ urlParams }) =>
+        underOne("make the folder", locksFor.change, urlParams, (path, token) => tree.makeFolder(path, token))
       )
       .handle("move", ({ urlParams: { from, to, ...manner } }) =>
-        Effect.flatMap(Effect.all([parse(from), parse(to)]), ([source, target]) =>
+        Effect.flatMap(Effect.all([LockPath.parse(from), LockPath.parse(to)]), ([source, target]) =>
           under(locksFor.move(from, to), `move ${from} to ${to}`, manner, (token) => tree.move(source, target, token))
         )
       )
-      .handle("delete", ({ urlParams: { path, ...manner } }) =>
-        Effect.flatMap(parse(path), (parsed) =>
-          under(locksFor.delete(path), `delete ${path}`, manner, (token) => tree.delete(parsed, token))
-        )
+      .handle("delete", ({ urlParams }) =>
+        underOne("delete", locksFor.delete, urlParams, (path, token) => tree.delete(path, token))
       )
   }).pipe(Effect.orDie)
 )
