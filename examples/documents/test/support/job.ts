@@ -9,7 +9,7 @@ import { Console, Effect } from "effect"
 const job = Effect.gen(function* () {
   const { id } = yield* HierarchicalLock.write("jobs/nightly")
   yield* Effect.forkDaemon(HierarchicalLock.detached(HierarchicalLock.breakLease(id)))
-  yield* Effect.never
+  return yield* Effect.never
 }).pipe(Effect.zipRight(Console.log("done")))
 
 const scoped = process.argv[2] === "typed" ? HierarchicalLock.scoped(job) : Effect.scoped(job)
