@@ -9,7 +9,19 @@ import { ensureRedisServer } from "./redis.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-const demo = join(root, "examples/bank/src/main.ts")
+/** Runs the program of an example from its sources. */
+const example = (name, args, env = {}) =>
+  node(
+    [
+      "--import",
+      import.meta.resolve("tsx"),
+      "--conditions",
+      "@hilok/source",
+      join(root, "examples", name, "src/main.ts"),
+      ...args
+    ],
+    env
+  )
 
 const redisEnvironment = async () => {
   const server = await ensureRedisServer()
@@ -25,14 +37,12 @@ const commands = {
       existsSync(join(root, "packages/redis/test")) ? await redisEnvironment() : {}
     ),
   demo: async (args) => {
+    if (args[0] === "documents") return example("documents", args.slice(1))
     const at = args.indexOf("--redis")
     const url = args[at + 1]
     const namesServer = args.some((arg) => arg.startsWith("--redis=")) || (at !== -1 && url && !url.startsWith("-"))
     const wantsServer = at !== -1 || args.some((arg) => /^--processes(=|$)/.test(arg))
-    return node(
-      ["--import", import.meta.resolve("tsx"), "--conditions", "@hilok/source", demo, ...args],
-      wantsServer && !namesServer ? await redisEnvironment() : {}
-    )
+    return example("bank", args, wantsServer && !namesServer ? await redisEnvironment() : {})
   },
   // What is measured is what would be published, so it is compiled first. The server is always one of its own.
   bench: async (args) => {

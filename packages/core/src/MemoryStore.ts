@@ -125,7 +125,8 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
     const failClosed = new StoreError({ operation: "answer", reason: "it is closed", kind: "closed" })
     const failTaken = new StoreError({
       operation: "acquire",
-      reason: "the request was taken out of the queue, by a release with its id"
+      reason: "the request was taken out of the queue, by a release with its id",
+      kind: "other"
     })
 
     const operation = <A>(run: (now: number) => A): Effect.Effect<A, StoreError> =>

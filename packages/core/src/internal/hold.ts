@@ -23,7 +23,7 @@ import type { HeldLease, OnLoss } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
 import { type Invalid, Pending, prepare } from "./request.ts"
-import { Stop } from "./stop.ts"
+import { forgetInterruption, Stop } from "./stop.ts"
 import { Timer } from "./timers.ts"
 
 /** Releases a lease, and goes on. */
@@ -72,7 +72,8 @@ const stopWork = (
   fiber: AnyFiber,
   scope: Scope.Scope,
   around: guard.Guard | undefined,
-  place: nesting.Place
+  place: nesting.Place,
+  marker: FiberId.FiberId
 ): boolean => {
   const acquirer = isRunning(fiber) ? fiber : undefined
   if (
@@ -84,7 +85,7 @@ const stopWork = (
     return true
   }
   const worker = acquirer ?? (isRunning(place.fiber) ? place.fiber : undefined)
-  worker?.unsafeInterruptAsFork(FiberId.unsafeMake())
+  worker?.unsafeInterruptAsFork(marker)
   return worker !== undefined
 }
 
@@ -115,18 +116,23 @@ export const holdScoped = <E>(
       const place = nesting.enter(fiber, lease)
       // That of now: when the lease is lost, the fiber may be in another one.
       const around = guard.current(fiber)
+      const marker = FiberId.unsafeMake()
       const span = traces ? yield* Effect.makeSpanScoped("hilok.hold", holdSpan(context, lease)) : undefined
       const onLoss: OnLoss = (lost) => {
         addLoss(context, span, lost)
-        return !interrupts || stopWork(lost, fiber, scope, around, place)
+        return !interrupts || stopWork(lost, fiber, scope, around, place, marker)
       }
       end = (exit) => {
         nesting.leave(lease, place)
         lease.unlisten(onLoss)
         const now = context.now()
         lease.isLiveNow(now)
-        // Not an interruption alone: whoever runs the scope must not take it for one.
-        const next = lease.lost !== undefined && interrupts ? Effect.die(lease.lost) : Effect.void
+        // Not an interruption alone: whoever runs the scope must not take it for one. The work has been stopped with it, so the
+        // fiber is not interrupted any more: whoever wants to tell of the loss (`runMain`) could not do so.
+        const next =
+          lease.lost !== undefined && interrupts
+            ? Effect.zipRight(forgetInterruption(marker), Effect.die(lease.lost))
+            : Effect.void
         return leave(context, lease, next, Exit.isInterrupted(exit), now)
       }
       lease.listen(onLoss)

@@ -9,7 +9,7 @@ import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricLabel from "effect/MetricLabel"
 import { type LockError, type LockLost, StoreError } from "../LockError.ts"
 
-// From a tenth of a millisecond to most of half an hour.
+// Twelve bounds, from a tenth of a millisecond to seven minutes.
 const seconds = MetricBoundaries.exponential({ start: 0.0001, factor: 4, count: 13 })
 
 const gauge = (name: string, description: string) => Metric.gauge(name, { description })

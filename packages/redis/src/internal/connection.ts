@@ -39,8 +39,6 @@ const operation = "connect"
 /** Reconnects soon at first, then every second, for ever: what waits meanwhile has time limits of its own. */
 const retryStrategy = (times: number): number => Math.min(times * 50, 1000)
 
-const refused = /^WRONGPASS|^NOAUTH|^ERR invalid password|^NOPERM/
-
 const isSelect = (error: unknown): boolean => ioredis.commandOf(error) === "select"
 
 /** Waits until the client is ready, or says why it is not. */
@@ -55,11 +53,12 @@ const ready = (client: Redis, database: string, patience: Duration.Duration): Ef
       const onError = (error: unknown) => {
         last = error
         if (!(error instanceof Error)) return
+        const failed = failure.fromError(operation, error)
         // Trying again cannot help.
-        if (isSelect(error) && failure.refusal(failure.fromError(operation, error)) === undefined) {
+        if (isSelect(error) && failure.refusal(failed) === undefined) {
           const reason = `the server does not let the client into database ${client.options.db} (${error.message})`
           done(Effect.fail(new LockError.InvalidOptions({ option: database, reason })))
-        } else if (refused.test(error.message)) done(Effect.fail(failure.fromError(operation, error)))
+        } else if (failed.kind === "denied") done(Effect.fail(failed))
       }
       const handlers = [
         ioredis.on(client, "ready", () => done(Effect.void)),

@@ -7,31 +7,47 @@ import { LockError } from "@hilok/core"
 /** What Redis 6.2 says before an error that a script ran into, and ioredis before one of its own check. */
 const preamble = /^(?:ERR Error running script \(call to \w+\): (?:@\w+: ?\d+: )*-?|Ready check failed: )/
 
-const advice: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^WRONGPASS|^NOAUTH|^ERR invalid password/, "the server refuses the user or the password"],
+type Kind = typeof LockError.StoreErrorKind.Type
+
+const inCluster = "the server is part of a cluster: connect with a cluster client"
+
+const advice: ReadonlyArray<readonly [RegExp, Kind, string]> = [
+  [/^WRONGPASS|^NOAUTH|^ERR invalid password/, "denied", "the server refuses the user or the password"],
   [
     /^NOPERM|^ERR The user executing the script can't/,
+    "denied",
     "the user may not run the store's commands (those of its scripts, on its keys and channels)"
   ],
-  [/^WRONGTYPE/, "a key of the lock table holds something else: choose another key prefix or namespace"],
-  [/^(?:OOM|-?OOM)|OOM command not allowed/, "the server is out of memory"],
-  [/^LOADING/, "the server is loading its data"],
-  [/^READONLY|read only replica/i, "the server is a read-only replica"],
-  [/^MASTERDOWN/, "the server is a replica that has lost its primary"],
-  [/^NOREPLICAS/, "the server has fewer replicas than min-replicas-to-write asks for, and refuses writes"],
-  [/^MISCONF/, "the server cannot save its data and refuses writes"],
-  [/^BUSY/, "the server is busy with a script"],
-  [/^CLUSTERDOWN|^MOVED|^ASK/, "the server is part of a cluster: connect with a cluster client"],
-  [/ECONNREFUSED/, "nothing listens at the address"],
-  [/ENOTFOUND|EAI_AGAIN/, "the host name is not known"],
-  [/ETIMEDOUT|connect timeout/i, "the server did not answer in time"],
-  [/Connection is closed|ECONNRESET|EPIPE|max retries per request|Stream isn't writeable/i, "the connection is closed"]
+  [/^DENIED/, "denied", "the server is in protected mode, and refuses connections from elsewhere"],
+  [/^WRONGTYPE/, "other", "a key of the lock table holds something else: choose another key prefix or namespace"],
+  [/^(?:OOM|-?OOM)|OOM command not allowed/, "full", "the server is out of memory"],
+  [/^MISCONF/, "full", "the server cannot save its data and refuses writes"],
+  [/^LOADING/, "busy", "the server is loading its data"],
+  [/^READONLY|read only replica/i, "busy", "the server is a read-only replica"],
+  [/^MASTERDOWN/, "busy", "the server is a replica that has lost its primary"],
+  [/^NOREPLICAS/, "busy", "the server has fewer replicas than min-replicas-to-write asks for, and refuses writes"],
+  [/^UNBLOCKED/, "busy", "the server has changed its role"],
+  [/^BUSY/, "busy", "the server is busy with a script"],
+  [/^ERR max number of clients/, "busy", "the server has as many clients as it takes"],
+  [/^CLUSTERDOWN/, "busy", inCluster],
+  [/^MOVED|^ASK/, "other", inCluster],
+  [/ECONNREFUSED|connect ENOENT/, "connection", "nothing listens at the address"],
+  [/ENOTFOUND|EAI_AGAIN/, "connection", "the host name is not known"],
+  [/EHOSTUNREACH|ENETUNREACH/, "connection", "there is no way to the address"],
+  [/ETIMEDOUT|connect timeout|command timed out/i, "timeout", "the server did not answer in time"],
+  [
+    /Connection is closed|ECONNRESET|EPIPE|max retries per request|Stream isn't writeable/i,
+    "connection",
+    "the connection is closed"
+  ]
 ]
 
-const describe = (message: string): string => {
+const describe = (message: string): { readonly kind: Kind; readonly reason: string } => {
   const plain = message.replace(preamble, "")
   const known = advice.find(([pattern]) => pattern.test(plain))
-  return known === undefined ? message : `${known[1]} (${message})`
+  return known === undefined
+    ? { kind: "other", reason: message }
+    : { kind: known[1], reason: `${known[2]} (${message})` }
 }
 
 /** An error without the command that it came from. */
@@ -49,10 +65,11 @@ const messageOf = (error: unknown): string => {
 export const fromError = (operation: string, error: unknown): LockError.StoreError =>
   error instanceof LockError.StoreError
     ? error
-    : new LockError.StoreError({ operation, reason: describe(messageOf(error)), cause: bare(error) })
+    : new LockError.StoreError({ operation, ...describe(messageOf(error)), cause: bare(error) })
 
+/** For what the store itself refuses to do. */
 export const refused = (operation: string, reason: string): LockError.StoreError =>
-  new LockError.StoreError({ operation, reason })
+  new LockError.StoreError({ operation, reason, kind: "other" })
 
 const refusals: ReadonlyArray<readonly [RegExp, "wait" | "leave"]> = [
   [/^(?:BUSY|CLUSTERDOWN) /, "wait"],
@@ -69,13 +86,14 @@ export const refusal = ({ cause }: LockError.StoreError): "wait" | "leave" | und
 }
 
 export const timedOut = (operation: string, millis: number): LockError.StoreError =>
-  new LockError.StoreError({ operation, reason: `the server did not answer within ${millis} ms` })
+  new LockError.StoreError({ operation, reason: `the server did not answer within ${millis} ms`, kind: "timeout" })
 
 export const notReady = (operation: string, millis: number): LockError.StoreError =>
   new LockError.StoreError({
     operation,
-    reason: `the server was not ready within ${millis} ms: it does not answer, or is still loading its data`
+    reason: `the server was not ready within ${millis} ms: it does not answer, or is still loading its data`,
+    kind: "timeout"
   })
 
 export const closed = (operation: string): LockError.StoreError =>
-  new LockError.StoreError({ operation, reason: "it is closed" })
+  new LockError.StoreError({ operation, reason: "it is closed", kind: "closed" })

@@ -358,8 +358,7 @@ export class Requests {
     if (request.state !== "waiting") {
       if (this.waiting.has(request.request.id)) {
         const reason = "a request with the same id is under way already"
-        const error = new LockError.StoreError({ operation: Script.acquire.verb, reason })
-        return this.settle(request, Exit.fail(error))
+        return this.settle(request, Exit.fail(failure.refused(Script.acquire.verb, reason)))
       }
       this.waiting.set(request.request.id, request)
     }
@@ -397,8 +396,7 @@ export class Requests {
         return this.look([request])
       case "k": {
         const reason = "the request was taken out of the queue, by a release with its id"
-        const error = new LockError.StoreError({ operation: Script.acquire.verb, reason })
-        return this.settle(request, Exit.fail(error))
+        return this.settle(request, Exit.fail(failure.refused(Script.acquire.verb, reason)))
       }
     }
   }

@@ -72,7 +72,7 @@ const checkInfo = (
     if ((field(info, "loading") ?? "0") !== "0") {
       return yield* failure.fromError(operation, new Error("LOADING the server is not ready"))
     }
-    const fail = (reason: string) => new LockError.StoreError({ operation, reason })
+    const fail = (reason: string) => failure.refused(operation, reason)
     const version = field(info, "redis_version") ?? "unknown"
     const [major = 0, minor = 0] = version.split(".").map(Number)
     if (
