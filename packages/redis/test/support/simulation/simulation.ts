@@ -79,7 +79,7 @@ const begin = (world: World, server: Server, random: Random, name: string, style
 /** What the client waits for besides, when it takes a request back: who is in the way (100 ms), and the release (1 s). */
 const slack = 1200
 
-const chooseStyle = (random: Random, { lateness, ownership = true }: Options): Style => {
+const chooseStyle = (random: Random, { lateness, ownership = false }: Options): Style => {
   const ttl = random.pick([400, 800, 1500])
   const commandTimeout = random.pick([200, 600, 1500])
   return {

@@ -249,8 +249,11 @@ export class Workload {
 
   private downgrade(locks: Locks, lease: Lease.Lease, belief: Belief): Effect.Effect<void, Failure> {
     return Effect.suspend(() => {
-      // From here on others may be let in.
-      belief.regions = belief.regions.map(({ mode, path }) => ({ mode: LockMode.downgraded(mode), path }))
+      // From here on others may be let in, whoever else of the process holds it.
+      for (const one of this.checker.beliefs) {
+        if (one.process !== belief.process || one.life.id !== belief.life.id) continue
+        one.regions = one.regions.map(({ mode, path }) => ({ mode: LockMode.downgraded(mode), path }))
+      }
       return Effect.catchTag(locks.downgrade(lease), "StoreError", () => Effect.void)
     })
   }
