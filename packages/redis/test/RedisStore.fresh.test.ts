@@ -397,7 +397,7 @@ describe("RedisStore, fresh leases", () => {
           const many = (id: string, targets: ReadonlyArray<string>) =>
             run("acquire", ["[]", "60000", "", id, "60000", "q", "[]", `${targets.length}`, ...targets, "0"])
           const nodes = (count: number, mode: string, name: string) =>
-            Array.from({ length: count }, (_, i) => `${mode}${name}/${i}/`)
+            Array.from({ length: count }, (_, i) => `${mode}${name}${i}/`)
           const names = ["x", "y", "z"]
           // All of these nodes are still held when three of the readers end.
           for (const name of names) {

@@ -944,8 +944,8 @@ export const acquire: Operations<HierarchicalLock>["acquire"] = accessors.acquir
  * keeps already has one more holder then: it is released when the last of their scopes closes, and what is left of its
  * `maxHold` goes on.
  *
- * Does not wait. Fails with `LockLost` when the lease is not live, with `InvalidOptions` and with `StoreError`. Interrupted
- * or failed, it leaves the owner and the deadline of the lease as they were. A later loss is as with `read`.
+ * Does not wait. Fails with `LockLost` when the lease is not live, with `InvalidOptions` and with `StoreError`. After an
+ * interruption or a failure the owner and the deadline of the lease are as they were. A later loss is as with `read`.
  *
  * @example
  * ```ts
