@@ -61,6 +61,20 @@ describe("a server that is not there", () => {
     timeLimit
   )
 
+  it.scopedLive(
+    "or does not answer: no longer than the lock is waited for",
+    () =>
+      Effect.gen(function* () {
+        const { url } = yield* silent
+        const { env } = yield* site(server())
+        const running = yield* launch(["run", "-w", "400ms", "a", "--", "true"], { ...env, REDIS_URL: url })
+        const { code, stderr } = yield* running.exit
+        expect(code).toBe(69)
+        expect(stderr).toContain("400 ms")
+      }),
+    timeLimit
+  )
+
   it.scopedLive.each(["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const)(
     "%s ends the wait for it",
     (signal) =>

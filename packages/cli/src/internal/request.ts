@@ -35,6 +35,10 @@ const enclosing: Effect.Effect<
   return yield* Effect.filter(ids, isHeld, { concurrency: "unbounded" })
 })
 
+/** How long a server that does not answer is waited for: no longer than for the lock, when that has a limit. */
+export const patience = ({ nonblock, wait }: RequestOptions): Duration.Duration =>
+  nonblock || wait === undefined || Duration.toMillis(wait) === 0 ? Duration.infinity : wait
+
 export const acquireOptions = (
   options: RequestOptions
 ): Effect.Effect<

@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as child from "./child.ts"
 import { exitCode, type Failure, say } from "./failure.ts"
-import { acquireOptions, type RequestOptions } from "./request.ts"
+import { acquireOptions, patience, type RequestOptions } from "./request.ts"
 import * as server from "./server.ts"
 
 export interface RunOptions extends RequestOptions {
@@ -85,4 +85,4 @@ export const run = (
       return exitCode.lost
     }
     return yield* result
-  }).pipe(Effect.scoped, Effect.provide(server.layer(options.server)))
+  }).pipe(Effect.scoped, Effect.provide(server.layer(options.server, undefined, patience(options))))

@@ -69,12 +69,13 @@ const retries = 5
  * The store. A server that is not there is noticed soon, unlike one that does not answer; one that was there is looked
  * for until the lease's deadline.
  */
-const store = (options: ServerOptions) =>
+const store = (options: ServerOptions, patience: Duration.Duration) =>
   Layer.unwrapEffect(
     Effect.map(settings(options), (found) => {
+      const connectTimeout = Duration.min(found.connectTimeout ?? RedisStore.defaults.connectTimeout, patience)
       let connected = false
       const retryStrategy = (times: number) => (connected || times <= retries ? Math.min(times * 50, 1000) : null)
-      return Layer.tap(RedisStore.layer({ ...found, redis: { retryStrategy } }), () =>
+      return Layer.tap(RedisStore.layer({ ...found, connectTimeout, redis: { retryStrategy } }), () =>
         Effect.sync(() => {
           connected = true
         })
@@ -90,11 +91,13 @@ export const validate = (
 
 /**
  * The service and its store. The time limits, the separator and the label may come from the environment. `pid`: the
- * process that is named as the holder, if it is not this one.
+ * process that is named as the holder, if it is not this one. `patience`: how long a server that does not answer is waited for
+ * at most.
  */
 export const layer = (
   options: ServerOptions,
-  pid?: number
+  pid?: number,
+  patience: Duration.Duration = Duration.infinity
 ): Layer.Layer<
   HierarchicalLock.HierarchicalLock | LockStore.LockStore,
   LockError.StoreError | LockError.InvalidOptions | ConfigError.ConfigError
@@ -103,7 +106,7 @@ export const layer = (
     Layer.unwrapEffect(
       Effect.map(inEnvironment(LockOptions.config), (found) => HierarchicalLock.layer({ ...found, pid }))
     ),
-    store(options)
+    store(options, patience)
   )
 
 /** What stands between the segments of a path. */
