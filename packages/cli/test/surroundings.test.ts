@@ -188,9 +188,10 @@ describe("the start", () => {
         }
         const node = best(process.execPath, "-e", "0")
         const version = best(bin, "--version")
-        // 0.4 s and 0.35 s are promised, for a machine on which Node takes 0.06 s.
-        expect(version - node).toBeLessThan(340)
-        expect(best(bin, "run", "x", "--", "true") - version).toBeLessThan(350)
+        // 0.4 s and 0.35 s are promised, for a machine on which Node takes 0.06 s. A busy one is slower in all.
+        const slowness = Math.max(1, node / 60)
+        expect(version - node).toBeLessThan(340 * slowness)
+        expect(best(bin, "run", "x", "--", "true") - version).toBeLessThan(350 * slowness)
       }),
     timeLimit
   )
