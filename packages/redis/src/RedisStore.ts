@@ -29,6 +29,8 @@ import * as Keys from "./internal/keys.ts"
  * - `connectTimeout`: how long to wait for a server that answers, when the store is built. Default 5 seconds.
  * - `commandTimeout`: how long a command may take. Default 3 seconds; keep it below the ttl of the locks. (Of more than
  *   1,024 requests at once, the rest go out as answers come, and if none come may take twice as long to fail.)
+ * - `lazyListening`: open the connection that listens a moment after the store is made, in the background, and send no
+ *   script before it is needed: for a program that takes one lock and ends. What is wrong with that connection alone is logged, and tried again. Default `false`.
  *
  * @since 0.1.0
  * @category models
@@ -38,6 +40,7 @@ export interface StoreOptions {
   readonly keyPrefix?: string | undefined
   readonly connectTimeout?: Duration.DurationInput | undefined
   readonly commandTimeout?: Duration.DurationInput | undefined
+  readonly lazyListening?: boolean | undefined
 }
 
 /**
@@ -105,7 +108,8 @@ const makeWith = (
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
     const commandTimeout = yield* patience("commandTimeout", options.commandTimeout ?? defaults.commandTimeout)
     const connection = yield* Connection.open(source, connectTimeout)
-    return yield* Client.make(connection, { namespace, keys, connectTimeout, commandTimeout })
+    const lazyListening = options.lazyListening ?? false
+    return yield* Client.make(connection, { namespace, keys, connectTimeout, commandTimeout, lazyListening })
   })
 
 /**

@@ -1,14 +1,16 @@
 /**
  * `hilok doctor`: is the server fit for locks?
  */
-import { HierarchicalLock, type LockError } from "@hilok/core"
+import { HierarchicalLock } from "@hilok/core"
 import * as Clock from "effect/Clock"
-import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Redis } from "ioredis"
+import { Redis, type RedisOptions } from "ioredis"
+import { clean, json } from "./clean.ts"
+import type { DoctorInput, ServerOptions } from "./commands.ts"
+import { denials } from "./doctorCommands.ts"
 import { exitCode } from "./failure.ts"
-import { print } from "./output.ts"
+import { print } from "./print.ts"
 import * as server from "./server.ts"
 import { paint, screenOf, span } from "./text.ts"
 
@@ -77,11 +79,55 @@ const latency = (client: Redis): Effect.Effect<Finding, string> =>
     }
   })
 
-const scripts = (client: Redis): Effect.Effect<Finding, string> =>
+const cluster = (info: string): ReadonlyArray<Finding> =>
+  field(info, "cluster_enabled") === "1"
+    ? [
+        {
+          ok: false,
+          text: "cluster: the server is a node of a Redis Cluster",
+          advice: "Connect to a server, or to Sentinels, outside a Cluster: a node refuses keys of other nodes."
+        }
+      ]
+    : []
+
+const commands = (client: Redis, options: ServerOptions): Effect.Effect<ReadonlyArray<Finding>, string> =>
   Effect.map(
-    ask(() => client.eval("return redis.call('TIME')", 0)),
-    () => ({ ok: true, text: "scripts: can be run" })
+    ask(() => denials(client, server.keyBase(options))),
+    ({ commands: missing, others }) => [
+      ...(missing.length === 0
+        ? [{ ok: true, text: "commands: all that the scripts run are allowed" }]
+        : [
+            {
+              ok: false,
+              text: `commands: this user may not run ${missing.join(", ")}`,
+              advice: `Let it: ACL SETUSER … ${missing.map((name) => `+${name}`).join(" ")}`
+            }
+          ]),
+      ...others.map((said) => ({
+        ok: false,
+        text: `keys and channels: ${said}`,
+        advice: `Let this user use them: ACL SETUSER … ~${server.keyBase(options)}* &${server.keyBase(options)}*`
+      }))
+    ]
   )
+
+/** The one that was asked for: when the server does not have it, ioredis goes on with the first. */
+const database = (client: Redis): Effect.Effect<ReadonlyArray<Finding>> => {
+  const number = client.options.db ?? 0
+  return number === 0
+    ? Effect.succeed([])
+    : Effect.map(
+        finding(
+          Effect.as(
+            ask(() => client.select(number)),
+            { ok: true, text: `database: ${number}` }
+          ),
+          `database ${number}`,
+          "Name one that the server has (its setting `databases`), or none."
+        ),
+        (found) => [found]
+      )
+}
 
 const clock = (client: Redis): Effect.Effect<Finding, string> =>
   Effect.gen(function* () {
@@ -96,7 +142,7 @@ const clock = (client: Redis): Effect.Effect<Finding, string> =>
     }
   })
 
-const trial = (options: server.ServerOptions): Effect.Effect<Finding, string> =>
+const trial = (options: ServerOptions): Effect.Effect<Finding, string> =>
   HierarchicalLock.withReadNode(Effect.void, ["hilok doctor", crypto.randomUUID()], { block: false }).pipe(
     // The lock of somebody who holds everything is in the way; that, too, the scripts have found out.
     Effect.catchTag("WouldBlock", () => Effect.void),
@@ -107,22 +153,25 @@ const trial = (options: server.ServerOptions): Effect.Effect<Finding, string> =>
     })
   )
 
-const checks = (client: Redis, options: server.ServerOptions): Effect.Effect<ReadonlyArray<Finding>> =>
+const checks = (client: Redis, options: ServerOptions): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const info = yield* Effect.either(ask(() => client.info()))
     const told =
       info._tag === "Left"
         ? [{ ok: false, text: `version and settings: ${info.left}`, advice: "Let this user run INFO." }]
-        : [version(info.right), role(info.right), eviction(info.right)]
+        : [version(info.right), role(info.right), ...cluster(info.right), eviction(info.right)]
     return [
       ...told,
+      ...(yield* database(client)),
       yield* finding(latency(client), "latency", "Let this user run PING."),
-      yield* finding(scripts(client), "scripts", "Let this user run EVAL, EVALSHA and SCRIPT LOAD."),
       yield* finding(clock(client), "clock", "Let this user run TIME."),
+      ...(yield* Effect.catchAll(commands(client, options), (problem) =>
+        Effect.succeed([{ ok: false, text: `commands: ${problem}` }])
+      )),
       yield* finding(
         trial(options),
         "a lock",
-        "Let this user use the keys and channels under the key prefix (docs/protocol.md lists them)."
+        "What else is wrong stands above; docs/protocol.md lists keys and channels."
       )
     ]
   })
@@ -147,43 +196,50 @@ const connect = (client: Redis): Effect.Effect<string | undefined> =>
     )
   })
 
-const show = (findings: ReadonlyArray<Finding>): Effect.Effect<void> =>
-  print(
+const show = (findings: ReadonlyArray<Finding>, asJson: boolean): Effect.Effect<void> => {
+  if (asJson) return print(json(findings, 2).split("\n"))
+  const screen = { ...screenOf(process.stdout), columns: undefined }
+  return print(
     findings.flatMap(({ advice, ok, text }) => {
-      const screen = { ...screenOf(process.stdout), columns: undefined }
-      const line = paint([ok ? span("✓ ", "green") : span("✗ ", "red"), span(text)], screen)
-      return ok || advice === undefined ? [line] : [line, `  ${advice}`]
+      const line = paint([ok ? span("✓ ", "green") : span("✗ ", "red"), span(clean(text))], screen)
+      return ok || advice === undefined ? [line] : [line, `  ${clean(advice)}`]
     })
   )
+}
+
+/** A connection of its own, which says what is wrong once, and nothing by itself. */
+const open = (options: ServerOptions) =>
+  Effect.gen(function* () {
+    const { redis, shown, url } = yield* server.address(options)
+    const settings: RedisOptions = {
+      ...redis,
+      connectionName: "hilok-doctor",
+      lazyConnect: true,
+      enableReadyCheck: false,
+      retryStrategy: () => null,
+      sentinelRetryStrategy: () => null
+    }
+    const client = yield* Effect.acquireRelease(
+      Effect.sync(() => (url === undefined ? new Redis(settings) : new Redis(url, settings))),
+      (opened) => Effect.sync(() => opened.disconnect())
+    )
+    return { client, shown }
+  })
 
 /** Answers with the exit code. */
-export const doctor = (
-  options: server.ServerOptions
-): Effect.Effect<number, LockError.LockError | ConfigError.ConfigError> =>
+export const doctor = ({ values: options }: DoctorInput) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { url } = yield* server.settings(options)
       yield* server.validate(options)
-      const where = server.address(url)
-      const client = yield* Effect.acquireRelease(
-        Effect.sync(
-          () => new Redis(url, { connectionName: "hilok-doctor", lazyConnect: true, retryStrategy: () => null })
-        ),
-        (opened) => Effect.sync(() => opened.disconnect())
-      )
+      const { client, shown } = yield* open(options)
       const problem = yield* connect(client)
       if (problem !== undefined) {
-        yield* show([
-          {
-            ok: false,
-            text: `reachable: ${where}: ${problem}`,
-            advice: "Check the address (--url, REDIS_URL), the password, and whether a firewall is in between."
-          }
-        ])
+        const advice = "Check the address (--url, REDIS_URL), the password, and whether a firewall is in between."
+        yield* show([{ ok: false, text: `reachable: ${shown}: ${problem}`, advice }], options.json)
         return exitCode.unavailable
       }
-      const findings = [{ ok: true, text: `reachable: ${where}` }, ...(yield* checks(client, options))]
-      yield* show(findings)
+      const findings = [{ ok: true, text: `reachable: ${shown}` }, ...(yield* checks(client, options))]
+      yield* show(findings, options.json)
       return findings.every(({ ok }) => ok) ? 0 : exitCode.negative
     })
   )

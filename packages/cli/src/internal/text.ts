@@ -1,18 +1,20 @@
 /**
- * Text in a terminal: its width, its colours, and nothing in it that a terminal would obey.
+ * Text in a terminal: its width and its colours.
  */
+import { styleText } from "node:util"
+import cliTruncate from "cli-truncate"
 import stringWidth from "string-width"
 import { columnsOf, isColored } from "./output.ts"
 
-const colors = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const
+type Color = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 
 /** A piece of a line, in one colour. */
 export interface Span {
   readonly text: string
-  readonly color?: keyof typeof colors | undefined
+  readonly color?: Color | undefined
 }
 
-export const span = (text: string, color?: keyof typeof colors): Span => ({ text, color })
+export const span = (text: string, color?: Color): Span => ({ text, color })
 
 /** How much room there is, and whether colours are wanted. */
 export interface Screen {
@@ -26,44 +28,26 @@ export const screenOf = (stream: NodeJS.WriteStream): Screen => ({
   color: isColored(stream)
 })
 
-/** Names come from others: control characters in them would reach the terminal. */
-export const clean = (text: string): string =>
-  text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
-
 export const width: (text: string) => number = stringWidth
 
-const graphemes = new Intl.Segmenter()
-
-/** The text in no more than this many columns. */
-const fit = (text: string, columns: number): string => {
-  if (width(text) <= columns) return text
-  if (columns <= 0) return ""
-  let taken = ""
-  let used = 0
-  for (const { segment } of graphemes.segment(text)) {
-    used += width(segment)
-    if (used > columns - 1) break
-    taken += segment
-  }
-  return `${taken}…`
+/** The text in no more than this many columns; what is left out is at its end or in its middle. */
+export const fit = (text: string, columns: number, position: "end" | "middle" = "end"): string => {
+  let room = columns
+  let cut = cliTruncate(text, room, { position })
+  // Where a wide character is cut through, it takes one column too many.
+  while (room > 0 && width(cut) > columns) cut = cliTruncate(text, --room, { position })
+  return cut
 }
 
 export const pad = (text: string, columns: number): string => text + " ".repeat(Math.max(0, columns - width(text)))
 
 /** One line of the screen. */
 export const paint = (line: ReadonlyArray<Span>, { color, columns }: Screen): string => {
-  let left = columns ?? Number.POSITIVE_INFINITY
-  let painted = ""
-  for (const { color: name, text } of line) {
-    if (left <= 0) break
-    const shown = fit(text, left)
-    left -= width(shown)
-    painted += color && name !== undefined ? `\x1b[${colors[name]}m${shown}\x1b[0m` : shown
-    if (shown !== text) break
-  }
-  return painted.trimEnd()
+  const painted = line
+    .map(({ color: name, text }) =>
+      color && name !== undefined && text !== "" ? styleText(name, text, { validateStream: false }) : text
+    )
+    .join("")
+    .trimEnd()
+  return columns === undefined ? painted : fit(painted, columns)
 }

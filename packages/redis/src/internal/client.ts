@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Batch } from "./batch.ts"
 import * as codec from "./codec.ts"
@@ -47,18 +48,26 @@ export interface Settings {
   readonly keys: Keys.Keys
   readonly connectTimeout: Duration.Duration
   readonly commandTimeout: Duration.Duration
+  /** Listen a moment later, in the background. */
+  readonly lazyListening: boolean
 }
+
+/** How long a client that listens lazily does without: by then one that takes a free lock for a moment is done. */
+const lazyPause = Duration.millis(100)
 
 /** Makes the client; with the scope it ends, and waits a moment for what it still has to send. */
 export const make = (
   connection: Connection.Connection,
-  { commandTimeout, connectTimeout, keys, namespace }: Settings
+  { commandTimeout, connectTimeout, keys, lazyListening, namespace }: Settings
 ): Effect.Effect<LockStore.LockStore["Type"], LockError.StoreError, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* Effect.timeoutOption(
-      Effect.promise(() => Script.load(connection.client)),
-      commandTimeout
-    )
+    // One that takes a lock and ends runs two of them, which the server knows from others.
+    if (!lazyListening) {
+      yield* Effect.timeoutOption(
+        Effect.promise(() => Script.load(connection.client)),
+        commandTimeout
+      )
+    }
 
     const clock = yield* Effect.clock
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
@@ -112,7 +121,7 @@ export const make = (
         )
       })
     )
-    yield* Connection.listen(
+    const listening = Connection.listen(
       connection,
       keys.channels + id,
       connectTimeout,
@@ -122,6 +131,17 @@ export const make = (
       },
       () => requests.lookAtAll()
     )
+    yield* lazyListening
+      ? listening.pipe(
+          // What was said meanwhile.
+          Effect.zipRight(Effect.sync(() => requests.lookAtAll())),
+          Effect.tapError(({ message }) => Effect.logWarning(`${message}; it is tried again`)),
+          Effect.retry(Schedule.spaced("1 second")),
+          Effect.delay(lazyPause),
+          Effect.interruptible,
+          Effect.forkScoped
+        )
+      : listening
     // From its answer the difference of the clocks is known, without which no command can be told that it is late.
     yield* Effect.ignore(commands.run(Script.look, [], () => undefined))
 

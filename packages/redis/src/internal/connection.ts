@@ -137,7 +137,7 @@ const checkServer = (client: Redis, patience: Duration.Duration): Effect.Effect<
     }
   })
 
-/** Opens both connections, checks the server, and closes what was opened with the scope. */
+/** Connects, checks the server, and closes both connections with the scope. The second one is opened by `listen`. */
 export const open = (
   source: Source,
   patience: Duration.Duration
@@ -170,7 +170,6 @@ export const open = (
       }),
       true
     )
-    yield* ready(subscriber, patience)
     const renew = () => {
       if (own && (client.status === "ready" || client.status === "connect")) client.disconnect(true)
     }
@@ -190,7 +189,7 @@ const create = ({ options, url }: Source & { readonly _tag: "Own" }): Redis => {
   return url === undefined ? new Redis(all) : new Redis(url, all)
 }
 
-/** Subscribes to a channel. `onConnect` is called whenever a connection that was lost is there again. */
+/** Opens the connection that listens, and subscribes to a channel. `onConnect` is called whenever a connection that was lost is there again. */
 export const listen = (
   { client, subscriber }: Connection,
   channel: string,
@@ -205,6 +204,7 @@ export const listen = (
     const subscribed = () => {
       subscriber.subscribe(channel).then(onConnect, () => undefined)
     }
+    yield* ready(subscriber, patience)
     yield* ask(() => subscriber.subscribe(channel), "subscribe", patience)
     yield* Effect.acquireRelease(
       Effect.sync(() => {
