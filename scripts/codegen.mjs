@@ -1,10 +1,10 @@
-// Inlines packages/redis/lua/*.lua into packages/redis/src/internal/scripts.gen.ts: files that are read at run time
-// break in bundlers, and tsc does not copy them. `--check` only tells whether the generated file is up to date.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+// Puts the files of packages/redis/lua together to one text, in packages/redis/src/internal/scripts.gen.ts: files that are read at
+// run time break in bundlers, and tsc does not copy them. `--check` only tells whether the generated file is up to date.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/** The text of a script with each `--@include name` line replaced by include/name.lua, once per script. */
+/** The text of a file with each `--@include name` line replaced by name.lua, once. */
 export const resolveIncludes = (file, read, seen = new Set()) =>
   read(file)
     .split(/\r?\n/)
@@ -13,7 +13,7 @@ export const resolveIncludes = (file, read, seen = new Set()) =>
       if (name === undefined) return [line]
       if (seen.has(name)) return []
       seen.add(name)
-      return resolveIncludes(`include/${name}.lua`, read, seen).split("\n")
+      return resolveIncludes(`${name}.lua`, read, seen).split("\n")
     })
     .join("\n")
 
@@ -29,29 +29,17 @@ export const stripComments = (lua) =>
 /** A template literal whose value is the text. */
 export const templateLiteral = (text) => `\`${text.replace(/\\|`|\$\{/g, "\\$&")}\``
 
-const constantName = (file) => {
-  const name = file.replace(/\.lua$/, "").replace(/[-_](\w)/g, (_, letter) => letter.toUpperCase())
-  try {
-    new Function(`"use strict"; const ${name} = 0`)
-  } catch {
-    throw new Error(`${file}: "${name}" cannot be the name of a constant, rename the file`)
-  }
-  return name
-}
-
-/** The generated module for the scripts in a folder. */
+/** The generated module for the library in a folder. */
 export const generate = (folder) => {
   const read = (file) => {
     const path = join(folder, file)
     if (!existsSync(path)) throw new Error(`${path} is included but does not exist`)
     return readFileSync(path, "utf8")
   }
-  const constants = readdirSync(folder)
-    .filter((file) => file.endsWith(".lua"))
-    .map((file) => [constantName(file), templateLiteral(stripComments(resolveIncludes(file, read)))])
-    .sort(([a], [b]) => (a < b ? -1 : 1))
   return `// Generated from packages/redis/lua by \`npm run codegen\`. Do not edit.
-${constants.map(([name, literal]) => `\nexport const ${name}: string = ${literal}\n`).join("")}`
+
+export const library: string = ${templateLiteral(stripComments(resolveIncludes("library.lua", read)))}
+`
 }
 
 const main = (args) => {

@@ -293,11 +293,11 @@ describe("hilok doctor", () => {
         expect(evicting.code).toBe(1)
         expect(evicting.stdout).toMatch(/✗ eviction policy: allkeys-lru\n {2}.*noeviction/)
         expect(evicting.stdout + evicting.stderr).not.toContain("se-cret")
-        const user = ["on", "nopass", "~*", "&*", "+@all", "-eval", "-evalsha"]
+        const user = ["on", "nopass", "~*", "&*", "+@all", "-fcall", "-eval", "-evalsha"]
         const scriptless = yield* start({ args: ["--user", "scriptless", ...user] })
         const denied = yield* hilok("doctor", "-u", `redis://scriptless:x@127.0.0.1:${scriptless.port}`)
         expect(denied.code).toBe(1)
-        expect(denied.stdout).toMatch(/✗ scripts: NOPERM .*\n {2}Let this user run EVAL/)
+        expect(denied.stdout).toMatch(/✗ scripts: .*NOPERM .*\n {2}Let this user run FCALL and FUNCTION LOAD, or EVAL/)
         expect(yield* hilok("doctor", "-u", "redis://127.0.0.1/x")).toMatchObject({ code: 64, stdout: "" })
         yield* own.kill
         const gone = yield* Effect.flatMap(launch(["doctor"], { ...env, REDIS_URL: url }), ({ exit }) => exit)

@@ -93,7 +93,7 @@ const viaTable = (others: number): ReadonlyArray<Subject> => {
           for (let i = 0; i < times; i++) {
             const id = `own-${++last}`
             table.acquire({ ...own, id }, 1)
-            table.release(id, 1)
+            table.release(id, 1, id)
           }
         })
     }

@@ -9,6 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as guard from "./internal/guard.ts"
 import * as nesting from "./internal/nesting.ts"
 import { eitherOrder, make as makeService } from "./internal/service.ts"
 import type { Lease } from "./Lease.ts"
@@ -88,8 +89,12 @@ export interface With<What, R0> {
 export interface Operations<R> {
   /**
    * Holds the node and everything below it, shared, until the scope closes. The lease is refreshed by a fiber of the
-   * scope. When it is lost, the fiber that acquired it is interrupted (`onLost`). That one is over when the lock was
-   * acquired in parallel, by `Effect.all`: take several by `locks` then, or watch `lease.lost`.
+   * scope.
+   *
+   * When it is lost (and `onLost` is not `"signal"`), the work is stopped. In `HierarchicalLock.scoped`, that is all that
+   * runs in it, and it fails with `LockLost`. In any other scope the fiber that acquired the lease is interrupted, or, if
+   * that has ended, the one that joined it; if there is none, an error is logged. That scope's end has the `LockLost` as a
+   * defect, so the loss is never taken for a success or an interruption alone.
    *
    * The wait can be interrupted, and then leaves nothing behind, as does any failure.
    */
@@ -127,7 +132,13 @@ export interface Operations<R> {
 
   /**
    * Takes over a live lease by its id, wherever it was acquired, and from there on is as `read`: it is refreshed, and
-   * released when the scope closes. Fails with `LockLost` when it is not live.
+   * released when the scope closes. Whoever kept it until then loses it (`taken`). Its deadline is never brought nearer.
+   * Fails with `LockLost` when it is not live.
+   *
+   * A lease that this service keeps already has one more holder then: it is released when the last of their scopes closes,
+   * and what is left of its `maxHold` goes on.
+   *
+   * Interrupted or failed, it leaves the owner and the deadline of the lease as they were.
    */
   readonly restore: (
     id: string,
@@ -136,19 +147,24 @@ export interface Operations<R> {
 
   /**
    * Moves the deadline of a lease to `ttl` from now (default: the service's; for a lease that a scope or `withX` of
-   * this service keeps, no less than its own). Fails with `LockLost` when it is not live.
+   * this service keeps, no less than its own). The deadline of a lease that another client owns is never brought nearer.
+   * Fails with `LockLost` when it is not live.
    */
   readonly refresh: (
     lease: Lease | string,
     options?: { readonly ttl?: Duration.DurationInput | undefined }
   ) => Effect.Effect<void, LockLost | InvalidOptions | StoreError, R>
 
-  /** Ends a lease, or takes a waiting request out of the queue. `false`, and no change, when the id is not live. */
+  /**
+   * Ends a lease, or takes a waiting request out of the queue, whoever owns it. A holder other than the caller learns at once
+   * (`LockLost`, `released`). `false`, and no change, when the id is not live.
+   */
   readonly release: (lease: Lease | string) => Effect.Effect<boolean, StoreError, R>
 
   /**
    * Turns `write` into `read` and `writeNode` into `readNode`, in place and without a gap, and lets in those who may
-   * now enter. What is shared stays. Fails with `LockLost` when the lease is not live.
+   * now enter. What is shared stays. Fails with `LockLost` when the lease is not live. An interrupted downgrade goes on; one
+   * that fails has happened or has not: `lease.targets` says which, as soon as the store can be asked.
    */
   readonly downgrade: (lease: Lease) => Effect.Effect<Lease, LockLost | StoreError, R>
 
@@ -383,6 +399,17 @@ export const inspect: Access["inspect"] = (path) => Effect.flatMap(HierarchicalL
  */
 export const breakLease: Access["breakLease"] = (lease) =>
   Effect.flatMap(HierarchicalLock, (service) => service.breakLease(lease))
+
+/**
+ * `Effect.scoped`, with the loss of a lease as an error: the loss of any lease that is acquired in the scope, by whichever
+ * fiber, stops the effect, which then fails with `LockLost`.
+ *
+ * @since 0.2.0
+ * @category scopes
+ */
+export const scoped: <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+) => Effect.Effect<A, E | LockLost, Exclude<R, Scope.Scope>> = guard.scoped
 
 /**
  * Runs an effect as an outsider: what it asks for is not inside the leases of its fiber. For work that happens to run

@@ -53,6 +53,7 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/Lo
  * - `released`: somebody else released it by hand, by its id.
  * - `taken`: somebody else restored it, and owns it now.
  * - `unreachable`: the store could not be reached until the local deadline, so that another may hold the lock by now.
+ * - `closed`: the lock service was closed while the lease was held, and has released it.
  *
  * `maxHold` (milliseconds) is there when it expired because it may not be held longer, however well it is refreshed.
  *
@@ -62,7 +63,7 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/Lo
 export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost")("LockLost", {
   id: Schema.String,
   targets,
-  reason: Schema.Literal("expired", "broken", "released", "taken", "unreachable"),
+  reason: Schema.Literal("expired", "broken", "released", "taken", "unreachable", "closed"),
   maxHold: Schema.optional(Schema.Number)
 }) {
   override get message(): string {
@@ -75,6 +76,8 @@ export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost
         }`
       case "broken":
         return `${what} was broken by an operator${lease}`
+      case "closed":
+        return `${what} is no longer kept${lease}: the lock service was closed while it was held`
       case "released":
         return `${what} was released by hand elsewhere${lease}`
       case "taken":

@@ -110,7 +110,7 @@ export interface RestoredGrant extends Grant {
 export interface Revocation {
   readonly id: string
   readonly owner: string
-  readonly reason: Exclude<LockLost["reason"], "unreachable">
+  readonly reason: Exclude<LockLost["reason"], "unreachable" | "closed">
 }
 
 /**

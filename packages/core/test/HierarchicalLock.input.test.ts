@@ -214,17 +214,16 @@ describe("options of the service that cannot be are refused when it is made", ()
 
 describe("layerConfig", () => {
   const build = (variables: Record<string, string>) =>
-    Effect.scoped(
-      Effect.zipRight(
-        Effect.void,
-        Effect.gen(function* () {
-          const lease = yield* HierarchicalLock.write("a::b")
-          yield* HierarchicalLock.read(`a::b::c`)
-          const [entry] = yield* HierarchicalLock.inspect("a")
-          return { lease, entry }
-        }).pipe(Effect.provide(Layer.provideMerge(HierarchicalLock.layerConfig, MemoryStore.layerConfig)))
-      )
-    ).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))))
+    Effect.gen(function* () {
+      const lease = yield* HierarchicalLock.write("a::b")
+      yield* HierarchicalLock.read(`a::b::c`)
+      const [entry] = yield* HierarchicalLock.inspect("a")
+      return { lease, entry }
+    }).pipe(
+      HierarchicalLock.scoped,
+      Effect.provide(Layer.provideMerge(HierarchicalLock.layerConfig, MemoryStore.layerConfig)),
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+    )
 
   it.effect("reads every variable", () =>
     Effect.gen(function* () {

@@ -38,7 +38,7 @@ describe("the conformance data", () => {
         assert.deepStrictEqual(table.takeEvents(), [], where)
       } else if ("granted" in step) {
         if (step.op === "downgrade") table.downgrade(`${step.id}`, at)
-        else table.release(`${step.id}`, at)
+        else table.release(`${step.id}`, at, `${step.id}`)
         const events = table.takeEvents()
         assert.deepStrictEqual(
           events.map((event) => `${event._tag} ${event.id}`),
@@ -88,7 +88,7 @@ describe("whatever is asked of it, the table does as a brute-force reading of th
     const driver = new TableDriver()
     for (const command of commands!.flat()) {
       // Keeps the table small enough for the brute-force side.
-      if (driver.model.entries.length > 25) driver.step({ op: "release", pick: 0 })
+      if (driver.model.entries.length > 25) driver.step({ op: "release", by: "owner", pick: 0 })
       driver.step(command)
     }
     driver.finish()
@@ -101,17 +101,21 @@ describe("time", () => {
     table.acquire(request("a", [write("a")]), 5)
     assert.strictEqual(table.lookup("a", 10_004)?.timeLeft, 1)
     assert.isUndefined(table.lookup("a", 10_005))
-    assert.deepStrictEqual(table.takeEvents(), [{ _tag: "Ended", id: "a", state: "held", reason: "expired" }])
+    assert.deepStrictEqual(table.takeEvents(), [
+      { _tag: "Ended", id: "a", owner: "a", state: "held", reason: "expired" }
+    ])
   })
 
   it("every operation first ends what is due", () => {
     const operations: ReadonlyArray<(table: LockTable.LockTable) => unknown> = [
       (table) => table.acquire(request("b", [read("b")]), 10_000),
       (table) => table.tryAcquire(request("b", [read("b")]), 10_000),
-      (table) => table.release("b", 10_000),
+      (table) => table.release("b", 10_000, "b"),
       (table) => table.refresh("a", 10_000, 10_000),
       (table) => table.downgrade("a", 10_000),
       (table) => table.breakLease("a", 10_000),
+      (table) => table.restore("a", 10_000, 10_000, "b"),
+      (table) => table.giveBack("a", 10_000, "b"),
       (table) => table.lookup("a", 10_000),
       (table) => table.lease("a", 10_000),
       (table) => table.inspect(LockPath.root, 10_000),
@@ -134,7 +138,7 @@ describe("time", () => {
     table.acquire(request("reader", [read("a")], { ttl: 60_000 }), 0)
     table.acquire(request("writer", [write("a")], { waitTtl: 5_000 }), 0)
     table.acquire(request("late", [read("a")], { waitTtl: 60_000 }), 0)
-    assert.strictEqual(table.refresh("writer", 5_000, 3_000), "waiting")
+    assert.strictEqual(table.refresh("writer", 5_000, 3_000), 8_000)
     table.expire(7_999)
     assert.deepStrictEqual(table.takeEvents(), [])
     table.expire(8_000)
@@ -184,7 +188,7 @@ describe("the cost of an operation", () => {
     const table = new LockTable.LockTable()
     table.acquire(request("0", [write("a/b")]), 0)
     for (let i = 1; i <= 1000; i++) table.acquire(request(`${i}`, [write("a/b")]), 0)
-    const looks = looksDuring(table, () => table.release("0", 0))
+    const looks = looksDuring(table, () => table.release("0", 0, "0"))
     assert.strictEqual(looks, 1)
     assert.deepStrictEqual(
       table.takeEvents().map(({ id }) => id),
@@ -200,7 +204,7 @@ describe("the cost of an operation", () => {
       table.acquire(request(`waits ${i}`, [write(`b/${i}`)]), 0)
     }
     assert.strictEqual(
-      looksDuring(table, () => table.release("held", 0)),
+      looksDuring(table, () => table.release("held", 0, "held")),
       0
     )
   })
@@ -237,8 +241,8 @@ describe("a lease", () => {
       ]
     )
     for (let i = 49; i >= 0; i--) {
-      table.release(`outside ${i}`, 0)
-      table.release(`inside ${i}`, 0)
+      table.release(`outside ${i}`, 0, `outside ${i}`)
+      table.release(`inside ${i}`, 0, `inside ${i}`)
     }
     for (const id of ["held", "other"]) {
       assert.strictEqual(entries.get(id)?.watchers?.size ?? 0, 0)

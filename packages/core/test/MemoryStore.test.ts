@@ -66,13 +66,15 @@ it.effect("when the store closes, those who wait fail, and so does every later c
     const calls: ReadonlyArray<Effect.Effect<unknown, LockError.LockError>> = [
       store.acquire(request("other", [read("b")])),
       store.tryAcquire(request("other", [read("b")])),
-      store.restore("holder", Duration.seconds(1)),
+      store.restore("holder", Duration.seconds(1), "other"),
+      store.giveBack("holder", "other"),
       store.refresh("holder", Duration.seconds(1)),
       store.release("holder"),
       store.downgrade("holder"),
       store.breakLease("holder"),
       store.inspect(LockPath.root),
-      store.lookup("holder")
+      store.lookup("holder"),
+      store.blockers(["holder"])
     ]
     for (const call of calls) assert.isDefined(storeErrorOf(yield* Effect.exit(call)))
   })
@@ -146,8 +148,8 @@ it.scoped("every subscriber hears of every revocation from the time of subscribi
     yield* store.acquire(request("two", [write("a")]))
     yield* TestClock.adjust("10 seconds")
     assert.deepStrictEqual(yield* store.inspect(LockPath.root), [])
-    const broken = { id: "one", reason: "broken" } as const
-    const expired = { id: "two", reason: "expired" } as const
+    const broken = { id: "one", owner: "one", reason: "broken" } as const
+    const expired = { id: "two", owner: "two", reason: "expired" } as const
     assert.deepStrictEqual(Array.from(yield* early.takeAll), [broken, expired])
     assert.deepStrictEqual(Array.from(yield* late.takeAll), [expired])
   })

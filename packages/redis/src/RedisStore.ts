@@ -19,7 +19,9 @@ import type * as Scope from "effect/Scope"
 import type { Redis, RedisOptions } from "ioredis"
 import * as Client from "./internal/client.ts"
 import * as Connection from "./internal/connection.ts"
+import * as failure from "./internal/failure.ts"
 import * as Keys from "./internal/keys.ts"
+import * as Script from "./internal/script.ts"
 
 /**
  * What every store on Redis may set.
@@ -155,6 +157,20 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
  */
 export const fromClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
   Layer.scoped(LockStore.LockStore, makeWith({ _tag: "Foreign", client }, options ?? {}))
+
+/**
+ * How a server runs the store's scripts for this client: as a library of `functions` (Redis 7 and Valkey, if the user may load and
+ * call them), or as one `script`, which takes the server longer and has the same answers. Loads the library if it is not there;
+ * touches no key. Fails with `StoreError` when the client can run neither.
+ *
+ * @since 0.1.0
+ * @category diagnostics
+ */
+export const loader = (client: Redis): Effect.Effect<"functions" | "script", LockError.StoreError> =>
+  Effect.tryPromise({
+    try: () => Script.loaderOf(client),
+    catch: (error) => failure.fromError("find out how its scripts run", error)
+  })
 
 const variables = {
   url: "REDIS_URL",

@@ -2,6 +2,7 @@
  * `hilok doctor`: is the server fit for locks?
  */
 import { HierarchicalLock, type LockError } from "@hilok/core"
+import { RedisStore } from "@hilok/redis"
 import * as Clock from "effect/Clock"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
@@ -78,9 +79,18 @@ const latency = (client: Redis): Effect.Effect<Finding, string> =>
   })
 
 const scripts = (client: Redis): Effect.Effect<Finding, string> =>
-  Effect.map(
-    ask(() => client.eval("return redis.call('TIME')", 0)),
-    () => ({ ok: true, text: "scripts: can be run" })
+  RedisStore.loader(client).pipe(
+    Effect.mapBoth({
+      onFailure: ({ reason }) => reason,
+      onSuccess: (loader) => ({
+        ok: true,
+        text:
+          loader === "functions"
+            ? "scripts: run as functions"
+            : "scripts: run by EVALSHA; functions (Redis 7, FUNCTION LOAD and FCALL) would take the server less time"
+      })
+    }),
+    Effect.timeoutFail({ duration: patience, onTimeout: () => `no answer within ${patience / 1000} s` })
   )
 
 const clock = (client: Redis): Effect.Effect<Finding, string> =>
@@ -117,7 +127,7 @@ const checks = (client: Redis, options: server.ServerOptions): Effect.Effect<Rea
     return [
       ...told,
       yield* finding(latency(client), "latency", "Let this user run PING."),
-      yield* finding(scripts(client), "scripts", "Let this user run EVAL, EVALSHA and SCRIPT LOAD."),
+      yield* finding(scripts(client), "scripts", "Let this user run FCALL and FUNCTION LOAD, or EVAL and EVALSHA."),
       yield* finding(clock(client), "clock", "Let this user run TIME."),
       yield* finding(
         trial(options),

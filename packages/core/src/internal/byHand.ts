@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Operations, RestoreOptions } from "../HierarchicalLock.ts"
@@ -13,12 +14,35 @@ import * as LockMode from "../LockMode.ts"
 import * as LockOptions from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
 import * as Target from "../Target.ts"
-import type { Context } from "./context.ts"
+import type { Context, Restore } from "./context.ts"
 import { HeldLease } from "./heldLease.ts"
-import { holdScoped } from "./hold.ts"
+import { holdScoped, leave } from "./hold.ts"
 import * as metrics from "./metrics.ts"
+import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
 import { closed, type Invalid, Pending, prepare } from "./request.ts"
+import { Timer } from "./timers.ts"
+
+/** A lease that is refreshed by hand may be left to expire, and then nobody tells of its end: it is forgotten. */
+class Expiry extends Timer {
+  private readonly context: Context
+  private readonly lease: HeldLease
+
+  constructor(context: Context, lease: HeldLease) {
+    super(lease.deadline)
+    this.context = context
+    this.lease = lease
+  }
+
+  run(): void {
+    // Once a scope keeps it, it is forgotten with that.
+    if (this.lease.isKept) return
+    if (this.lease.isLiveNow()) {
+      this.deadline = this.lease.deadline
+      this.context.timers.start(this)
+    } else this.context.forget(this.lease)
+  }
+}
 
 const idOf = (lease: Lease.Lease | string): string => (typeof lease === "string" ? lease : lease.id)
 
@@ -36,28 +60,15 @@ export const make = (
 } => {
   const { held, store } = context
 
-  /** Those that were acquired by hand. They may be left to expire, and then nobody tells of their end. */
-  const unattended = new Set<HeldLease>()
-
-  const attend = (lease: HeldLease): void => {
-    let looked = 0
-    for (const other of unattended) {
-      if (++looked > 2) break
-      unattended.delete(other)
-      if (other.isLiveNow()) unattended.add(other)
-      else context.forget(other)
-    }
-    unattended.add(lease)
-  }
-
   const acquire = (targets: ReadonlyArray<Target.Target>, options?: LockOptions.AcquireOptions) =>
     Effect.withFiberRuntime<Lease.Lease, AcquireFailure | Invalid>((fiber) => {
       const prepared = prepare(context, fiber, targets, options)
       if (!(prepared instanceof Pending)) return Effect.fail(prepared)
       const { lease } = prepared
+      lease.holders = 0
       return Effect.uninterruptibleMask((restore) =>
         obtain(context, restore, prepared, () => {
-          attend(lease)
+          context.timers.start(new Expiry(context, lease))
           return Effect.succeed(context.toLease(lease))
         })
       )
@@ -72,23 +83,65 @@ export const make = (
       const decoded = LockOptions.decodeRequest(options ?? {}, context.settings)
       if (Either.isLeft(decoded)) return Effect.fail(decoded.left)
       const settings = decoded.right
-      const lease = new HeldLease(context, id, [], settings)
-      return holdScoped(context, fiber, lease, settings.interruptsOnLoss, context.traces(fiber), (mask) =>
-        Effect.flatMap(mask(store.restore(id, Duration.millis(lease.ttl))), (found) => {
-          if (Option.isNone(found)) return Effect.fail(lease.gone)
-          lease.regions = found.value.targets
-          const former = held.get(id)
-          if (former !== undefined) {
-            former.handOver(lease)
-            held.delete(former)
-          }
-          lease.begin(found.value)
-          metrics.granted(0)
-          held.add(lease)
-          return Effect.void
-        })
-      )
+      const known = held.get(id)
+      const lease = known?.isLive === true ? known : new HeldLease(context, id, id, [], settings)
+      const work = { fiber, interrupts: settings.interruptsOnLoss }
+      return holdScoped(context, work, context.traces(fiber), (mask) => takeOver(mask, lease, settings))
     })
+
+  /**
+   * Takes a lease over. One that this service keeps already stays what it is, and has one more holder; any other gets a new
+   * owner, so that nobody else changes it from now on. What is not known to have come about is undone.
+   */
+  const takeOver = (
+    mask: Restore,
+    lease: HeldLease,
+    settings: LockOptions.Settings
+  ): Effect.Effect<HeldLease, LockLost | StoreError> => {
+    const { id } = lease
+    const joins = lease.isLive && lease.isKept
+    // Counted from now on, so that the end of the others does not release it meanwhile.
+    if (joins) lease.holders++
+    const owner = joins ? lease.owner : crypto.randomUUID()
+    const ttl = Math.max(lease.ttl, Math.min(settings.ttl, settings.maxHold))
+    const restored = store.restore(id, Duration.millis(ttl), owner)
+    let isSent = joins
+    // A look first: when the store is silent, nothing is on its way that would have to be undone.
+    const looked = Effect.flatMap(store.lookup(id), (entry) => {
+      if (Option.isNone(entry)) return Effect.succeedNone
+      isSent = true
+      return restored
+    })
+    return Effect.matchCauseEffect(mask(joins ? restored : looked), {
+      onFailure: (cause) => {
+        if (joins) return leave(context, lease, Effect.failCause(cause), true)
+        if (!isSent) return Effect.failCause(cause)
+        return Effect.zipRight(context.soon(store.giveBack(id, owner)), Effect.failCause(cause))
+      },
+      onSuccess: (found) => {
+        if (Option.isNone(found)) {
+          lease.lose("expired")
+          return joins ? leave(context, lease, Effect.fail(lease.gone), true) : Effect.fail(lease.gone)
+        }
+        // Another fiber may have restored it here at the same time.
+        const current = held.get(id)
+        const kept = current?.isLive === true ? current : lease
+        if (kept !== lease) kept.holders++
+        else if (!joins) kept.holders = 1
+        kept.owner = owner
+        if (kept === current) {
+          kept.extend(found.value.deadline, settings)
+        } else {
+          if (current !== undefined) context.forget(current)
+          kept.become(found.value.targets)
+          kept.begin(found.value)
+          metrics.granted(0)
+          held.add(kept)
+        }
+        return Effect.succeed(kept)
+      }
+    })
+  }
 
   const refresh: Operations<never>["refresh"] = (target, options) =>
     Effect.suspend((): Effect.Effect<void, LockLost | InvalidOptions | StoreError> => {
@@ -107,29 +160,30 @@ export const make = (
     })
 
   const release: Operations<never>["release"] = (target) =>
-    Effect.suspend(() => {
+    Effect.withFiberRuntime((fiber) => {
       const lease = held.get(idOf(target))
-      if (lease !== undefined) {
+      // Whoever is inside of it, or keeps it by hand, knows that it ends. Other holders are told by the store.
+      if (lease !== undefined && (!lease.isKept || nesting.current(fiber, context).includes(lease))) {
         lease.end()
         context.forget(lease)
-        unattended.delete(lease)
       }
       return store.release(idOf(target))
     })
 
   const downgrade: Operations<never>["downgrade"] = (lease) =>
-    Effect.flatMap(store.downgrade(lease.id), (isLive) => {
+    Effect.suspend((): Effect.Effect<Lease.Lease, LockLost | StoreError> => {
       const kept = held.get(lease.id)
-      if (!isLive) {
-        kept?.lose("expired")
-        return Effect.fail(kept?.gone ?? gone(lease))
-      }
       if (kept === undefined) {
-        const targets = lease.targets.map(({ mode, path }) => Target.make(LockMode.downgraded(mode), path))
-        return Effect.succeed(new Lease.Lease({ id: lease.id, token: lease.token, targets }))
+        return Effect.flatMap(store.downgrade(lease.id), (isLive) => {
+          if (!isLive) return Effect.fail(gone(lease))
+          const targets = lease.targets.map(({ mode, path }) => Target.make(LockMode.downgraded(mode), path))
+          return Effect.succeed(new Lease.Lease({ id: lease.id, token: lease.token, targets }))
+        })
       }
-      kept.regions = kept.regions.map(({ mode, path }) => ({ mode: LockMode.downgraded(mode), path }))
-      return Effect.succeed(context.toLease(kept))
+      // It goes on to its end when the caller is interrupted.
+      return Effect.flatMap(context.background(kept.downgrade()), (fiber) =>
+        Effect.as(Fiber.join(fiber), context.toLease(kept))
+      )
     })
 
   const inspect: Operations<never>["inspect"] = (path = "") =>

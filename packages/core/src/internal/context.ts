@@ -2,9 +2,10 @@
  * What the parts of one service share.
  */
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
@@ -12,20 +13,26 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import * as Lease from "../Lease.ts"
 import type { Holder, LockEntry } from "../LockEntry.ts"
-import type { InvalidOptions } from "../LockError.ts"
+import type { InvalidOptions, LockLost } from "../LockError.ts"
 import type * as LockMode from "../LockMode.ts"
 import * as LockOptions from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
-import type { LockStore } from "../LockStore.ts"
+import type { LockStore, Revocation } from "../LockStore.ts"
 import type * as Target from "../Target.ts"
 import type { HeldLease, Keeper } from "./heldLease.ts"
 import { IdTable } from "./idTable.ts"
 import { unsafeNow } from "./monotonic.ts"
+import { Blockers } from "./others.ts"
 import { Timers } from "./timers.ts"
 
 export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 /** Gives an effect in an uninterruptible region back the interruptibility that its caller had. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** How long a caller waits for what has to be taken back, before that goes on in the background. */
+const patience = Duration.millis(25)
+/** How long a service that closes waits for the release of what is held. */
+const farewell = Duration.seconds(1)
 
 export class Context implements Keeper {
   readonly store: LockStore["Type"]
@@ -36,6 +43,8 @@ export class Context implements Keeper {
   readonly settings: LockOptions.Settings
   readonly holder: Holder
   readonly timers: Timers
+  /** Finds out who is in the way of requests that are about to time out. */
+  readonly blockers: Blockers
   /** The leases of this service by their ids. */
   readonly held = new IdTable<HeldLease>()
   /** Starts a fiber that belongs to nobody. */
@@ -54,6 +63,7 @@ export class Context implements Keeper {
   ) {
     this.store = store
     this.clock = clock
+    this.blockers = new Blockers(this)
     this.epoch = unsafeNow(clock)
     this.scope = scope
     this.fork = fork
@@ -79,8 +89,58 @@ export class Context implements Keeper {
     return this.isClosed ? Effect.forkDaemon(interruptible) : Effect.forkIn(interruptible, this.scope)
   }
 
+  /** The same, and waits for it, but not for long: an answer that does not come must not hold the caller up. */
+  soon(effect: Effect.Effect<unknown, unknown>): Effect.Effect<void> {
+    return Effect.flatMap(this.background(effect), (fiber) =>
+      Fiber.await(fiber).pipe(Effect.interruptible, Effect.timeoutOption(patience), Effect.asVoid)
+    )
+  }
+
   forget(lease: HeldLease): void {
     this.held.delete(lease)
+  }
+
+  /** The store says that a lease of this client has ended, or that it is another's now. */
+  revoked({ id, owner, reason }: Revocation): void {
+    const lease = this.held.get(id)
+    // One that was restored in this service since is not meant.
+    if (lease === undefined || lease.owner !== owner) return
+    if (reason !== "taken") lease.lose(reason)
+    // Whoever refreshes a lease by hand may hand it on.
+    else if (lease.isKept) lease.verify()
+  }
+
+  report(lost: LockLost, isStopped: boolean): void {
+    const { id, message, reason, targets } = lost
+    const text = isStopped ? message : `${message}. The fiber that acquired it has ended, so nobody was stopped`
+    this.fork(
+      (isStopped ? Effect.logWarning(text) : Effect.logError(text)).pipe(
+        Effect.annotateLogs({
+          "hilok.namespace": this.store.namespace,
+          "hilok.id": id,
+          "hilok.mode": targets.map(({ mode }) => mode),
+          "hilok.path": targets.map(({ path }) => (typeof path === "string" ? path : path.join(this.separator))),
+          "hilok.reason": reason
+        })
+      )
+    )
+  }
+
+  /** Ends what is held: nobody refreshes it from now on. */
+  close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.isClosed = true
+      this.timers.close()
+      const leases = Array.from(this.held.values()).filter(({ isKept, isLive }) => isKept && isLive)
+      for (const lease of leases) lease.lose("closed")
+      const releases = leases.map(({ id, owner }) => Effect.ignore(this.store.release(id, owner)))
+      return Effect.all(releases, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.interruptible,
+        Effect.disconnect,
+        Effect.timeoutOption(farewell),
+        Effect.asVoid
+      )
+    })
   }
 
   /** Regions as a caller with this service's separator writes them. */
@@ -145,17 +205,12 @@ export const make = (
     const context = new Context(store, clock, scope, (effect) => fork(effect), options, decoded)
     const revocations = yield* store.revocations
     yield* Queue.take(revocations).pipe(
-      Effect.flatMap(({ id, reason }) => Effect.sync(() => context.held.get(id)?.lose(reason))),
+      Effect.flatMap((revocation) => Effect.sync(() => context.revoked(revocation))),
       Effect.forever,
       Effect.interruptible,
       Effect.forkScoped
     )
     // Added last, so it comes first.
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        context.isClosed = true
-        context.timers.close()
-      })
-    )
+    yield* Effect.addFinalizer(() => context.close())
     return context
   })

@@ -1,5 +1,8 @@
 /**
- * One lease as the service that acquired it keeps it: its local deadline, its refresh loop, its loss.
+ * One lease as the service that owns it keeps it: its local deadline, its refresh loop, its loss.
+ *
+ * It has one holder, as a rule: a scope, or the work under `withX`. A `restore` of it within the same service adds
+ * another one; the lease is released when the last of them ends.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -7,8 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { LockLost, type StoreError } from "../LockError.ts"
-import type { Region } from "../LockMode.ts"
+import * as LockMode from "../LockMode.ts"
 import type { Settings } from "../LockOptions.ts"
+import * as LockPath from "../LockPath.ts"
 import type { Grant, LockStore } from "../LockStore.ts"
 import type { Target } from "../Target.ts"
 import * as metrics from "./metrics.ts"
@@ -23,40 +27,50 @@ export interface Keeper {
   /** When the service began: refreshes fall on a grid from here, so that those of many leases coincide. */
   readonly epoch: number
   readonly timers: Timers
+  /** Runs an effect in the background. */
+  readonly fork: (effect: Effect.Effect<void>) => unknown
+  /** A lease that the service keeps was lost. */
+  readonly report: (lost: LockLost, isStopped: boolean) => void
   /** Regions as a caller of the service writes them. */
-  readonly display: (regions: ReadonlyArray<Region>) => ReadonlyArray<Target>
+  readonly display: (regions: ReadonlyArray<LockMode.Region>) => ReadonlyArray<Target>
 }
+
+/** What a holder does when the lease is lost. `false`: there was work that it could not stop. */
+export type OnLoss = (lost: LockLost) => boolean
 
 export class HeldLease {
   readonly id: string
+  /** The name by which the store knows whose lease it is. */
+  owner: string
   readonly service: Keeper
-  regions: ReadonlyArray<Region>
-  readonly ttl: number
-  readonly refreshInterval: number
-  private readonly maxHold: number
+  regions: ReadonlyArray<LockMode.Region>
+  ttl: number
+  refreshInterval: number
+  private maxHold: number
   nextById: HeldLease | undefined = undefined
-  /** Where it stands among those that enclose what its holder does. */
-  place: Place | undefined = undefined
   token = 0
   /** On the monotonic clock, in milliseconds: from here on another may hold the lock. */
   deadline = Number.NEGATIVE_INFINITY
   lost: LockLost | undefined = undefined
-  /** Does this service refresh it? Else its holder does, by hand. */
-  isKept = false
-  private onLost: (() => void) | undefined = undefined
+  /** How many hold it in this service. None holds what is refreshed and released by hand. */
+  holders = 1
+  /** Where it stands among what encloses the work of its holders: the newest of them first. */
+  place: Place | undefined = undefined
+  /** What the first holder does on loss, and what others do who hold it or watch it. */
+  private onLoss: OnLoss | undefined = undefined
+  private others: Set<OnLoss> | undefined = undefined
   /** Does `maxHold` make the deadline what it is? */
   private isLast = false
   grantedAt = 0
   private mustEnd = Number.POSITIVE_INFINITY
   private state: "pending" | "held" | "ended" = "pending"
-  private listeners: Set<(lost: LockLost) => void> | undefined = undefined
-  /** The one that took this lease over within the same service, and the one that this was taken over from. */
-  private successor: HeldLease | undefined = undefined
-  private former: HeldLease | undefined = undefined
+  /** What its holders see of it: the same list for all, as it changes in place with a downgrade. */
+  private shown: Array<Target> | undefined = undefined
 
-  constructor(service: Keeper, id: string, regions: ReadonlyArray<Region>, settings: Settings) {
+  constructor(service: Keeper, id: string, owner: string, regions: ReadonlyArray<LockMode.Region>, settings: Settings) {
     this.service = service
     this.id = id
+    this.owner = owner
     this.regions = regions
     this.ttl = Math.min(settings.ttl, settings.maxHold)
     this.refreshInterval = Math.min(settings.refreshInterval, settings.maxHold)
@@ -64,12 +78,18 @@ export class HeldLease {
   }
 
   get targets(): ReadonlyArray<Target> {
-    return this.service.display(this.regions)
+    this.shown ??= Array.from(this.service.display(this.regions))
+    return this.shown
   }
 
   /** Held, and not known to be lost. */
   get isLive(): boolean {
-    return this.state === "held" || this.successor?.isLive === true
+    return this.state === "held"
+  }
+
+  /** Does this service refresh it? Else that is done by hand. */
+  get isKept(): boolean {
+    return this.holders > 0
   }
 
   private get now(): number {
@@ -87,6 +107,23 @@ export class HeldLease {
     if (this.grantedAt >= this.deadline) this.lose("expired")
   }
 
+  /** Somebody else holds it, too. What it may be held for goes on, and does not begin anew. */
+  extend(deadline: number, { maxHold, refreshInterval, ttl }: Settings): void {
+    this.maxHold = Math.min(this.maxHold, maxHold)
+    this.mustEnd = Math.min(this.mustEnd, this.grantedAt + this.maxHold)
+    this.ttl = Math.min(Math.max(this.ttl, ttl), this.maxHold)
+    this.refreshInterval = Math.min(this.refreshInterval, refreshInterval)
+    this.deadline = Math.min(Math.max(this.deadline, deadline), this.mustEnd)
+    this.isLast = this.deadline === this.mustEnd
+    this.isLiveNow()
+  }
+
+  /** Its targets are other ones now. */
+  become(regions: ReadonlyArray<LockMode.Region>): void {
+    this.regions = regions
+    this.shown?.splice(0, this.shown.length, ...this.service.display(regions))
+  }
+
   /** Ends it without a loss. `false` when it was not held any more. */
   end(now = this.now): boolean {
     if (this.state !== "held") return false
@@ -95,47 +132,31 @@ export class HeldLease {
     return true
   }
 
-  /** Empties its place, and those of the holders that it was taken over from. One that was taken over itself lives on. */
-  leave(): void {
-    if (this.isLive) return
-    if (this.place !== undefined) this.place.lease = undefined
-    this.place = undefined
-    this.former?.leave()
-  }
-
-  /** Leaves the lease to another holder in the same service. What is lost from then on is lost for both. */
-  handOver(to: HeldLease): void {
-    if (!this.end()) return
-    this.successor = to
-    to.former = this
-  }
-
-  /** Ends it by loss, and stops the work that is done under it. */
+  /** Ends it by loss, and tells those who hold it or watch it. */
   lose(reason: LockLost["reason"]): void {
-    if (this.successor !== undefined) return this.successor.lose(reason)
     if (!this.end()) return
     metrics.countLost()
-    this.tellLoss(reason)
-  }
-
-  private tellLoss(reason: LockLost["reason"]): void {
     const maxHold = reason === "expired" && this.isLast && this.now >= this.deadline ? this.maxHold : undefined
-    this.lost = new LockLost({ id: this.id, targets: this.targets, reason, maxHold })
-    this.onLost?.()
-    for (const listener of this.listeners ?? []) listener(this.lost)
-    this.listeners = undefined
-    this.former?.tellLoss(reason)
+    this.lost = new LockLost({ id: this.id, targets: Array.from(this.targets), reason, maxHold })
+    let isStopped = this.onLoss?.(this.lost) ?? true
+    for (const other of this.others ?? []) isStopped = other(this.lost) && isStopped
+    this.others = undefined
+    if (this.isKept) this.service.report(this.lost, isStopped)
   }
 
-  /** Sets what stops the work that is done under the lease; does it at once when it is lost already. */
-  stopOnLoss(stop: () => void): void {
-    this.onLost = stop
-    if (this.lost !== undefined) stop()
+  /** Sets what is done on loss; it is done at once when the lease is lost already. */
+  listen(onLoss: OnLoss): void {
+    if (this.lost !== undefined) onLoss(this.lost)
+    else if (this.onLoss === undefined) this.onLoss = onLoss
+    else {
+      this.others ??= new Set()
+      this.others.add(onLoss)
+    }
   }
 
-  /** The work has ended: there is nothing to stop any more. */
-  workEnded(): void {
-    this.onLost = undefined
+  unlisten(onLoss: OnLoss): void {
+    if (this.onLoss === onLoss) this.onLoss = undefined
+    else this.others?.delete(onLoss)
   }
 
   /** Loses it if its local deadline has passed; answers whether it is still live. */
@@ -147,11 +168,12 @@ export class HeldLease {
   /** Fails when the lease is lost, and never otherwise. */
   awaitLoss(): Effect.Effect<never, LockLost> {
     return Effect.async((resume) => {
-      if (this.lost !== undefined) return resume(Exit.fail(this.lost))
-      const listener = (lost: LockLost) => resume(Exit.fail(lost))
-      this.listeners ??= new Set()
-      this.listeners.add(listener)
-      return Effect.sync(() => this.listeners?.delete(listener))
+      const listener = (lost: LockLost) => {
+        resume(Exit.fail(lost))
+        return true
+      }
+      this.listen(listener)
+      return Effect.sync(() => this.unlisten(listener))
     })
   }
 
@@ -168,19 +190,78 @@ export class HeldLease {
     return this.lost ?? new LockLost({ id: this.id, targets: this.targets, reason: "expired" })
   }
 
+  /** The store says that it is not ours, or not live: finds out which, and loses it. */
+  private missing(): Effect.Effect<void> {
+    return this.service.store.lookup(this.id).pipe(
+      Effect.map((entry) => this.lose(Option.isSome(entry) ? "taken" : "expired")),
+      // It is not ours in any case.
+      Effect.catchAll(() => Effect.sync(() => this.lose("expired")))
+    )
+  }
+
   /** Refreshes once; answers whether the lease is live. */
   refresh(ttl = this.ttl): Effect.Effect<boolean, StoreError> {
     return Effect.suspend(() => {
       const left = Math.min(ttl, this.mustEnd - this.now)
       if (left <= 0) this.lose("expired")
       if (!this.isLive) return Effect.succeed(false)
-      return Effect.map(this.service.store.refresh(this.id, Duration.millis(left)), (deadline) => {
-        if (Option.isNone(deadline)) this.lose("expired")
-        else {
+      const { owner } = this
+      return Effect.flatMap(this.service.store.refresh(this.id, Duration.millis(left), owner), (deadline) => {
+        if (Option.isSome(deadline)) {
           this.deadline = Math.min(deadline.value, this.mustEnd)
           this.isLast = left < ttl
+          return Effect.succeed(this.isLive)
         }
-        return this.isLive
+        // A restore in this service has changed the owner meanwhile.
+        if (owner !== this.owner) return Effect.succeed(this.isLive)
+        return Effect.as(this.missing(), false)
+      })
+    })
+  }
+
+  /** Somebody is said to have taken it over: asks the store, as that may have been taken back. */
+  verify(): void {
+    this.service.fork(Effect.ignore(this.refresh()))
+  }
+
+  /**
+   * Turns its exclusive targets into shared ones. What the store has done is what `targets` say: if its answer was lost it
+   * is asked until it is known.
+   */
+  downgrade(): Effect.Effect<void, StoreError | LockLost> {
+    return Effect.suspend(() => this.service.store.downgrade(this.id, this.owner)).pipe(
+      Effect.flatMap((isDone) => {
+        if (!isDone)
+          return Effect.zipRight(
+            this.missing(),
+            Effect.suspend(() => Effect.fail(this.gone))
+          )
+        this.become(this.regions.map(({ mode, path }) => ({ mode: LockMode.downgraded(mode), path })))
+        return Effect.void
+      }),
+      Effect.tapErrorTag("StoreError", () => Effect.sync(() => this.service.fork(this.findTargets())))
+    )
+  }
+
+  private findTargets(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.isLive) return Effect.void
+      return Effect.matchEffect(this.service.store.lookup(this.id), {
+        onSuccess: (entry) => {
+          if (Option.isNone(entry)) this.lose("expired")
+          else
+            this.become(
+              entry.value.targets.map(({ mode, path }) => ({
+                mode,
+                path: LockPath.encode(path, "/") as LockPath.LockPath
+              }))
+            )
+          return Effect.void
+        },
+        onFailure: () =>
+          Effect.flatMap(this.sleepUntil(this.now + this.refreshInterval / retriesPerInterval), () =>
+            this.findTargets()
+          )
       })
     })
   }
@@ -231,7 +312,6 @@ export class HeldLease {
 
   /** A refresh was not answered by the deadline: that is the loss, unless another refresh has moved it (`false`). */
   isUnreachable(): boolean {
-    // One that was taken over meanwhile is the other holder's to lose.
     if (this.state !== "held") return true
     if (this.now < this.deadline) return false
     this.lose("unreachable")

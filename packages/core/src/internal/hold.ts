@@ -1,78 +1,131 @@
 /**
  * Holds a lock, for a scope or around an effect.
  *
- * The end of a hold runs uninterruptibly: first the refresh loop is stopped, then the lease is released.
+ * The end of a hold runs uninterruptibly: first the refresh loop is stopped, then the lease is released, unless somebody
+ * else in this service holds it, too.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import type { Use } from "../HierarchicalLock.ts"
 import type { Lease } from "../Lease.ts"
 import type { LockLost } from "../LockError.ts"
 import type * as LockOptions from "../LockOptions.ts"
 import type * as Target from "../Target.ts"
 import type { AnyFiber, Context, Restore } from "./context.ts"
-import type { HeldLease } from "./heldLease.ts"
+import * as guard from "./guard.ts"
+import type { HeldLease, OnLoss } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
 import { type Invalid, Pending, prepare } from "./request.ts"
 import { Stop } from "./stop.ts"
 import { Timer } from "./timers.ts"
 
-/** Ends the hold, and then does what is left to do. */
-const close = <A, E>(
+/** Releases a lease, and goes on. */
+const release = <A, E>(context: Context, { id, owner }: HeldLease, next: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.matchCauseEffect(context.store.release(id, owner), {
+    onSuccess: () => next,
+    onFailure: (cause) =>
+      Effect.zipRight(Effect.logDebug(`The release of lease ${id} failed; its ttl ends it`, cause), next)
+  })
+
+/**
+ * Ends one holder's part in a lease, and then does what is left to do. The lease is released when it was the last.
+ * `isInterrupted`: the caller is not to be held up for long by a store that does not answer.
+ */
+export const leave = <A, E>(
   context: Context,
   lease: HeldLease,
   next: Effect.Effect<A, E>,
+  isInterrupted: boolean,
   now = context.now()
 ): Effect.Effect<A, E> => {
+  if (--lease.holders > 0) return next
   context.forget(lease)
   const isEnd = lease.end(now)
-  lease.leave()
-  if (isEnd) {
-    return Effect.matchCauseEffect(context.store.release(lease.id), {
-      onSuccess: () => next,
-      onFailure: (cause) =>
-        Effect.zipRight(Effect.logDebug(`The release of lease ${lease.id} failed; its ttl ends it`, cause), next)
-    })
-  }
+  if (isEnd && !isInterrupted) return release(context, lease, next)
+  if (isEnd) return Effect.zipRight(context.soon(release(context, lease, Effect.void)), next)
+  if (lease.lost === undefined) return next
   // What was lost is released without waiting: the store has most likely ended it already.
-  return lease.lost === undefined ? next : Effect.zipRight(context.background(context.store.release(lease.id)), next)
+  return Effect.zipRight(context.background(release(context, lease, Effect.void)), next)
 }
 
-/** Holds what `obtained` gets until the scope closes. */
+/** Whose work a scoped lease is for, and whether that is to be stopped on loss. */
+export interface Work {
+  readonly fiber: AnyFiber
+  readonly interrupts: boolean
+}
+
+const isRunning = (fiber: AnyFiber): boolean => fiber.unsafePoll() === null
+
+/**
+ * Stops the work of a scope: all that runs in the `HierarchicalLock.scoped` that the lease belongs to; else the fiber that
+ * acquired it; when that has ended, the one that joined it.
+ */
+const stopWork = (lost: LockLost, fiber: AnyFiber, scope: Scope.Scope, place: nesting.Place): boolean => {
+  const around = guard.current(fiber)
+  const acquirer = isRunning(fiber) ? fiber : undefined
+  if (around !== undefined && (around.scope === scope || acquirer === undefined || around.isRunBy(fiber))) {
+    around.lose(lost)
+    return true
+  }
+  const worker = acquirer ?? (isRunning(place.fiber) ? place.fiber : undefined)
+  worker?.unsafeInterruptAsFork(FiberId.unsafeMake())
+  return worker !== undefined
+}
+
+/**
+ * Holds what `obtained` gets until the scope closes.
+ */
 export const holdScoped = <E>(
   context: Context,
-  fiber: AnyFiber,
-  lease: HeldLease,
-  interruptsOnLoss: boolean,
+  { fiber, interrupts }: Work,
   traces: boolean,
-  obtained: (restore: Restore) => Effect.Effect<void, E>
+  obtained: (restore: Restore) => Effect.Effect<HeldLease, E>
 ): Effect.Effect<Lease, E, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       let isOpen = true
-      const end = Effect.suspend(() => {
-        isOpen = false
-        return close(context, lease, Effect.void)
-      })
-      yield* Scope.addFinalizer(scope, end)
+      let end: ((exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>) | undefined
+      yield* Scope.addFinalizerExit(scope, (exit) =>
+        Effect.suspend(() => {
+          isOpen = false
+          return end?.(exit) ?? Effect.void
+        })
+      )
       if (!isOpen) return yield* Effect.interrupt
-      yield* obtained(restore)
+      const lease = yield* obtained(restore)
       // The scope may have been closed while the request waited.
-      if (!isOpen) return yield* close(context, lease, Effect.interrupt)
-      lease.isKept = true
-      if (interruptsOnLoss) lease.stopOnLoss(() => fiber.unsafeInterruptAsFork(FiberId.unsafeMake()))
-      nesting.enter(fiber, lease)
-      if (traces) yield* Effect.makeSpanScoped("hilok.hold", holdSpan(context, lease))
+      if (!isOpen) return yield* leave(context, lease, Effect.interrupt, true)
+      const place = nesting.enter(fiber, lease)
+      const span = traces ? yield* Effect.makeSpanScoped("hilok.hold", holdSpan(context, lease)) : undefined
+      const onLoss: OnLoss = (lost) => {
+        addLoss(context, span, lost)
+        return !interrupts || stopWork(lost, fiber, scope, place)
+      }
+      end = (exit) => {
+        nesting.leave(lease, place)
+        lease.unlisten(onLoss)
+        const now = context.now()
+        lease.isLiveNow(now)
+        // Not an interruption alone: whoever runs the scope must not take it for one.
+        const next = lease.lost !== undefined && interrupts ? Effect.die(lease.lost) : Effect.void
+        return leave(context, lease, next, Exit.isInterrupted(exit), now)
+      }
+      lease.listen(onLoss)
       yield* Effect.forkIn(Effect.interruptible(lease.keepAlive()), scope)
       return context.toLease(lease)
     })
   )
 
 const holdSpan = (context: Context, lease: HeldLease) => context.spanOptions(lease, { "hilok.token": lease.token })
+
+const addLoss = (context: Context, span: Tracer.Span | undefined, { reason }: LockLost): void =>
+  span?.event("hilok.lost", context.clock.unsafeCurrentTimeNanos(), { "hilok.reason": reason })
 
 export const scoped = (
   context: Context,
@@ -83,8 +136,8 @@ export const scoped = (
     const prepared = prepare(context, fiber, targets, options)
     if (!(prepared instanceof Pending)) return Effect.fail(prepared)
     const { lease, settings, traces } = prepared
-    return holdScoped(context, fiber, lease, settings.interruptsOnLoss, traces, (restore) =>
-      obtain(context, restore, prepared, () => Effect.void)
+    return holdScoped(context, { fiber, interrupts: settings.interruptsOnLoss }, traces, (restore) =>
+      obtain(context, restore, prepared, () => Effect.succeed(lease))
     )
   })
 
@@ -137,34 +190,37 @@ const run = <A, E, R>(
 ): Effect.Effect<A, E | LockLost, R> => {
   const stop = new Stop(fiber)
   const keeping = new Keeping(context, lease)
-  lease.isKept = true
-  lease.stopOnLoss(() => stop.interrupt())
+  let span: Tracer.Span | undefined
+  const onLoss: OnLoss = (lost) => {
+    addLoss(context, span, lost)
+    stop.interrupt()
+    return true
+  }
+  lease.listen(onLoss)
   const effect = typeof use === "function" ? Effect.suspend(() => use(context.toLease(lease))) : use
-  const traced = traces ? Effect.withSpan(effect, "hilok.hold", holdSpan(context, lease)) : effect
-  nesting.enter(fiber, lease)
+  const traced = traces
+    ? Effect.useSpan("hilok.hold", holdSpan(context, lease), (opened) => {
+        span = opened
+        return Effect.withParentSpan(effect, opened)
+      })
+    : effect
+  const place = nesting.enter(fiber, lease)
+  const finish = (result: Effect.Effect<A, E>, cause: Cause.Cause<E>): Effect.Effect<A, E | LockLost> => {
+    keeping.end()
+    nesting.leave(lease, place)
+    const now = context.now()
+    lease.isLiveNow(now)
+    lease.unlisten(onLoss)
+    // Not live and not lost: it was released here by hand.
+    if (lease.lost === undefined) return leave(context, lease, result, Cause.isInterrupted(cause), now)
+    const lost = Cause.fail(lease.lost)
+    const fail = Effect.flatMap(stop.recover(cause), (rest) =>
+      Effect.failCause<E | LockLost>(Cause.isEmpty(rest) ? lost : Cause.sequential(lost, rest))
+    )
+    return leave(context, lease, fail, false, now)
+  }
   return Effect.matchCauseEffect(restore(traced), {
-    onSuccess: (value) => finish(context, lease, keeping, stop, Effect.succeed(value), Cause.empty),
-    onFailure: (cause) => finish(context, lease, keeping, stop, Effect.failCause(cause), cause)
+    onSuccess: (value) => finish(Effect.succeed(value), Cause.empty),
+    onFailure: (cause) => finish(Effect.failCause(cause), cause)
   })
-}
-
-const finish = <A, E>(
-  context: Context,
-  lease: HeldLease,
-  keeping: Keeping,
-  stop: Stop,
-  result: Effect.Effect<A, E>,
-  cause: Cause.Cause<E>
-): Effect.Effect<A, E | LockLost> => {
-  keeping.end()
-  lease.workEnded()
-  const now = context.now()
-  lease.isLiveNow(now)
-  // Not live and not lost: it was released here by hand.
-  if (lease.lost === undefined) return close(context, lease, result, now)
-  const lost = Cause.fail(lease.lost)
-  const fail = Effect.flatMap(stop.recover(cause), (rest) =>
-    Effect.failCause<E | LockLost>(Cause.isEmpty(rest) ? lost : Cause.sequential(lost, rest))
-  )
-  return close(context, lease, fail)
 }

@@ -11,17 +11,26 @@
  */
 import * as Differ from "effect/Differ"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
+import * as Option from "effect/Option"
 import type { AnyFiber } from "./context.ts"
 import type { HeldLease } from "./heldLease.ts"
 
-/** Where a lease stands. */
+/** Where a lease stands, for one of its holders. */
 export class Place {
   lease: HeldLease | undefined
+  /** The last fiber that came to be inside of it: the one that acquired it, or that joined a fiber which had. */
+  fiber: AnyFiber
+  /** The place of the one who held the lease before, in the same service. */
+  readonly former: Place | undefined
+  isLeft = false
 
-  constructor(lease: HeldLease) {
+  constructor(lease: HeldLease, fiber: AnyFiber) {
     this.lease = lease
+    this.fiber = fiber
+    this.former = lease.place
   }
 }
 
@@ -50,8 +59,15 @@ const differ: Differ.Differ<Places, Patch> = Differ.make<Places, Patch>({
   patch: ({ added, removed }, places) => live([...without(without(places, removed), added), ...added])
 })
 
+/** The fiber that joins another one, and runs this, has what that one held to lose from now on. */
+const join = (before: Places, after: Places): Places => {
+  const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+  if (fiber !== undefined) for (const place of without(after, before)) place.fiber = fiber
+  return after
+}
+
 const enclosing: FiberRef.FiberRef<Places> = globalValue("@hilok/core/places", () =>
-  FiberRef.unsafeMakePatch(none, { differ, fork: differ.empty })
+  FiberRef.unsafeMakePatch(none, { differ, fork: differ.empty, join })
 )
 
 const nobody: ReadonlyArray<HeldLease> = []
@@ -66,13 +82,28 @@ export const current = (
   return places.flatMap(({ lease }) => (lease?.isLive === true && lease.service === service ? lease : nobody))
 }
 
-/** Puts what the fiber does from now on inside one more lease, until that ends. To be called by the fiber itself. */
-export const enter = (fiber: AnyFiber, lease: HeldLease): void => {
-  const place = new Place(lease)
+/**
+ * Puts what the fiber does from now on inside one more lease, until it leaves the place. To be called by the fiber itself.
+ */
+export const enter = (fiber: AnyFiber, lease: HeldLease): Place => {
+  const place = new Place(lease, fiber)
   lease.place = place
   // The runtime has `setFiberRef`, though its type does not show it. `FiberRef.update` is the same in three steps.
   const { setFiberRef } = fiber as unknown as { readonly setFiberRef: (ref: typeof enclosing, value: Places) => void }
   setFiberRef.call(fiber, enclosing, Array.of(...live(fiber.getFiberRef(enclosing)), place))
+  return place
+}
+
+/**
+ * The holder's part in the lease has ended, and its place is emptied. One who has handed it on to others leaves its place to
+ * them: what was begun there stays inside the lease.
+ */
+export const leave = (lease: HeldLease, place: Place): void => {
+  place.isLeft = true
+  while (lease.place?.isLeft === true) {
+    lease.place.lease = undefined
+    lease.place = lease.place.former
+  }
 }
 
 /** Runs an effect outside all leases. */

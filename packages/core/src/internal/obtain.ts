@@ -5,10 +5,8 @@
  * refusal is followed by a release, which is idempotent by id, so that a grant whose reply was lost is given back, too.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { Deadlock, LockTimeout, type StoreError, WouldBlock } from "../LockError.ts"
 import type { Grant, LockRequest } from "../LockStore.ts"
@@ -20,9 +18,6 @@ import { obstacleOf, type Pending, toRequest } from "./request.ts"
 import { Timeout } from "./timeout.ts"
 
 export type AcquireFailure = WouldBlock | LockTimeout | Deadlock | StoreError
-
-/** How long a failed acquire waits for its request to be taken back. It is taken back all the same, in the background. */
-const takeBackPatience = Duration.seconds(1)
 
 /**
  * Gets the lock and goes on with `next`. To be run uninterruptibly: what is restored in it is the wait alone.
@@ -60,6 +55,8 @@ const settle = <A, E, R>(
     onSuccess: (grant) => {
       metrics.answered()
       lease.begin(grant)
+      // Nobody refreshes it any more.
+      if (context.isClosed) lease.lose("closed")
       metrics.granted(lease.grantedAt - started)
       context.held.add(lease)
       return timeout === undefined ? next() : Effect.flatMap(timeout.end(Cause.empty), next)
@@ -95,7 +92,8 @@ const fail = (
       Effect.fail(new Deadlock({ targets: lease.targets, cycle, members }))
     )
   }
-  return Effect.zipRight(takeBack(context, lease.id), Effect.failCause(cause))
+  // What a failed acquire may have got is given back.
+  return Effect.zipRight(context.soon(context.store.release(lease.id, lease.owner)), Effect.failCause(cause))
 }
 
 /** Asks for the lock, within the enclosing leases unless one of them is in the way (DESIGN 1.5). */
@@ -145,9 +143,3 @@ const take = (
   const granted = context.store.acquire(request)
   return timeout === undefined ? granted : timeout.around(granted)
 }
-
-/** Gives back what a failed acquire may have got. */
-const takeBack = (context: Context, id: string): Effect.Effect<void> =>
-  Effect.flatMap(context.background(context.store.release(id)), (fiber) =>
-    Fiber.await(fiber).pipe(Effect.interruptible, Effect.timeoutOption(takeBackPatience), Effect.asVoid)
-  )

@@ -22,18 +22,36 @@ const soon = <A>(answer: Effect.Effect<A, StoreError>, otherwise: A): Effect.Eff
     Effect.catchAllCause(() => Effect.succeed(otherwise))
   )
 
-/** Who is in the way of a waiting request. */
-export const blockerOf = (context: Context, id: string): Effect.Effect<LockEntry | undefined> =>
-  soon(
-    context.store.lookup(id).pipe(
-      Effect.flatMap((entry) => {
-        const blocker = Option.flatMapNullable(entry, ({ blockedBy }) => blockedBy)
-        return Option.isNone(blocker) ? Effect.succeedNone : context.store.lookup(blocker.value)
-      }),
-      Effect.map((entry) => Option.getOrUndefined(Option.map(entry, (blocker) => context.localize(blocker))))
-    ),
-    undefined
-  )
+/** A waiting request that wants to know who is in its way. */
+export interface Blocked {
+  readonly id: string
+  blocker: LockEntry | undefined
+}
+
+/** Finds out who is in the way of waiting requests: all that ask in the same moment share one question to the store. */
+export class Blockers {
+  private readonly context: Context
+  private asking: Array<Blocked> = []
+
+  constructor(context: Context) {
+    this.context = context
+  }
+
+  find(blocked: Blocked): void {
+    if (this.asking.push(blocked) > 1) return
+    this.context.fork(Effect.zipRight(Effect.yieldNow(), Effect.ignore(this.ask)))
+  }
+
+  private readonly ask: Effect.Effect<void, StoreError> = Effect.suspend(() => {
+    const { asking } = this
+    this.asking = []
+    return Effect.map(this.context.store.blockers(asking.map(({ id }) => id)), (found) => {
+      for (const [i, entry] of found.entries()) {
+        if (Option.isSome(entry)) asking[i]!.blocker = this.context.localize(entry.value)
+      }
+    })
+  })
+}
 
 /** Those of a cycle that are live, without the request that closed it: that one has left the queue. */
 export const membersOf = (

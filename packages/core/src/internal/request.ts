@@ -1,7 +1,7 @@
 /**
  * From what a caller asks for to a request that can be sent: everything that is checked before anything is sent.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import type { Holder } from "../LockEntry.ts"
 import { InvalidOptions, type InvalidPath, StoreError } from "../LockError.ts"
@@ -61,7 +61,8 @@ export class Pending {
     enclosing: ReadonlyArray<HeldLease>
   ) {
     this.fiber = fiber
-    this.lease = new HeldLease(context, crypto.randomUUID(), targets, settings)
+    const id = crypto.randomUUID()
+    this.lease = new HeldLease(context, id, id, targets, settings)
     this.targets = targets
     this.settings = settings
     this.enclosing = enclosing
@@ -127,6 +128,7 @@ class Sent implements LockRequest {
   readonly id: string
   readonly targets: LockRequest["targets"]
   readonly ttl: Duration.Duration
+  readonly waitTtl: Duration.Duration | undefined
   readonly within: ReadonlyArray<string>
   readonly holder: Holder
 
@@ -134,6 +136,8 @@ class Sent implements LockRequest {
     this.id = lease.id
     this.targets = targets
     this.ttl = settings.first
+    // What it may be held for does not limit how long it may wait.
+    this.waitTtl = settings.maxHold < settings.ttl ? Duration.millis(settings.ttl) : undefined
     this.within = within
     this.holder =
       settings.reason === undefined && settings.label === holder.label

@@ -6,37 +6,44 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { LockEntry } from "../LockEntry.ts"
 import type { AnyFiber, Context } from "./context.ts"
-import { blockerOf } from "./others.ts"
+import type { Blocked } from "./others.ts"
 import { Stop } from "./stop.ts"
 import { Timer } from "./timers.ts"
 
-export class Timeout extends Timer {
+/** How long before its end, at most, it is asked who is in the way (milliseconds). */
+const lookAhead = 100
+
+export class Timeout extends Timer implements Blocked {
+  readonly id: string
+  /** A request may wait on when the service has closed. */
+  override readonly outlives = true
   private readonly context: Context
-  private readonly id: string
   private readonly stop: Stop
-  private looking: AnyFiber | undefined = undefined
+  private readonly endAt: number
   /** Has the time run out before the end of the wait? */
   ranOut = false
-  /** Who was in the way then. */
+  /** Who was in the way shortly before, if the store has told by now. */
   blocker: LockEntry | undefined = undefined
 
   /** To be made by the fiber that is about to wait. */
   constructor(context: Context, fiber: AnyFiber, id: string, millis: number) {
-    super(context.now() + millis)
+    const now = context.now()
+    super(now + millis - Math.min(lookAhead, millis / 2))
     this.context = context
+    this.endAt = now + millis
     this.id = id
     this.stop = new Stop(fiber)
     context.timers.start(this)
   }
 
   run(): void {
-    this.looking = this.context.fork(
-      Effect.map(blockerOf(this.context, this.id), (blocker) => {
-        this.ranOut = true
-        this.blocker = blocker
-        this.stop.interrupt()
-      })
-    )
+    if (this.deadline < this.endAt) {
+      this.deadline = this.endAt
+      this.context.blockers.find(this)
+      return this.context.timers.start(this)
+    }
+    this.ranOut = true
+    this.stop.interrupt()
   }
 
   /**
@@ -56,7 +63,6 @@ export class Timeout extends Timer {
   /** The wait has ended, with `cause` unless it succeeded. Answers with what is left of that but for the time. */
   end<E>(cause: Cause.Cause<E>): Effect.Effect<Cause.Cause<E>> {
     this.context.timers.stop(this)
-    this.looking?.unsafeInterruptAsFork(this.looking.id())
     return this.ranOut ? this.stop.recover(cause) : Effect.succeed(cause)
   }
 }

@@ -14,6 +14,8 @@ import { unsafeNow } from "./monotonic.ts"
 export abstract class Timer {
   heapIndex = -1
   deadline: number
+  /** Does it run on when all else ends with the service? */
+  readonly outlives: boolean = false
   /** Sleeps for this one alone. */
   sleeper: Fiber.RuntimeFiber<void> | undefined = undefined
 
@@ -39,7 +41,7 @@ export class Timers {
 
   /** Runs it at its time, unless it is stopped before. */
   start(timer: Timer): void {
-    if (this.isClosed) return this.startAlone(timer)
+    if (this.isClosed) return timer.outlives ? this.startAlone(timer) : undefined
     this.heap.set(timer)
     if (timer.deadline < this.wakeAt) this.sleepUntil(timer.deadline)
   }
@@ -49,13 +51,13 @@ export class Timers {
     timer.sleeper?.unsafeInterruptAsFork(timer.sleeper.id())
   }
 
-  /** Ends the one fiber. Timers that still run then get one of their own each. */
+  /** Ends the one fiber, and all timers with it, but for those that outlive it: these get a fiber of their own each. */
   close(): void {
     this.isClosed = true
     this.sleeper?.unsafeInterruptAsFork(this.sleeper.id())
     for (let timer = this.heap.peek(); timer !== undefined; timer = this.heap.peek()) {
       this.heap.delete(timer)
-      this.startAlone(timer)
+      if (timer.outlives) this.startAlone(timer)
     }
   }
 

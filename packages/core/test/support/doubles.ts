@@ -17,13 +17,15 @@ export const around = (store: Store, double: Around): Store =>
     revocations: store.revocations,
     acquire: (request) => double("acquire", store.acquire(request)),
     tryAcquire: (request) => double("tryAcquire", store.tryAcquire(request)),
-    restore: (id, ttl) => double("restore", store.restore(id, ttl)),
-    refresh: (id, ttl) => double("refresh", store.refresh(id, ttl)),
-    release: (id) => double("release", store.release(id)),
-    downgrade: (id) => double("downgrade", store.downgrade(id)),
+    restore: (id, ttl, owner) => double("restore", store.restore(id, ttl, owner)),
+    giveBack: (id, owner) => double("giveBack", store.giveBack(id, owner)),
+    refresh: (id, ttl, owner) => double("refresh", store.refresh(id, ttl, owner)),
+    release: (id, owner) => double("release", store.release(id, owner)),
+    downgrade: (id, owner) => double("downgrade", store.downgrade(id, owner)),
     breakLease: (id) => double("breakLease", store.breakLease(id)),
     inspect: (path) => double("inspect", store.inspect(path)),
-    lookup: (id) => double("lookup", store.lookup(id))
+    lookup: (id) => double("lookup", store.lookup(id)),
+    blockers: (ids) => double("blockers", store.blockers(ids))
   })
 
 export const down = (operation: string): LockError.StoreError =>

@@ -32,7 +32,7 @@ export class TableDriver {
     for (;;) {
       const done = this.model.held.find(({ id }) => this.model.waitsFor(id).length === 0)
       if (done === undefined) break
-      this.step({ op: "release", pick: this.model.held.indexOf(done) })
+      this.step({ op: "release", by: "owner", pick: this.model.held.indexOf(done) })
     }
     assert.deepStrictEqual(
       this.model.entries.map(({ id }) => id),
@@ -84,15 +84,24 @@ export class TableDriver {
       case "stranger": {
         const id = "stranger"
         assert.deepStrictEqual(
-          [table.release(id, now), table.downgrade(id, now), table.breakLease(id, now), table.refresh(id, 1, now)],
-          [false, false, false, undefined]
+          [
+            table.release(id, now),
+            table.downgrade(id, now),
+            table.breakLease(id, now),
+            table.refresh(id, 1, now),
+            table.restore(id, 1, now, id),
+            table.giveBack(id, now, id)
+          ],
+          [false, false, false, undefined, false, false]
         )
         return
       }
     }
     const entry = Command.chosen(model, command)
     if (entry === undefined) return
-    const { id } = entry
+    const { id, owner } = entry
+    const name = "by" in command ? Command.nameOf(entry, command.by) : owner
+    const isDone = name === undefined || name === owner
     switch (command.op) {
       case "again": {
         const request = { ...entry, waitTtl: this.waitTtl, holder: {} }
@@ -106,34 +115,52 @@ export class TableDriver {
         return
       }
       case "cancel":
-      case "release":
-        assert.isTrue(table.release(id, now))
+        assert.isTrue(table.release(id, now, owner))
         return model.remove(id)
+      case "release":
+        assert.strictEqual(table.release(id, now, name), isDone)
+        if (name === undefined) this.ended.push(`${id} of ${owner} held released`)
+        return isDone ? model.remove(id) : undefined
       case "downgrade":
-        assert.isTrue(table.downgrade(id, now))
-        return model.downgrade(id)
+        assert.strictEqual(table.downgrade(id, now, name), isDone)
+        return isDone ? model.downgrade(id) : undefined
       case "break":
         assert.isTrue(table.breakLease(id, now))
         model.remove(id)
-        this.ended.push(`${id} held broken`)
+        this.ended.push(`${id} of ${owner} held broken`)
         return
       case "expire":
-        table.refresh(id, 1, now)
-        model.refresh(id, 1)
+        table.refresh(id, 1, now, owner)
+        model.refresh(id, 1, owner)
         model.now += 1
         return this.expire()
-      case "restore":
-      case "refresh":
-        assert.strictEqual(table.refresh(id, command.ttl * 1000, now), "held")
-        return model.refresh(id, command.ttl * 1000)
+      case "refresh": {
+        const deadline = table.refresh(id, command.ttl * 1000, now, name)
+        if (isDone) model.refresh(id, command.ttl * 1000, name)
+        assert.strictEqual(deadline, isDone ? model.find(id)?.deadline : undefined)
+        return
+      }
+      case "restore": {
+        const next = command.by === "owner" ? owner : `${id}.${++this.lastOwner}`
+        assert.isTrue(table.restore(id, command.ttl * 1000, now, next))
+        if (next !== owner) this.ended.push(`${id} of ${owner} held taken`)
+        return model.restore(id, command.ttl * 1000, next)
+      }
+      case "giveBack": {
+        const isUndone = isDone && entry.former !== undefined
+        assert.strictEqual(table.giveBack(id, now, name!), isUndone)
+        if (isUndone) model.giveBack(id)
+        return this.expire()
+      }
     }
   }
 
   private ended: Array<string> = []
+  private lastOwner = 0
 
   private expire(): void {
     this.table.expire(this.model.now)
-    this.ended.push(...this.model.expire().map(({ id, state }) => `${id} ${state} expired`))
+    this.ended.push(...this.model.expire().map(({ id, owner, state }) => `${id} of ${owner} ${state} expired`))
   }
 
   private deadlock(id: string, cycle: ReadonlyArray<string>): void {
@@ -167,7 +194,7 @@ export class TableDriver {
       if (event._tag === "Deadlock") assert.isTrue(model.isCycle(event.cycle), event.cycle.join(" -> "))
     }
     for (const event of events) {
-      if (event._tag === "Ended") ended.push(`${event.id} ${event.state} ${event.reason}`)
+      if (event._tag === "Ended") ended.push(`${event.id} of ${event.owner} ${event.state} ${event.reason}`)
       else if (event._tag === "Deadlock") this.deadlockRemoved(event.id, event.cycle)
       else {
         granted.push(event.id)

@@ -77,6 +77,8 @@ export interface Listener {
   readonly onEvents: (events: string, time: number) => void
   /** The server has more to look at than one script may. */
   readonly onMore: () => void
+  /** How the server has the library is known, or has changed. */
+  readonly onLoader: (loader: Script.Loader) => void
   /** A command was given up, and the server has said nothing at all since it was sent. */
   readonly onSilence: () => void
 }
@@ -94,16 +96,16 @@ export class Commands {
   /** By how much the server's clock is ahead of the local one, in microseconds; unknown before the first answer. */
   private ahead: number | undefined = undefined
   private heardAt = Number.NEGATIVE_INFINITY
-  private readonly client: Redis
-  private readonly keys: Keys.Keys
+  private readonly library: Script.Library
+  private readonly channels: string
   private readonly id: string
   private readonly timeout: number
   private readonly host: Host
   private readonly listener: Listener
 
   constructor(client: Redis, keys: Keys.Keys, id: string, timeout: number, host: Host, listener: Listener) {
-    this.client = client
-    this.keys = keys
+    this.library = new Script.Library(client, keys.keys, listener.onLoader)
+    this.channels = keys.channels
     this.id = id
     this.timeout = timeout
     this.host = host
@@ -120,11 +122,9 @@ export class Commands {
     // By this time the command has been given up here, so it must not do anything there.
     const late =
       this.ahead === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil((sentAt + this.timeout) * 1000 + this.ahead)
-    Script.run(
-      this.client,
+    this.library.run(
       script,
-      this.keys,
-      [this.id, this.keys.channels, String(late), ...args],
+      [this.id, this.channels, String(late), ...args],
       (reply) => {
         this.unanswered--
         const receivedAt = this.host.now()
