@@ -3,10 +3,14 @@
 // - packages/redis/src/internal/scripts.gen.ts has packages/redis/lua/*.lua inlined: files that are read at run time break
 //   in bundlers, and tsc does not copy them.
 // - packages/core/src/internal/accessors.gen.ts: see accessors.mjs.
+// - docs/modes-*.svg: see picture.mjs.
+// - package.json and README.md of the public packages, in part: see manifests.mjs.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { generateAccessors } from "./accessors.mjs"
+import { manifests } from "./manifests.mjs"
+import { pictures } from "./picture.mjs"
 
 /** The text of a script with each `--@include name` line replaced by include/name.lua, once per script. */
 export const resolveIncludes = (file, read, seen = new Set()) =>
@@ -65,7 +69,9 @@ const outputs = () => ({
   "packages/redis/src/internal/scripts.gen.ts": generate(join(root, "packages/redis/lua")),
   "packages/core/src/internal/accessors.gen.ts": generateAccessors(
     readFileSync(join(root, "packages/core/src/internal/operations.ts"), "utf8")
-  )
+  ),
+  ...pictures,
+  ...manifests(root)
 })
 
 const main = (args) => {
