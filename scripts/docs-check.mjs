@@ -1,5 +1,6 @@
 // Checks the TypeScript in the Markdown pages and in the comments of the packages. Every `ts` block is a module of its own,
-// which must type-check and must not fail when it is run. When a `text` block follows it in a page, that is what it prints.
+// which must type-check and must not fail when it is run (to the end: with `await`). When a `text` block follows it in a
+// page, that is what it prints.
 // What defines tests is run by vitest, and the tests must pass. `REDIS_URL` is the address of a server.
 import { execFileSync, spawn } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -40,7 +41,7 @@ const sources = readdirSync(join(root, "packages"))
   .filter((name) => name.endsWith(".ts") && !name.endsWith(".gen.ts"))
 
 const modules = new Map()
-/** Those with an output to compare, or which end the process; each has a process of its own. */
+/** Those that may end the process have one of their own. */
 const alone = []
 const together = []
 const tests = []
@@ -56,8 +57,8 @@ for (const file of [...pages(root), ...sources]) {
     const next = blocks[i + 1]
     const output = isPage && next?.info === "text" && next.lead === "" ? next.code : undefined
     if (/from "(@effect\/vitest|@hilok\/testing)"/.test(code)) tests.push(example)
-    else if (output !== undefined || /runMain/.test(code)) alone.push({ ...example, output })
-    else together.push(example)
+    else if (/runMain/.test(code)) alone.push(example)
+    else together.push({ ...example, output })
   })
 }
 
@@ -101,7 +102,7 @@ const run = (args) =>
     cwd: root,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
-    timeout: 120_000,
+    timeout: 240_000,
     env: { ...process.env, REDIS_URL: server.url, NO_COLOR: "1" }
   })
 
@@ -116,34 +117,50 @@ const attempt = (where, action) => {
   }
 }
 
-for (const { where, code, output } of alone) {
-  const printed = attempt(where, () => runModule(write("alone.mts", code)))
-  if (printed !== undefined && output !== undefined && printed !== output) {
-    problems.push(`${where} prints\n${printed}where the next block says\n${output}`)
+for (const { where, code } of alone) attempt(where, () => runModule(write("alone.mts", code)))
+
+const examples = together.map(({ code, output, where }, i) => ({
+  where,
+  output,
+  file: pathToFileURL(write(`example${i}.mts`, code)).href
+}))
+const report = join(scratch, "report.json")
+const all = `import { writeFileSync } from "node:fs"
+const problems = []
+const write = process.stdout.write
+for (const { file, output, where } of ${JSON.stringify(examples)}) {
+  let printed = ""
+  process.stdout.write = (chunk) => ((printed += chunk), true)
+  await import(file).catch((error) => problems.push(where + " fails\\n" + (error.stack ?? error)))
+  process.stdout.write = write
+  if (output !== undefined && printed !== output) {
+    problems.push(where + " prints\\n" + printed + "where the next block says\\n" + output)
   }
 }
-
-const imports = together.map(({ code, where }, i) => [where, pathToFileURL(write(`example${i}.mts`, code)).href])
-const failures = join(scratch, "failures.json")
-const all = `import { writeFileSync } from "node:fs"
-const failures = []
-for (const [where, file] of ${JSON.stringify(imports)}) {
-  await import(file).catch((error) => failures.push(where + " fails\\n" + (error.stack ?? error)))
-}
-writeFileSync(${JSON.stringify(failures)}, JSON.stringify(failures))
+writeFileSync(${JSON.stringify(report)}, JSON.stringify(problems))
 `
-attempt("The examples without an output", () => runModule(write("all.mts", all)))
-problems.push(...(existsSync(failures) ? JSON.parse(readFileSync(failures, "utf8")) : []))
+attempt("An example", () => runModule(write("all.mts", all)))
+problems.push(...(existsSync(report) ? JSON.parse(readFileSync(report, "utf8")) : []))
 
-tests.forEach(({ code, where }, i) => {
-  write(`example${i}.test.ts`, `// ${where}\n${code}`)
-})
+// The contract suite takes long and is run elsewhere: of that, a few tests are enough to see that the call is right.
 const conditions = `{ conditions: ["@hilok/source"] }`
-write("vitest.config.mjs", `export default { resolve: ${conditions}, ssr: { resolve: ${conditions} } }\n`)
-const vitest = join(root, "node_modules/vitest/vitest.mjs")
-attempt("A test in the documentation", () =>
-  run([vitest, "run", "--root", scratch, "--config", join(scratch, "vitest.config.mjs"), "--testTimeout", "30000"])
-)
+for (const [folder, isSuite, filter] of [
+  ["tests", false, []],
+  ["suites", true, ["-t", "inspect"]]
+]) {
+  mkdirSync(join(scratch, folder))
+  tests
+    .filter(({ code }) => /^suite\(/m.test(code) === isSuite)
+    .forEach(({ code, where }, i) => {
+      write(`${folder}/example${i}.test.ts`, `// ${where}\n${code}`)
+    })
+  const config = write(
+    `${folder}/vitest.config.mjs`,
+    `export default { resolve: ${conditions}, ssr: { resolve: ${conditions} } }\n`
+  )
+  const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", "--testTimeout", "30000", ...filter]
+  attempt("A test in the documentation", () => run([...vitest, "--root", join(scratch, folder), "--config", config]))
+}
 
 server.stop()
 rmSync(scratch, { recursive: true, force: true })
