@@ -12,7 +12,7 @@ import { ensureRedisServer } from "./redis.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const packages = ["packages/core", "packages/testing", "packages/redis"]
-const files = ["vitest.workspace.ts", "tsconfig.base.json", "tsconfig.build.json", ".npmrc", "scripts"]
+const files = ["docs", "vitest.workspace.ts", "tsconfig.base.json", "tsconfig.build.json", ".npmrc", "scripts"]
 
 const readJson = (file) => JSON.parse(readFileSync(join(root, file), "utf8"))
 
