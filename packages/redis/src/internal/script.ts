@@ -123,17 +123,21 @@ interface Examined {
 /** Tries what runs the library, and gives the server the functions if they are missing. Rejects when the client can run neither way. */
 export const examine = async (client: Redis): Promise<Examined> => {
   const call = () => send(client, "fcall", [probeFunction, "0"])
+  const callLoaded = () =>
+    call().catch((error: unknown) => {
+      if (!isMissing(error)) throw error
+      return load(client).then(call)
+    })
   const evaluate = () => send(client, "eval", [probe, "0"])
   const evaluateHash = () => send(client, "evalsha", [digest(probe), "0"])
   /** Nothing where the client may not. */
   const attempt = (ask: () => Promise<unknown>): Promise<unknown> =>
     ask().catch((error: unknown) => {
-      if (isMissing(error)) return attempt(() => load(client).then(call))
       // (A script may be forgotten at any time.)
       if (isDenied(error) || isFull(error) || isForgotten(error)) return undefined
       throw error
     })
-  const called = await attempt(call)
+  const called = await attempt(callLoaded)
   const answers = {
     fcall: called,
     eval: await (called === undefined ? evaluate() : attempt(evaluate)),
