@@ -49,6 +49,11 @@ const refreshed = (result: Reply | LockError.StoreError, i: number): Option.Opti
   return typeof deadline === "number" && deadline > 0 ? Option.some(localDeadline(result, deadline)) : Option.none()
 }
 
+const loaderNames: { readonly [_ in Script.Loader]: string } = {
+  functions: "a library of functions",
+  script: "a script, as it has no functions, or this user may not use them"
+}
+
 interface Refresh {
   readonly name: string
   readonly ttl: number
@@ -100,11 +105,6 @@ export const make = (
   { commandTimeout, connectTimeout, keys, namespace }: Settings
 ): Effect.Effect<LockStore.LockStore["Type"], LockError.StoreError, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* Effect.timeoutOption(
-      Effect.promise(() => Script.load(connection.client)),
-      commandTimeout
-    )
-
     const clock = yield* Effect.clock
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const host: Host = {
@@ -130,6 +130,7 @@ export const make = (
     const commands: Commands = new Commands(connection.client, keys, id, Duration.toMillis(commandTimeout), host, {
       onEvents,
       onMore: () => commands.send(Script.look, [], () => undefined),
+      onLoader: (loader) => void runFork(Effect.logDebug(`The scripts run on the server as ${loaderNames[loader]}`)),
       onSilence: () => connection.renew("silent"),
       onRefusal: () => connection.renew("refused")
     })
