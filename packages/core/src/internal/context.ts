@@ -24,6 +24,7 @@ import { IdTable } from "./idTable.ts"
 import { Metrics } from "./metrics.ts"
 import { unsafeNow } from "./monotonic.ts"
 import { Blockers } from "./others.ts"
+import { Refreshing } from "./refreshing.ts"
 import { Timers } from "./timers.ts"
 
 export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
@@ -44,6 +45,7 @@ export class Context implements Keeper {
   readonly settings: LockOptions.Settings
   readonly holder: Holder
   readonly timers: Timers
+  readonly refreshing: Refreshing
   readonly metrics: Metrics
   /** Finds out who is in the way of requests that are about to time out. */
   readonly blockers: Blockers
@@ -71,6 +73,7 @@ export class Context implements Keeper {
     this.scope = scope
     this.fork = fork
     this.timers = new Timers(clock, fork)
+    this.refreshing = new Refreshing(this)
     this.separator = decoded.separator
     this.settings = decoded.settings
     this.spans = decoded.spans

@@ -24,7 +24,6 @@ import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
 import { type Invalid, Pending, prepare } from "./request.ts"
 import { forgetInterruption, Stop } from "./stop.ts"
-import { Timer } from "./timers.ts"
 
 /** Releases a lease, and goes on. */
 const release = <A, E>(context: Context, { id, owner }: HeldLease, next: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -89,6 +88,19 @@ const stopWork = (
   return worker !== undefined
 }
 
+const forever = Effect.async<never>(() => {})
+
+/** What the fiber does that a scoped lease has in its scope: the lease is refreshed for as long as it waits. */
+const keepAlive = (context: Context, lease: HeldLease): Effect.Effect<never> =>
+  Effect.suspend(() => {
+    context.refreshing.add(lease)
+    return Effect.ensuring(
+      forever,
+      // Another holder goes on.
+      Effect.sync(() => (lease.holders > 1 ? undefined : context.refreshing.delete(lease)))
+    )
+  })
+
 /**
  * Holds what `obtained` gets until the scope closes.
  */
@@ -136,7 +148,7 @@ export const holdScoped = <E>(
         return leave(context, lease, next, Exit.isInterrupted(exit), now)
       }
       lease.listen(onLoss)
-      yield* Effect.forkIn(Effect.interruptible(lease.keepAlive()), scope)
+      yield* Effect.forkIn(Effect.interruptible(keepAlive(context, lease)), scope)
       return context.toLease(lease)
     })
   )
@@ -198,29 +210,6 @@ export const aroundIfAvailable = <A, E, R>(
     )
   })
 
-/** Keeps a lease alive. Most holds end before the first refresh, and only those that do not get a fiber for it. */
-class Keeping extends Timer {
-  private readonly context: Context
-  private readonly lease: HeldLease
-  private loop: AnyFiber | undefined = undefined
-
-  constructor(context: Context, lease: HeldLease) {
-    super(lease.firstDue())
-    this.context = context
-    this.lease = lease
-    context.timers.start(this)
-  }
-
-  run(): void {
-    this.loop = this.context.fork(this.lease.keepAlive(this.deadline))
-  }
-
-  end(): void {
-    this.context.timers.stop(this)
-    this.loop?.unsafeInterruptAsFork(this.loop.id())
-  }
-}
-
 const run = <A, E, R>(
   context: Context,
   restore: Restore,
@@ -228,7 +217,6 @@ const run = <A, E, R>(
   use: Use<A, E, R>
 ): Effect.Effect<A, E | LockLost, R> => {
   const stop = new Stop(fiber)
-  const keeping = new Keeping(context, lease)
   let span: Tracer.Span | undefined
   const onLoss: OnLoss = (lost) => {
     addLoss(context, span, lost)
@@ -236,6 +224,7 @@ const run = <A, E, R>(
     return true
   }
   lease.listen(onLoss)
+  context.refreshing.add(lease)
   const effect = typeof use === "function" ? Effect.suspend(() => use(context.toLease(lease))) : use
   const traced = traces
     ? Effect.useSpan("hilok.hold", holdSpan(context, lease), (opened) => {
@@ -245,7 +234,6 @@ const run = <A, E, R>(
     : effect
   const place = nesting.enter(fiber, lease)
   const finish = (result: Effect.Effect<A, E>, cause: Cause.Cause<E>): Effect.Effect<A, E | LockLost> => {
-    keeping.end()
     nesting.leave(lease, place)
     const now = context.now()
     lease.isLiveNow(now)
