@@ -179,7 +179,7 @@ export class HeldLease extends Timer {
 
   /** Loses it if its local deadline has passed; answers whether it is still live. */
   isLiveNow(now = this.now): boolean {
-    if (this.state === "held" && now >= this.deadline) this.lose("expired")
+    if (this.state === "held" && now >= this.deadline) this.lose(this.isAnswered ? "expired" : "unreachable")
     return this.isLive
   }
 
@@ -248,8 +248,7 @@ export class HeldLease extends Timer {
 
   /** Its deadline has come, unless that was moved. */
   run(): void {
-    if (this.now < this.deadline) this.service.timers.start(this)
-    else this.lose(this.isAnswered ? "expired" : "unreachable")
+    if (this.isLiveNow()) this.service.timers.start(this)
   }
 
   /** Refreshes once; answers whether the lease is live. */
