@@ -19,6 +19,7 @@ import * as LockOptions from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
 import type { LockStore, Revocation } from "../LockStore.ts"
 import type * as Target from "../Target.ts"
+import type { AnyFiber } from "./effectInternals.ts"
 import type { HeldLease, Keeper } from "./heldLease.ts"
 import { IdTable } from "./idTable.ts"
 import { Metrics } from "./metrics.ts"
@@ -27,7 +28,6 @@ import { Blockers } from "./others.ts"
 import { Refreshing } from "./refreshing.ts"
 import { Timers } from "./timers.ts"
 
-export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 /** Gives an effect in an uninterruptible region back the interruptibility that its caller had. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+import type * as FiberId from "effect/FiberId"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
@@ -18,13 +18,14 @@ import type { Lease } from "../Lease.ts"
 import type { LockLost } from "../LockError.ts"
 import * as LockOptions from "../LockOptions.ts"
 import type * as Target from "../Target.ts"
-import type { AnyFiber, Context, Restore } from "./context.ts"
+import type { Context, Restore } from "./context.ts"
+import { type AnyFiber, forever, forgetInterruption, makeMarker } from "./effectInternals.ts"
 import * as guard from "./guard.ts"
 import type { HeldLease, OnLoss } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
 import { type Invalid, Pending, prepare } from "./request.ts"
-import { forgetInterruption, Stop } from "./stop.ts"
+import { Stop } from "./stop.ts"
 
 /** Releases a lease, and goes on. */
 const release = <A, E>(context: Context, { id, owner }: HeldLease, next: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -62,9 +63,6 @@ export interface Work {
 }
 
 const isRunning = (fiber: AnyFiber): boolean => fiber.unsafePoll() === null
-
-// With the parameter: without it, Effect makes an `AbortController` for each fiber, and half of what a lease takes is for that.
-const forever = Effect.async<never>((_resume) => {})
 
 /** What a scope holds: a lease, once it is got. A process may have very many, so what is in it is all that they keep. */
 class ScopedHold {
@@ -126,7 +124,7 @@ class ScopedHold {
       return true
     }
     const worker = acquirer ?? (place !== undefined && isRunning(place.fiber) ? place.fiber : undefined)
-    this.marker = FiberId.unsafeMake()
+    this.marker = makeMarker()
     worker?.unsafeInterruptAsFork(this.marker)
     return worker !== undefined
   }
