@@ -91,6 +91,21 @@ export interface Grant {
 }
 
 /**
+ * A refresh of one lease, among many.
+ *
+ * - `ttl`: the lease lasts for so long from now on.
+ * - `owner`: the name of its owner; without it, it is refreshed by hand.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Refresh {
+  readonly id: string
+  readonly ttl: Duration.Duration
+  readonly owner?: string | undefined
+}
+
+/**
  * What a waiting request waits for.
  *
  * - `blocker`: one lease or waiting request that is in its way. There may be others.
@@ -197,6 +212,14 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
       ttl: Duration.Duration,
       owner?: string
     ) => Effect.Effect<Option.Option<number>, StoreError>
+
+    /**
+     * The same for many leases, in as few commands as can be. The answers come in the order of the leases. It fails when
+     * one of the commands does: then some of the leases may have been refreshed.
+     */
+    readonly refreshAll: (
+      leases: ReadonlyArray<Refresh>
+    ) => Effect.Effect<ReadonlyArray<Option.Option<number>>, StoreError>
 
     /**
      * Ends a lease, or takes a waiting request out of the queue. With the name of its owner that is all. Without it is an

@@ -22,7 +22,7 @@ import { Deadlock, type InvalidOptions, StoreError } from "./LockError.ts"
 import type { Region } from "./LockMode.ts"
 import * as LockOptions from "./LockOptions.ts"
 import * as LockPath from "./LockPath.ts"
-import { type Grant, type LockRequest, LockStore, mostAhead, type Revocation } from "./LockStore.ts"
+import { type Grant, type LockRequest, LockStore, mostAhead, type Refresh, type Revocation } from "./LockStore.ts"
 import { LockTable } from "./LockTable.ts"
 import type { Target } from "./Target.ts"
 
@@ -137,6 +137,12 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
         return Effect.succeed(result)
       })
 
+    const refresh = ({ id, owner, ttl }: Refresh, now: number): Option.Option<number> =>
+      // A waiting request is no lease, and stays in the queue for as long as its fiber waits.
+      table.lease(id, now) === undefined
+        ? Option.none()
+        : Option.fromNullable(table.refresh(id, Duration.toMillis(ttl), now, owner))
+
     const toTable = (request: LockRequest) => ({
       id: request.id,
       targets: request.targets,
@@ -202,13 +208,8 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
           return Option.some({ token, deadline, targets: targets as LockRequest["targets"] })
         }),
       giveBack: (id, owner) => operation((now) => table.giveBack(id, now, owner)),
-      refresh: (id, ttl, owner) =>
-        operation((now) =>
-          // A waiting request is no lease, and stays in the queue for as long as its fiber waits.
-          table.lease(id, now) === undefined
-            ? Option.none()
-            : Option.fromNullable(table.refresh(id, Duration.toMillis(ttl), now, owner))
-        ),
+      refresh: (id, ttl, owner) => operation((now) => refresh({ id, ttl, owner }, now)),
+      refreshAll: (leases) => operation((now) => leases.map((lease) => refresh(lease, now))),
       release: (id, owner) =>
         operation((now) => {
           const released = table.release(id, now, owner)

@@ -3,8 +3,8 @@ import { Effect } from "effect"
 
 type Store = LockStore.LockStore["Type"]
 
-/** The calls that a client makes of a store. */
-export type Method = Exclude<keyof Store, "namespace" | "revocations">
+/** The calls that a client makes of a store. Both ways to refresh count as one. */
+export type Method = Exclude<keyof Store, "namespace" | "revocations" | "refreshAll">
 
 /** Stands between the service and its store: it gets each call, and answers in its place. */
 export interface Around {
@@ -20,6 +20,7 @@ export const around = (store: Store, double: Around): Store =>
     restore: (id, ttl, owner) => double("restore", store.restore(id, ttl, owner)),
     giveBack: (id, owner) => double("giveBack", store.giveBack(id, owner)),
     refresh: (id, ttl, owner) => double("refresh", store.refresh(id, ttl, owner)),
+    refreshAll: (leases) => double("refresh", store.refreshAll(leases)),
     release: (id, owner) => double("release", store.release(id, owner)),
     downgrade: (id, owner) => double("downgrade", store.downgrade(id, owner)),
     breakLease: (id) => double("breakLease", store.breakLease(id)),

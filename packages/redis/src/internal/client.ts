@@ -43,8 +43,7 @@ const revocationOf: { readonly [letter: string]: LockStore.Revocation["reason"] 
 }
 
 /** What the script answered for one of the leases. */
-const refreshed = (result: Reply | LockError.StoreError, i: number): Option.Option<number> | LockError.StoreError => {
-  if (!("values" in result)) return result
+const refreshed = (result: Reply, i: number): Option.Option<number> => {
   const deadline = result.values[i]
   return typeof deadline === "number" && deadline > 0 ? Option.some(localDeadline(result, deadline)) : Option.none()
 }
@@ -145,7 +144,7 @@ export const make = (
           Script.refresh,
           batch.flatMap(({ name, ttl }) => [name, String(ttl)]),
           (result) => {
-            for (let i = 0; i < batch.length; i++) batch[i]!.done(refreshed(result, i))
+            for (let i = 0; i < batch.length; i++) batch[i]!.done("values" in result ? refreshed(result, i) : result)
           }
         )
       }
@@ -249,6 +248,22 @@ export const make = (
             done: (result) => resume(toExit(result))
           })
         ),
+      refreshAll: (leases) =>
+        Effect.async((resume) => {
+          const all: Array<Option.Option<number>> = []
+          let left = Math.ceil(leases.length / refreshesPerCommand)
+          if (left === 0) return resume(Exit.succeed(all))
+          for (let from = 0; from < leases.length; from += refreshesPerCommand) {
+            const some = leases.slice(from, from + refreshesPerCommand)
+            const args: Array<string> = []
+            for (const { id, owner, ttl } of some) args.push(codec.encodeName(id, owner), String(millis(ttl)))
+            commands.send(Script.refresh, args, (result) => {
+              if (!("values" in result)) return resume(Exit.fail(result))
+              for (let i = 0; i < some.length; i++) all[from + i] = refreshed(result, i)
+              if (--left === 0) resume(Exit.succeed(all))
+            })
+          }
+        }),
       restore: (leaseId, ttl, owner) =>
         commands.run(
           Script.restore,

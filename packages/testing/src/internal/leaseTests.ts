@@ -127,6 +127,27 @@ export const leaseTests = (test: Test): void => {
       yield* store.release(request.id, request.id)
     }))
 
+  test("many leases are refreshed as each by itself, and the answers come in their order", ({ session, store }) =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* store.refreshAll([]), [])
+      const held: Array<{ readonly id: string }> = []
+      for (let i = 0; i < 300; i++) held.push(yield* session.held([read("a/b")]))
+      const waiter = yield* session.queued([write("a")])
+      const before = yield* monotonic
+      const names = held.flatMap(({ id }, i) => [
+        { id, owner: i % 7 === 0 ? undefined : id },
+        // In between those that are not live, that wait, and that are another's.
+        { id: ["unknown", waiter.id, id][i % 3]!, owner: "nobody" }
+      ])
+      const answers = yield* store.refreshAll(names.map((name) => ({ ...name, ttl: minute })))
+      assert.strictEqual(answers.length, names.length)
+      for (const [i, { owner }] of names.entries()) {
+        const deadline = Option.getOrUndefined(answers[i]!)
+        if (owner === "nobody") assert.isUndefined(deadline)
+        else assert.isAbove(deadline ?? 0, before + 50_000)
+      }
+    }))
+
   test("an id has up to 64 characters, letters, digits and _ . : -", ({ session, store }) =>
     Effect.gen(function* () {
       const id = `${session.request([read("a")]).id}-A_z.0:9-`.padEnd(64, "x")
