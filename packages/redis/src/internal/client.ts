@@ -274,6 +274,7 @@ export const make = (
           )
         ),
       downgrade: (leaseId, owner) => commands.run(Script.downgrade, [codec.encodeName(leaseId, owner)], isLive),
+      share: () => Effect.succeed(true),
       breakLease: (leaseId) => commands.run(Script.breakLease, [leaseId], isLive),
       lookup: (leaseId) =>
         Effect.async((resume) =>
@@ -320,6 +321,8 @@ export const make = (
           Array.from(new Map(entries.map((entry) => [entry.id, entry])).values()).sort((a, b) => a.ticket - b.ticket)
         )
       },
-      revocations: PubSub.subscribe(revocations)
+      revocations: PubSub.subscribe(revocations),
+      // Its scripts know nothing of them yet.
+      delegations: undefined
     })
   })
