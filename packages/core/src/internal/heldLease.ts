@@ -281,7 +281,10 @@ export class HeldLease {
   }
 
   private nextRefresh(): number {
-    return this.onGrid(this.now + this.refreshInterval)
+    const now = this.now
+    // The deadline of a lease under a delegation may come earlier than it would by its own ttl.
+    const next = this.onGrid(Math.min(now + this.refreshInterval, this.deadline))
+    return Math.max(next, now + this.refreshInterval / refreshSlots)
   }
 
   /** When the refresh loop of a new lease has something to do at the earliest. */
