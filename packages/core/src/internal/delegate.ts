@@ -62,6 +62,11 @@ export class Settling implements Settlement {
   readonly until: number
   retryAt = Number.POSITIVE_INFINITY
 
+  /** Has another settlement done all of it? */
+  get isDone(): boolean {
+    return this.releases.length === 0 && this.locals.every(({ registration }) => registration === "done")
+  }
+
   constructor(locals: ReadonlyArray<Local>, delegations: ReadonlyArray<Delegation>, until: number) {
     this.locals = locals
     this.registrations = locals.map(({ delegation, request, targets, token }) => ({
@@ -541,7 +546,8 @@ export class Delegate {
   private settle(delegation: Delegation): void {
     if (delegation.state !== "live" && delegation.state !== "serving") return
     const waiting = this.finish(delegation)
-    const unknown = delegation.held.toArray().filter(({ registration }) => registration === "none")
+    // Also those that have been told of before, as that may not have arrived.
+    const unknown = delegation.held.toArray().filter(({ registration }) => registration !== "done")
     this.send(
       unknown.sort((a, b) => a.token - b.token),
       [delegation]
@@ -642,13 +648,13 @@ export class Delegate {
 
   private widen({ region }: Delegation): void {
     const now = this.host.now()
-    const node = this.isWidening ? undefined : this.widening.nodeFor(region.path, now)
+    const node = this.widening.nodeFor(region.path, now)
     if (node !== undefined) this.askToWiden(node)
   }
 
   /** Asks for the subtree of a node in place of the delegations there. */
   askToWiden(node: LockPath): void {
-    const below = this.own.below(node, mostAtOnce)
+    const below = this.isWidening ? undefined : this.own.below(node, mostAtOnce)
     if (below === undefined || below.length === 0) return
     const mode = below.every(({ region }) => region.mode.startsWith("read")) ? "read" : "write"
     const ttl = Math.max(...below.map((delegation) => delegation.ttl))
@@ -718,7 +724,7 @@ export class Delegate {
     for (const settling of this.retries) {
       if (settling.retryAt <= now) {
         this.retries.delete(settling)
-        this.host.settle(settling)
+        if (!settling.isDone) this.host.settle(settling)
       } else next = Math.min(next, settling.retryAt)
     }
     if (this.idle.first !== undefined) next = Math.min(next, this.idle.first.idleSince + this.options.linger)
