@@ -428,7 +428,7 @@ export class LockTable {
       timeLeft: entry.deadline === Number.POSITIVE_INFINITY ? undefined : entry.deadline - now,
       blockedBy: entry.blocker?.id,
       within: entry.within,
-      ...(entry.client === undefined ? undefined : { delegated: true })
+      ...(isKept(entry) ? { delegated: true } : undefined)
     }
   }
 

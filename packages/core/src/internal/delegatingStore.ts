@@ -315,7 +315,7 @@ export const make = (
     /** A request for a delegation is that of the user whom it is for. */
     const asUser = (entry: LockEntry): LockEntry => {
       const local = delegate.own.get(entry.id)?.request
-      return local === undefined ? entry : { ...entry, id: local.id, delegated: undefined }
+      return local === undefined ? entry : { ...entry, id: local.id }
     }
 
     return LockStore.of({

@@ -273,23 +273,33 @@ export class HeldLease {
     return this.service.clock.sleep(Duration.millis(Math.max(0, Math.ceil(time - this.now))))
   }
 
+  private get step(): number {
+    return this.refreshInterval / refreshSlots
+  }
+
   /** The last point of the service's grid at or before a time. */
   private onGrid(time: number): number {
-    const step = this.refreshInterval / refreshSlots
+    const { step } = this
     const { epoch } = this.service
     return epoch + Math.floor((time - epoch) / step) * step
   }
 
+  /**
+   * When a lease that was refreshed at a time is to be refreshed again. It may be before its interval has passed: a lease under a
+   * delegation ends with that, which may be sooner.
+   */
+  private dueAfter(time: number): number {
+    return this.onGrid(Math.min(time + this.refreshInterval, this.deadline - this.step))
+  }
+
   private nextRefresh(): number {
     const now = this.now
-    // The deadline of a lease under a delegation may come earlier than it would by its own ttl.
-    const next = this.onGrid(Math.min(now + this.refreshInterval, this.deadline))
-    return Math.max(next, now + this.refreshInterval / refreshSlots)
+    return Math.max(this.dueAfter(now), now + this.step)
   }
 
   /** When the refresh loop of a new lease has something to do at the earliest. */
   firstDue(): number {
-    return this.onGrid(Math.min(this.grantedAt + this.refreshInterval, this.deadline))
+    return this.dueAfter(this.grantedAt)
   }
 
   /**

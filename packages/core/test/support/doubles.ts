@@ -4,7 +4,10 @@ import { Effect } from "effect"
 type Store = LockStore.LockStore["Type"]
 
 /** The calls that a client makes of a store. */
-export type Method = Exclude<keyof Store, "namespace" | "revocations" | "delegations">
+export type Method =
+  | Exclude<keyof Store, "namespace" | "revocations" | "delegations">
+  | "settle"
+  | "refreshDelegation"
 
 /** Stands between the service and its store: it gets each call, and answers in its place. */
 export interface Around {
@@ -15,7 +18,11 @@ export const around = (store: Store, double: Around): Store =>
   LockStore.LockStore.of({
     namespace: store.namespace,
     revocations: store.revocations,
-    delegations: store.delegations,
+    delegations: store.delegations && {
+      settle: (settlement) => double("settle", store.delegations!.settle(settlement)),
+      refresh: (id, ttl) => double("refreshDelegation", store.delegations!.refresh(id, ttl)),
+      recalls: store.delegations.recalls
+    },
     acquire: (request) => double("acquire", store.acquire(request)),
     tryAcquire: (request) => double("tryAcquire", store.tryAcquire(request)),
     restore: (id, ttl, owner) => double("restore", store.restore(id, ttl, owner)),

@@ -344,8 +344,13 @@ class Simulation {
   private windDown(): void {
     this.isCalm = true
     this.say("nothing goes wrong any more")
+    if (!this.isHostile) {
+      // Nobody has to look, then.
+      this.drain(0)
+      this.checkQuiet()
+      this.checkNothingIsForgotten()
+    }
     this.drain()
-    if (!this.isHostile) this.checkNothingIsForgotten()
     for (const { isCrashed, number } of this.clients) if (isCrashed) this.server.forgetWaiting(number)
     // What was left behind in disorder is over by then.
     this.pass(ttl + 200)
