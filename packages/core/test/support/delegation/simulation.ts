@@ -20,7 +20,7 @@ export interface Result {
 
 class Violation extends Error {}
 
-const paths = ["", "a/", "a/b/", "a/b/c/", "a/d/", "e/"].map((path) => Either.getOrThrow(LockPath.parse(path)))
+const paths = ["", "a/", "a/b/", "a/b/c/", "a/d/", "e/", "e/f/", "e/g/", "e/g/h/"].map((path) => Either.getOrThrow(LockPath.parse(path)))
 
 interface Given {
   readonly id: string
@@ -51,6 +51,12 @@ class Simulation {
   /** Does hardly any time go by? Then tokens in the server do not follow its clock. */
   private readonly standsStill: boolean
   private readonly isHostile: boolean
+  /** Is it one process that does nearly everything? */
+  private readonly isLonely: boolean
+  /** Of a hundred things that a holder does, how many end a lease. */
+  private readonly ending: number
+  /** In so many of a hundred steps a message arrives, if one is on its way. */
+  private readonly haste: number
   private readonly paths: ReadonlyArray<LockPath.LockPath>
 
   constructor(seed: number, isVerbose: boolean) {
@@ -59,7 +65,10 @@ class Simulation {
     this.random = random
     this.standsStill = random.oneIn(4)
     this.isHostile = !random.oneIn(5)
-    this.paths = random.oneIn(3) ? paths.slice(1, 3) : paths
+    this.isLonely = random.oneIn(2)
+    this.haste = random.pick([50, 75, 90])
+    this.ending = random.pick([50, 70, 90])
+    this.paths = random.pick([paths.slice(1, 3), paths.slice(0, 6), paths.slice(1)])
     this.server = new Server(
       () => this.now,
       (client, message) => {
@@ -87,7 +96,7 @@ class Simulation {
         granted: (client, lease) => this.granted(client, lease),
         count: (what) => this.count(what)
       })
-      const users = 1 + random.below(3)
+      const users = 1 + random.below(4)
       for (let i = 0; i < users; i++) client.users.push({ leases: [], waits: undefined })
       return client
     })
@@ -264,10 +273,10 @@ class Simulation {
     const { random } = this
     const dice = random.below(100)
     if (user.waits !== undefined) {
-      if (dice > 92) client.cancel(user)
-    } else if (user.leases.length > 0 && dice < 50) {
+      if (dice > 85) client.cancel(user)
+    } else if (user.leases.length > 0 && dice < this.ending) {
       client.end(random.oneIn(4) ? random.pick(user.leases) : user.leases[user.leases.length - 1]!)
-    } else if (user.leases.length > 0 && dice < 55) {
+    } else if (user.leases.length > 0 && dice < this.ending + 5) {
       const lease = random.pick(user.leases)
       if (lease.targets.some(({ mode }) => LockMode.isExclusive(mode))) client.downgrade(lease)
     } else if (user.leases.length < 3) {
@@ -278,6 +287,12 @@ class Simulation {
       const targets = random.oneIn(6) ? [this.target(), this.target()] : [this.target()]
       client.request(user, targets, within, !random.oneIn(8), !random.oneIn(8), ++this.order)
     }
+  }
+
+  /** The one that does nearly everything; who else holds something soon ends that. */
+  private loner(): Client {
+    const others = this.live.slice(1).filter((client) => client.leases().length > 0)
+    return others.length > 0 && this.random.oneIn(2) ? this.random.pick(others) : this.live[0]!
   }
 
   private befall(dice: number): boolean {
@@ -388,11 +403,12 @@ class Simulation {
     const { random } = this
     try {
       while (this.steps < steps) {
-        const events = random.oneIn(2) ? this.deliveries() : []
+        const events = random.below(100) < this.haste ? this.deliveries() : []
         if (events.length > 0) random.pick(events)()
         else if (!this.befall(random.below(100))) {
-          const client = random.pick(this.live)
-          this.act(client, random.pick(client.users))
+          const client = this.isLonely && !random.oneIn(6) ? this.loner() : random.pick(this.live)
+          const free = client.users.filter(({ waits }) => waits === undefined)
+          this.act(client, random.pick(free.length > 0 && !random.oneIn(8) ? free : client.users))
         }
         this.after()
       }
@@ -409,6 +425,6 @@ class Simulation {
 
 export const simulate = (seed: number, options: { readonly isVerbose?: boolean; readonly steps?: number } = {}): Result => {
   const simulation = new Simulation(seed, options.isVerbose ?? false)
-  const violation = simulation.run(options.steps ?? 150)
+  const violation = simulation.run(options.steps ?? 300)
   return { seed, violation, trace: simulation.trace, counts: simulation.counts }
 }
