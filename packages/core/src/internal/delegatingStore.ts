@@ -24,9 +24,10 @@ import {
   mostAhead,
   type Revocation
 } from "../LockStore.ts"
-import { Delegate, type DelegateOptions, type Host } from "./delegate.ts"
+import { Delegate } from "./delegate.ts"
 import { type Answer, Local } from "./delegation.ts"
 import { DelegationMetrics } from "./delegationMetrics.ts"
+import type { DelegateOptions, Host } from "./localTable.ts"
 import { unsafeNow } from "./monotonic.ts"
 import { Refusal } from "./refusal.ts"
 import { Timer, Timers } from "./timers.ts"
@@ -263,7 +264,7 @@ export const make = (
           if (!isOwner(local, owner)) return Effect.succeed(false)
           turn(() => {
             if (local.state !== "held") delegate.takeOut(local)
-            else if (owner === undefined) delegate.breakLease(local, "released")
+            else if (owner === undefined) delegate.lose(local, "released")
             else delegate.end(local)
           })
           return Effect.succeed(true)
@@ -272,7 +273,7 @@ export const make = (
           const released = below.release(id, owner)
           if (local === undefined) return released
           return Effect.onExit(released, (exit) =>
-            Effect.sync(() => turn(() => delegate.ended(local, Exit.isSuccess(exit) && exit.value)))
+            Effect.sync(() => turn(() => delegate.ended(local, !(Exit.isSuccess(exit) && exit.value))))
           )
         }
       )
@@ -358,7 +359,7 @@ export const make = (
           id,
           (local) => {
             if (local.state !== "held") return Effect.succeed(false)
-            turn(() => delegate.breakLease(local, "broken"))
+            turn(() => delegate.lose(local, "broken"))
             return Effect.succeed(true)
           },
           () => below.breakLease(id)

@@ -3,10 +3,12 @@
  */
 import { LockError, type LockMode, type LockStore } from "@hilok/core"
 import { Cause, Duration, Exit } from "effect"
-import { Delegate, type DelegateOptions, type Settling } from "../../../src/internal/delegate.ts"
+import { Delegate } from "../../../src/internal/delegate.ts"
 import { type Answer, Local } from "../../../src/internal/delegation.ts"
 import { DelegationMetrics } from "../../../src/internal/delegationMetrics.ts"
+import type { DelegateOptions } from "../../../src/internal/localTable.ts"
 import { Refusal } from "../../../src/internal/refusal.ts"
+import type { Settling } from "../../../src/internal/settling.ts"
 import type { Message, Said, Server } from "./server.ts"
 
 export const ttl = 3_000
@@ -305,8 +307,8 @@ export class Client {
       this.send(
         `release ${id}`,
         (server) => server.change((table, now) => table.release(id, now, id)),
-        (isDone: boolean) => local && this.delegate.ended(local, isDone),
-        () => local && this.delegate.ended(local, false)
+        (isDone: boolean) => local && this.delegate.ended(local, !isDone),
+        () => local && this.delegate.ended(local, true)
       )
     }
   }
