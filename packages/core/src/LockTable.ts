@@ -195,9 +195,7 @@ export class LockTable {
     this.expire(now)
     const known = this.entries.get(request.id)
     if (known !== undefined) {
-      return known.state === "held"
-        ? this.toGrant(known)
-        : { _tag: "Waiting", blocker: known.blocker!.id }
+      return known.state === "held" ? this.toGrant(known) : { _tag: "Waiting", blocker: known.blocker!.id }
     }
     const entry = new Entry(request, this.lastTicket + 1, now)
     const blocker = this.findBlocker(entry)

@@ -48,9 +48,7 @@ const hold = <E>(work: (use: Effect.Effect<void>) => Effect.Effect<void, E>) =>
   Effect.gen(function* () {
     const end = yield* Deferred.make<void>()
     const isHeld = yield* Deferred.make<void>()
-    const fiber = yield* Effect.fork(
-      work(Effect.zipRight(Deferred.succeed(isHeld, undefined), Deferred.await(end)))
-    )
+    const fiber = yield* Effect.fork(work(Effect.zipRight(Deferred.succeed(isHeld, undefined), Deferred.await(end))))
     yield* settle
     return {
       fiber,
@@ -78,7 +76,10 @@ describe("a lock that nobody else asks for", () => {
         yield* one.locks.withLocks(note, [Target.read("a/b"), Target.writeNode("a")])
       }
       assert.strictEqual(asked(one), before)
-      assert.deepStrictEqual(tokens, Array.from({ length: 31 }, (_, i) => tokens[0]! + i))
+      assert.deepStrictEqual(
+        tokens,
+        Array.from({ length: 31 }, (_, i) => tokens[0]! + i)
+      )
     })
   )
 
@@ -89,7 +90,12 @@ describe("a lock that nobody else asks for", () => {
       const first = yield* hold((use) => one.locks.withWrite(use, "a"))
       const before = asked(one)
       const others = yield* Effect.forEach([1, 2, 3], (i) =>
-        Effect.fork(one.locks.withWrite(Effect.sync(() => void order.push(i)), i === 2 ? "a/b" : "a"))
+        Effect.fork(
+          one.locks.withWrite(
+            Effect.sync(() => void order.push(i)),
+            i === 2 ? "a/b" : "a"
+          )
+        )
       )
       yield* settle
       assert.deepStrictEqual(order, [])
@@ -189,16 +195,18 @@ describe("a delegation", () => {
     })
   )
 
-  it.scoped("is given back for another when there are more than `maxIdle`, many that have lingered in one command", () =>
-    Effect.gen(function* () {
-      const { below, one } = yield* two({ maxIdle: 3 })
-      for (const path of ["a", "b", "c", "a", "d"]) yield* one.locks.withWrite(Effect.void, path)
-      assert.deepStrictEqual(yield* shown(below), ['kept write "a"', 'kept write "c"', 'kept write "d"'])
-      const before = one.faults.calls.get("settle")!
-      yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(yield* shown(below), [])
-      assert.strictEqual(one.faults.calls.get("settle"), before + 1)
-    })
+  it.scoped(
+    "is given back for another when there are more than `maxIdle`, many that have lingered in one command",
+    () =>
+      Effect.gen(function* () {
+        const { below, one } = yield* two({ maxIdle: 3 })
+        for (const path of ["a", "b", "c", "a", "d"]) yield* one.locks.withWrite(Effect.void, path)
+        assert.deepStrictEqual(yield* shown(below), ['kept write "a"', 'kept write "c"', 'kept write "d"'])
+        const before = one.faults.calls.get("settle")!
+        yield* TestClock.adjust("2 seconds")
+        assert.deepStrictEqual(yield* shown(below), [])
+        assert.strictEqual(one.faults.calls.get("settle"), before + 1)
+      })
   )
 
   it.scoped("is refreshed for as long as a lease under it is held, and lasts as long as the longest of them", () =>
@@ -256,28 +264,30 @@ describe("when another process asks", () => {
     })
   )
 
-  it.scoped("a lease of the delegation's own region goes on under it, and what waits here waits below from then on", () =>
-    Effect.gen(function* () {
-      const { below, one, other } = yield* two()
-      const order: Array<string> = []
-      const note = (name: string) => Effect.sync(() => void order.push(name))
-      const held = yield* hold((use) => one.locks.withWrite(use, "a"))
-      const before = yield* Effect.fork(one.locks.withWrite(note("before"), "a"))
-      yield* settle
-      const theirs = yield* Effect.fork(other.locks.withWrite(note("other"), "a"))
-      yield* settle
-      const after = yield* Effect.fork(one.locks.withWrite(note("after"), "a"))
-      yield* settle
-      assert.deepStrictEqual(yield* shown(below), [
-        'kept write "a"',
-        'waiting write "a"',
-        'waiting write "a"',
-        'waiting write "a"'
-      ])
-      yield* held.end
-      yield* Fiber.joinAll([before, theirs, after])
-      assert.deepStrictEqual(order, ["other", "before", "after"])
-    })
+  it.scoped(
+    "a lease of the delegation's own region goes on under it, and what waits here waits below from then on",
+    () =>
+      Effect.gen(function* () {
+        const { below, one, other } = yield* two()
+        const order: Array<string> = []
+        const note = (name: string) => Effect.sync(() => void order.push(name))
+        const held = yield* hold((use) => one.locks.withWrite(use, "a"))
+        const before = yield* Effect.fork(one.locks.withWrite(note("before"), "a"))
+        yield* settle
+        const theirs = yield* Effect.fork(other.locks.withWrite(note("other"), "a"))
+        yield* settle
+        const after = yield* Effect.fork(one.locks.withWrite(note("after"), "a"))
+        yield* settle
+        assert.deepStrictEqual(yield* shown(below), [
+          'kept write "a"',
+          'waiting write "a"',
+          'waiting write "a"',
+          'waiting write "a"'
+        ])
+        yield* held.end
+        yield* Fiber.joinAll([before, theirs, after])
+        assert.deepStrictEqual(order, ["other", "before", "after"])
+      })
   )
 
   it.scoped("other leases are made known below, and the rest is given back", () =>

@@ -12,7 +12,7 @@ import { StoreError } from "../LockError.ts"
 import { isExclusive, type Region } from "../LockMode.ts"
 import type { LockPath } from "../LockPath.ts"
 import type { Grant, Revocation } from "../LockStore.ts"
-import { type Answer, Delegation, Local } from "./delegation.ts"
+import { type Answer, Delegation, type Local } from "./delegation.ts"
 import type { DelegationMetrics } from "./delegationMetrics.ts"
 import { type DelegateOptions, type Host, LocalTable } from "./localTable.ts"
 import { Refusal } from "./refusal.ts"
@@ -314,7 +314,13 @@ export class Delegate extends LocalTable {
     this.own.add(delegation)
     const within = below.map(({ id }) => id)
     const { holder } = below[0]!
-    const wanted = { id: delegation.id, targets: [delegation.region] as const, ttl: Duration.millis(ttl), within, holder }
+    const wanted = {
+      id: delegation.id,
+      targets: [delegation.region] as const,
+      ttl: Duration.millis(ttl),
+      within,
+      holder
+    }
     this.host.ask({ ...wanted, delegated: this.name }, false)
   }
 

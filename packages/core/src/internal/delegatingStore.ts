@@ -378,10 +378,13 @@ export const make = (
       blockers: (ids) =>
         Effect.suspend(() => {
           const here = ids.map((id): Blocked | undefined => {
-            const found = delegate.locals.get(id)?.state === "local" ? delegate.table.blocked(id, mostAhead, host.now()) : undefined
+            const found =
+              delegate.locals.get(id)?.state === "local" ? delegate.table.blocked(id, mostAhead, host.now()) : undefined
             return found && { ahead: found.ahead, blocker: delegate.describe(found.blocker.id) ?? found.blocker }
           })
-          const there = ids.flatMap((id, i) => (here[i] === undefined ? [delegate.locals.get(id)?.asked?.id ?? id] : []))
+          const there = ids.flatMap((id, i) =>
+            here[i] === undefined ? [delegate.locals.get(id)?.asked?.id ?? id] : []
+          )
           if (there.length === 0) return Effect.succeed(here.map(Option.fromNullable))
           return Effect.map(below.blockers(there), (found) => {
             let next = 0

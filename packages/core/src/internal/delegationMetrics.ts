@@ -15,7 +15,11 @@ const kept = gauge("hilok_delegations", "Delegations that this process has")
 const idle = gauge("hilok_delegations_idle", "Delegations that nobody uses at the moment")
 const local = counter("hilok_local_grants_total", "Locks that were granted without asking the store")
 const recalls = counter("hilok_recalls_total", "Delegations that somebody else wanted")
-const answer = Metric.histogram("hilok_recall_answer_seconds", seconds, "From a recall until the delegation is given back")
+const answer = Metric.histogram(
+  "hilok_recall_answer_seconds",
+  seconds,
+  "From a recall until the delegation is given back"
+)
 const widenings = counter("hilok_widenings_total", "Requests for a subtree in place of delegations below it")
 
 export class DelegationMetrics {

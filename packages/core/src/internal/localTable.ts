@@ -316,7 +316,10 @@ export abstract class LocalTable {
 
   // -- Time
 
-  refreshed(id: string, answer: { readonly deadline: number; readonly wanted: boolean } | undefined | StoreError): void {
+  refreshed(
+    id: string,
+    answer: { readonly deadline: number; readonly wanted: boolean } | undefined | StoreError
+  ): void {
     const delegation = this.own.get(id)
     if (delegation === undefined) return
     if (answer === undefined) return this.missing(delegation)

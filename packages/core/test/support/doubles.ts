@@ -4,10 +4,7 @@ import { Effect } from "effect"
 type Store = LockStore.LockStore["Type"]
 
 /** The calls that a client makes of a store. */
-export type Method =
-  | Exclude<keyof Store, "namespace" | "revocations" | "delegations">
-  | "settle"
-  | "refreshDelegation"
+export type Method = Exclude<keyof Store, "namespace" | "revocations" | "delegations"> | "settle" | "refreshDelegation"
 
 /** Stands between the service and its store: it gets each call, and answers in its place. */
 export interface Around {

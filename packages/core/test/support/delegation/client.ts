@@ -82,8 +82,7 @@ export class Client {
       {
         now: world.now,
         newId: () => world.nextId("D"),
-        ask: (request, queues) =>
-          this.ask(request, queues, (answer) => this.delegate.answered(request.id, answer)),
+        ask: (request, queues) => this.ask(request, queues, (answer) => this.delegate.answered(request.id, answer)),
         withdraw: (id) => this.withdraw(id),
         settle: (settling) => this.settle(settling),
         refresh: (id, ttl) => this.refreshDelegation(id, ttl),
@@ -187,7 +186,9 @@ export class Client {
 
   receive(message: Message): void {
     const { delegate } = this
-    this.world.say(`   c${this.number} hears ${message._tag} ${message.id}${message._tag === "granted" && message.grant.wanted ? " wanted" : ""}`)
+    this.world.say(
+      `   c${this.number} hears ${message._tag} ${message.id}${message._tag === "granted" && message.grant.wanted ? " wanted" : ""}`
+    )
     switch (message._tag) {
       case "recall":
         return delegate.recalled(message)
@@ -256,7 +257,9 @@ export class Client {
         ...{ id, targets, within, token, local: under === undefined ? undefined : local, under, user, deadline },
         refreshAt: now + (deadline - now) / 3
       }
-      this.world.say(`   c${this.number} ${id} has ${show(targets)}${under === undefined ? "" : ` under ${under}`}, token ${token}`)
+      this.world.say(
+        `   c${this.number} ${id} has ${show(targets)}${under === undefined ? "" : ` under ${under}`}, token ${token}`
+      )
       user.leases.push(lease)
       this.world.granted(this, lease)
     }

@@ -20,7 +20,9 @@ export interface Result {
 
 class Violation extends Error {}
 
-const paths = ["", "a/", "a/b/", "a/b/c/", "a/d/", "e/", "e/f/", "e/g/", "e/g/h/"].map((path) => Either.getOrThrow(LockPath.parse(path)))
+const paths = ["", "a/", "a/b/", "a/b/c/", "a/d/", "e/", "e/f/", "e/g/", "e/g/h/"].map((path) =>
+  Either.getOrThrow(LockPath.parse(path))
+)
 
 interface Given {
   readonly id: string
@@ -149,7 +151,8 @@ class Simulation {
     const takenIds = new Set(held.map(({ id }) => id))
     for (const client of this.live) {
       for (const local of client.delegate.locals.values()) {
-        if (local.state === "local" && local.within.length > 0) this.fail(`${local.id} is nested and waits in c${client.number}`)
+        if (local.state === "local" && local.within.length > 0)
+          this.fail(`${local.id} is nested and waits in c${client.number}`)
       }
       for (const lease of client.leases()) {
         if (this.now >= lease.deadline || this.isDoomed(lease) || takenIds.has(lease.id)) continue
@@ -178,17 +181,27 @@ class Simulation {
 
   /** Nothing is on its way, and everybody has looked. */
   private checkQuiet(): void {
-    const held = [...this.live.flatMap((client) => client.leases()), ...this.taken.filter(({ id }) => this.server.isHeld(id))]
+    const held = [
+      ...this.live.flatMap((client) => client.leases()),
+      ...this.taken.filter(({ id }) => this.server.isHeld(id))
+    ]
     const waiting = this.live.flatMap(({ users }) => users.flatMap(({ waits }) => (waits === undefined ? [] : [waits])))
     for (const waits of waiting) {
       const { id, order, targets, within } = waits
       const isHeldUp = held.some((lease) => !within.includes(lease.id) && LockMode.anyConflict(lease.targets, targets))
       if (!waits.queues && isHeldUp) this.fail(`${id} was not to wait, and waits for a user`)
       // A request that was asked anew has its place in the queue from then on.
-      const isBehind = within.length === 0 && waiting.some((other) => other !== waits && LockMode.anyConflict(other.targets, targets))
+      const isBehind =
+        within.length === 0 && waiting.some((other) => other !== waits && LockMode.anyConflict(other.targets, targets))
       if (!isHeldUp && !isBehind) this.fail(`${id} ${show(targets)} waits for nobody (${order})`)
     }
-    if (waiting.length > 0 && waiting.every((waits) => !held.some((lease) => !waits.within.includes(lease.id) && LockMode.anyConflict(lease.targets, waits.targets)))) {
+    if (
+      waiting.length > 0 &&
+      waiting.every(
+        (waits) =>
+          !held.some((lease) => !waits.within.includes(lease.id) && LockMode.anyConflict(lease.targets, waits.targets))
+      )
+    ) {
       this.fail(`all wait for each other: ${waiting.map(({ id }) => id).join(" ")}`)
     }
   }
@@ -228,7 +241,8 @@ class Simulation {
       this.say(`   ${command.name} comes twice`)
       const again: Command = { ...command, answered: () => undefined, failed: () => undefined, isSafe: true }
       // A request does not come late: servers refuse that.
-      if (command.name.startsWith("settle") && !this.isCalm) client.out.splice(Math.min(client.out.length, this.random.below(3)), 0, again)
+      if (command.name.startsWith("settle") && !this.isCalm)
+        client.out.splice(Math.min(client.out.length, this.random.below(3)), 0, again)
       else command.run(this.server)
     }
     client.replies.push(() => command.answered(result))
@@ -241,7 +255,8 @@ class Simulation {
     const message = client.pushed[at] as Message
     const isRepeated = this.isHostile && !this.isCalm && this.random.oneIn(8) && client.pushed.length < 8
     if (!isRepeated) client.pushed.splice(at, 1)
-    if (message._tag === "recall" && this.isHostile && !this.isCalm && this.random.oneIn(6)) return this.say(`   a recall of ${message.id} is lost`)
+    if (message._tag === "recall" && this.isHostile && !this.isCalm && this.random.oneIn(6))
+      return this.say(`   a recall of ${message.id} is lost`)
     client.receive(message)
   }
 
@@ -283,7 +298,9 @@ class Simulation {
       // Inside its own leases, or those of a sibling that has forked it; rarely as an outsider.
       const own = random.oneIn(10) ? [] : [...user.leases, ...(random.oneIn(3) ? random.pick(client.users).leases : [])]
       const held = new Set(client.leases().map(({ id }) => id))
-      const within = Array.from(new Set(own.flatMap((lease) => [...lease.within, lease.id]))).filter((id) => held.has(id))
+      const within = Array.from(new Set(own.flatMap((lease) => [...lease.within, lease.id]))).filter((id) =>
+        held.has(id)
+      )
       const targets = random.oneIn(6) ? [this.target(), this.target()] : [this.target()]
       client.request(user, targets, within, !random.oneIn(8), !random.oneIn(8), ++this.order)
     }
@@ -309,7 +326,9 @@ class Simulation {
       if (random.oneIn(2)) client.out.length = 0
       client.crash()
     } else if (dice < 8 && this.isHostile) {
-      const held = this.server.change((table, now) => table.inspect(LockPath.root, now)).filter(({ state }) => state === "held")
+      const held = this.server
+        .change((table, now) => table.inspect(LockPath.root, now))
+        .filter(({ state }) => state === "held")
       if (held.length === 0) return false
       const { id, within } = random.pick(held)
       if (random.oneIn(2) || this.server.isDelegation(id)) {
@@ -383,7 +402,9 @@ class Simulation {
         this.server.change((table, now) => table.release(id, now, "operator"))
       } else if (outside !== undefined) outside.client.cancel(outside.user)
       else if (users.some(({ user }) => user.waits !== undefined)) {
-        this.fail(`a deadlock was not noticed: ${users.flatMap(({ user }) => (user.waits ? [user.waits.id] : [])).join(" ")}`)
+        this.fail(
+          `a deadlock was not noticed: ${users.flatMap(({ user }) => (user.waits ? [user.waits.id] : [])).join(" ")}`
+        )
       } else break
       this.after()
     }
@@ -394,7 +415,9 @@ class Simulation {
     for (const { delegate, number } of this.live) {
       const own = Array.from(delegate.own.values()).length
       if (delegate.table.size + delegate.locals.size + own > 0) {
-        this.fail(`there is left in c${number}: ${delegate.table.size} in its table, ${delegate.locals.size} leases and requests, ${own} delegations`)
+        this.fail(
+          `there is left in c${number}: ${delegate.table.size} in its table, ${delegate.locals.size} leases and requests, ${own} delegations`
+        )
       }
     }
   }
@@ -423,7 +446,10 @@ class Simulation {
   }
 }
 
-export const simulate = (seed: number, options: { readonly isVerbose?: boolean; readonly steps?: number } = {}): Result => {
+export const simulate = (
+  seed: number,
+  options: { readonly isVerbose?: boolean; readonly steps?: number } = {}
+): Result => {
   const simulation = new Simulation(seed, options.isVerbose ?? false)
   const violation = simulation.run(options.steps ?? 300)
   return { seed, violation, trace: simulation.trace, counts: simulation.counts }
