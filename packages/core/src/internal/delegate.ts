@@ -185,9 +185,11 @@ export class Delegate extends LocalTable {
     local.resume = undefined
     switch (local.state) {
       case "local":
-      // The grant was under way.
       case "held":
+        // Held, or the next: the grant was under way.
         return this.end(local)
+      case "ordinary":
+        return this.host.withdraw(local.id)
       case "below":
         this.forget(local)
         if (local.asked !== undefined) return this.withdraw(local.asked)
@@ -222,8 +224,8 @@ export class Delegate extends LocalTable {
     }
     const local = this.locals.get(id)
     if (local?.state === "below" && local.isSent) {
-      // From now on it is an ordinary lease.
       this.forget(local)
+      if (isGrant(answer)) local.state = "ordinary"
       local.answer(answer)
     } else if (isGrant(answer)) {
       // It was given up meanwhile.

@@ -22,6 +22,7 @@ export type Answer = Exit.Exit<Grant | Refusal, Deadlock | StoreError>
  * - `local`: it waits in the local table, under its delegation.
  * - `below`: it waits in the store below, by itself or as the request for a delegation (`asked`).
  * - `held`: the local table has granted it, under its delegation.
+ * - `ordinary`: the store below has granted it, and nothing more is known of it here.
  */
 export class Local implements Request, Link<Local> {
   readonly id: string
@@ -35,7 +36,7 @@ export class Local implements Request, Link<Local> {
   readonly ttl = Number.POSITIVE_INFINITY
   readonly waitTtl = Number.POSITIVE_INFINITY
 
-  state: "placing" | "local" | "below" | "held" | "over" = "placing"
+  state: "placing" | "local" | "below" | "held" | "ordinary" | "over" = "placing"
   delegation: Delegation | undefined = undefined
   asked: Delegation | undefined = undefined
   /** Has the store below been asked for itself? */

@@ -70,6 +70,8 @@ export class Client {
   wakeAt = Number.POSITIVE_INFINITY
   isCrashed = false
   private readonly world: Surroundings
+  /** Leases that were lost before their holders knew that they had them. */
+  private readonly lostEarly = new Set<string>()
   /** Requests to the server that are not answered. */
   private readonly asked = new Map<string, (answer: Answer) => void>()
 
@@ -261,6 +263,7 @@ export class Client {
         `   c${this.number} ${id} has ${show(targets)}${under === undefined ? "" : ` under ${under}`}, token ${token}`
       )
       user.leases.push(lease)
+      if (this.lostEarly.delete(id)) return this.lose(id, "before its holder knew of it")
       this.world.granted(this, lease)
     }
     if (local === undefined) {
@@ -273,7 +276,8 @@ export class Client {
     }
     const grant = this.delegate.grantAtOnce(local)
     if (grant !== undefined) return done(Exit.succeed(grant))
-    local.resume = done
+    // Its fiber gets the answer a little later, and may be interrupted before.
+    local.resume = (answer) => this.replies.push(() => done(answer))
     this.delegate.request(local)
   }
 
@@ -294,7 +298,10 @@ export class Client {
 
   private lose(id: string, reason: string): void {
     const lease = this.leases().find((lease) => lease.id === id)
-    if (lease === undefined) return
+    if (lease === undefined) {
+      if (this.users.some(({ waits }) => waits?.id === id)) this.lostEarly.add(id)
+      return
+    }
     this.world.say(`   c${this.number} ${id} is lost: ${reason}`)
     this.world.count("lost")
     lease.user.leases.splice(lease.user.leases.indexOf(lease), 1)
