@@ -24,7 +24,10 @@ const watched = Effect.gen(function* () {
   const refreshAll: Store["refreshAll"] = (leases) =>
     Effect.flatMap(Clock.currentTimeMillis, (at) => {
       passes.push({ at, ids: leases.map(({ id }) => id) })
-      const refused = Effect.zipRight(Effect.yieldNow(), Effect.fail(down("refresh")))
+      const refused = Effect.as(
+        Effect.yieldNow(),
+        leases.map(() => down("refresh"))
+      )
       return state.isDown ? refused : Effect.zipRight(Effect.yieldNow(), store.refreshAll(leases))
     })
   const locks = yield* client(LockStore.LockStore.of({ ...store, refreshAll }))

@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type { StoreError } from "../LockError.ts"
 import type { Asked, HeldLease, Keeper } from "./heldLease.ts"
 import { Timer } from "./timers.ts"
 
@@ -78,6 +79,10 @@ export class Round extends Timer {
     return this.slots[number % slotsPerRound]!
   }
 
+  private timeOf(number: number): number {
+    return this.keeper.epoch + number * this.width
+  }
+
   /** The last slot that comes by this time. */
   private lastBy(time: number): number {
     return Math.floor((time - this.keeper.epoch) / this.width)
@@ -109,7 +114,7 @@ export class Round extends Timer {
 
   private arm(number: number, notBefore = Number.NEGATIVE_INFINITY): void {
     this.next = number
-    this.deadline = Math.max(this.keeper.epoch + number * this.width, notBefore)
+    this.deadline = Math.max(this.timeOf(number), notBefore)
     this.keeper.timers.start(this)
   }
 
@@ -138,29 +143,36 @@ export class Round extends Timer {
       lease.awaitAnswer()
     }
     if (asked.length === 0) return
-    const { metrics, store } = this.keeper
-    this.keeper.fork(
-      Effect.matchCause(metrics.watch(store.refreshAll(refreshes)), {
-        onSuccess: (deadlines) => {
-          for (let i = 0; i < asked.length; i++) this.answered(asked[i]!, refreshes[i]!, deadlines[i]!, again)
-        },
-        onFailure: () => {
-          for (const lease of asked) this.plan(lease, this.keeper.now() + this.interval / retriesPerInterval)
-        }
+    const { fork, metrics, store } = this.keeper
+    fork(
+      Effect.map(store.refreshAll(refreshes), (answers) => {
+        metrics.failures(answers)
+        for (let i = 0; i < asked.length; i++) this.answered(asked[i]!, refreshes[i]!, answers[i]!, again)
       })
     )
   }
 
-  private answered(lease: HeldLease, refresh: Asked, deadline: Option.Option<number>, again: number): void {
-    if (!lease.refreshed(refresh, deadline)) return
+  private answered(lease: HeldLease, refresh: Asked, answer: Option.Option<number> | StoreError, again: number): void {
+    if (answer._tag === "StoreError") return this.plan(lease, this.due(lease, this.interval / retriesPerInterval))
+    if (!lease.refreshed(refresh, answer)) return
     if (lease.round !== this || lease.slot !== undefined) return
-    if (again > this.lastBy(this.keeper.now())) this.putInto(again, lease)
-    else this.plan(lease, this.keeper.now() + this.interval)
+    const isInTime = this.timeOf(again) < lease.deadline - this.width * slotsBetween
+    if (isInTime && again > this.lastBy(this.keeper.now())) this.putInto(again, lease)
+    else this.plan(lease, this.due(lease))
   }
 
-  /** The next refresh of a lease, unless it ends before. */
+  /**
+   * By when a lease is to be refreshed again: before its deadline, which may be nearer than the interval. That of a lease under a
+   * delegation is the delegation's.
+   */
+  due(lease: HeldLease, interval = this.interval): number {
+    return Math.min(this.keeper.now() + interval, lease.deadline - this.width * slotsBetween)
+  }
+
+  /** The next refresh of a lease, unless that is arranged already. */
   private plan(lease: HeldLease, by: number): void {
-    if (lease.round === this && lease.slot === undefined) this.put(lease, by)
+    if (lease.round !== this || lease.slot !== undefined) return
+    if (!this.put(lease, by)) this.put(lease, this.keeper.now() + this.width * slotsBetween)
   }
 }
 
@@ -179,8 +191,7 @@ export class Refreshing {
     this.delete(lease)
     const round = this.roundOf(lease.refreshInterval)
     lease.round = round
-    const by = Math.min(this.keeper.now() + round.interval, lease.deadline)
-    if (!round.put(lease, by)) round.refresh([lease], 0)
+    if (!round.put(lease, round.due(lease))) round.refresh([lease], 0)
   }
 
   private roundOf(interval: number): Round {

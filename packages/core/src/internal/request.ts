@@ -131,6 +131,7 @@ class Sent implements LockStore.LockRequest {
   readonly waitTtl: Duration.Duration | undefined
   readonly within: ReadonlyArray<string>
   readonly holder: Holder
+  readonly delegable: boolean
 
   constructor({ holder }: Context, { lease, settings, targets }: Pending, within: ReadonlyArray<string>) {
     this.id = lease.id
@@ -139,6 +140,8 @@ class Sent implements LockStore.LockRequest {
     // What it may be held for does not limit how long it may wait.
     this.waitTtl = settings.maxHold < settings.ttl ? Duration.millis(settings.ttl) : undefined
     this.within = within
+    // What is acquired by hand may be restored elsewhere by its id, and what encloses it from outside is not known here.
+    this.delegable = settings.delegate && lease.isKept && settings.within.length === 0
     this.holder =
       settings.reason === undefined && settings.label === holder.label
         ? holder

@@ -250,7 +250,7 @@ export const make = (
         ),
       refreshAll: (leases) =>
         Effect.async((resume) => {
-          const all: Array<Option.Option<number>> = []
+          const all: Array<Option.Option<number> | LockError.StoreError> = []
           let left = Math.ceil(leases.length / refreshesPerCommand)
           if (left === 0) return resume(Exit.succeed(all))
           for (let from = 0; from < leases.length; from += refreshesPerCommand) {
@@ -258,8 +258,9 @@ export const make = (
             const args: Array<string> = []
             for (const { id, owner, ttl } of some) args.push(codec.encodeName(id, owner), String(millis(ttl)))
             commands.send(Script.refresh, args, (result) => {
-              if (!("values" in result)) return resume(Exit.fail(result))
-              for (let i = 0; i < some.length; i++) all[from + i] = refreshed(result, i)
+              for (let i = 0; i < some.length; i++) {
+                all[from + i] = "values" in result ? refreshed(result, i) : result
+              }
               if (--left === 0) resume(Exit.succeed(all))
             })
           }
@@ -290,6 +291,7 @@ export const make = (
           )
         ),
       downgrade: (leaseId, owner) => commands.run(Script.downgrade, [codec.encodeName(leaseId, owner)], isLive),
+      share: () => Effect.succeed(true),
       breakLease: (leaseId) => commands.run(Script.breakLease, [leaseId], isLive),
       lookup: (leaseId) =>
         Effect.async((resume) =>
@@ -336,6 +338,8 @@ export const make = (
           Array.from(new Map(entries.map((entry) => [entry.id, entry])).values()).sort((a, b) => a.ticket - b.ticket)
         )
       },
-      revocations: PubSub.subscribe(revocations)
+      revocations: PubSub.subscribe(revocations),
+      // Its scripts know nothing of them yet.
+      delegations: undefined
     })
   })

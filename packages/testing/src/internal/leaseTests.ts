@@ -142,7 +142,8 @@ export const leaseTests = (test: Test): void => {
       const answers = yield* store.refreshAll(names.map((name) => ({ ...name, ttl: minute })))
       assert.strictEqual(answers.length, names.length)
       for (const [i, { owner }] of names.entries()) {
-        const deadline = Option.getOrUndefined(answers[i]!)
+        const answer = answers[i]!
+        const deadline = Option.isOption(answer) ? Option.getOrUndefined(answer) : assert.fail(answer.message)
         if (owner === "nobody") assert.isUndefined(deadline)
         else assert.isAbove(deadline ?? 0, before + 50_000)
       }
