@@ -32,6 +32,18 @@ export default defineConfig({
         }
       })),
       {
+        // The store's library is a script where the server has no functions.
+        extends: true as const,
+        test: {
+          name: "redis-script",
+          root: "packages/redis",
+          env: { HILOK_TEST_LOADER: "script" },
+          include: ["RedisStore.{contract,scripts,model,cost,trouble}.test.ts", "faults.*.test.ts"].map(
+            (file) => `test/${file}`
+          )
+        }
+      },
+      {
         // The store takes two majors of ioredis.
         extends: true as const,
         resolve: { alias: { ioredis: "ioredis6" } },

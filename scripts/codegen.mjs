@@ -1,11 +1,11 @@
 // Makes the generated files. `--check` only tells whether they are up to date.
 //
-// - packages/redis/src/internal/scripts.gen.ts has packages/redis/lua/*.lua inlined: files that are read at run time break
-//   in bundlers, and tsc does not copy them.
+// - packages/redis/src/internal/scripts.gen.ts has the files of packages/redis/lua in one text: files that are read at run time
+//   break in bundlers, and tsc does not copy them.
 // - packages/core/src/internal/accessors.gen.ts: see accessors.mjs.
 // - docs/modes-*.svg: see picture.mjs. The rights in docs/production.md: see acl.mjs.
 // - package.json and README.md of the public packages, in part: see manifests.mjs.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { generateAccessors } from "./accessors.mjs"
@@ -13,7 +13,7 @@ import { withAcl } from "./acl.mjs"
 import { manifests } from "./manifests.mjs"
 import { pictures } from "./picture.mjs"
 
-/** The text of a script with each `--@include name` line replaced by include/name.lua, once per script. */
+/** The text of a file with each `--@include name` line replaced by name.lua, once. */
 export const resolveIncludes = (file, read, seen = new Set()) =>
   read(file)
     .split(/\r?\n/)
@@ -22,7 +22,7 @@ export const resolveIncludes = (file, read, seen = new Set()) =>
       if (name === undefined) return [line]
       if (seen.has(name)) return []
       seen.add(name)
-      return resolveIncludes(`include/${name}.lua`, read, seen).split("\n")
+      return resolveIncludes(`${name}.lua`, read, seen).split("\n")
     })
     .join("\n")
 
@@ -38,29 +38,17 @@ export const stripComments = (lua) =>
 /** A template literal whose value is the text. */
 export const templateLiteral = (text) => `\`${text.replace(/\\|`|\$\{/g, "\\$&")}\``
 
-const constantName = (file) => {
-  const name = file.replace(/\.lua$/, "").replace(/[-_](\w)/g, (_, letter) => letter.toUpperCase())
-  try {
-    new Function(`"use strict"; const ${name} = 0`)
-  } catch {
-    throw new Error(`${file}: "${name}" cannot be the name of a constant, rename the file`)
-  }
-  return name
-}
-
-/** The generated module for the scripts in a folder. */
+/** The generated module for the library in a folder. */
 export const generate = (folder) => {
   const read = (file) => {
     const path = join(folder, file)
     if (!existsSync(path)) throw new Error(`${path} is included but does not exist`)
     return readFileSync(path, "utf8")
   }
-  const constants = readdirSync(folder)
-    .filter((file) => file.endsWith(".lua"))
-    .map((file) => [constantName(file), templateLiteral(stripComments(resolveIncludes(file, read)))])
-    .sort(([a], [b]) => (a < b ? -1 : 1))
   return `// Generated from packages/redis/lua by \`npm run codegen\`. Do not edit.
-${constants.map(([name, literal]) => `\nexport const ${name}: string = ${literal}\n`).join("")}`
+
+export const library: string = ${templateLiteral(stripComments(resolveIncludes("library.lua", read)))}
+`
 }
 
 const root = fileURLToPath(new URL("..", import.meta.url))

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
@@ -9,7 +9,6 @@ describe("codegen", () => {
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "hilok-codegen-"))
-    mkdirSync(join(folder, "include"))
   })
 
   afterEach(() => rmSync(folder, { recursive: true }))
@@ -27,19 +26,11 @@ describe("codegen", () => {
     assert.strictEqual(new Function(`return ${templateLiteral(text)}`)(), text)
   })
 
-  it("the constants hold the scripts, sorted by name", async () => {
-    write("try-acquire.lua", 'return "\\n" .. ARGV[1]')
-    write("break_lease.lua", "return 1")
-    const scripts = await load()
-    assert.deepStrictEqual(scripts, { breakLease: "return 1", tryAcquire: 'return "\\n" .. ARGV[1]' })
-    assert.isBelow(generate(folder).indexOf("breakLease"), generate(folder).indexOf("tryAcquire"))
-  })
-
-  it("an include stands where it is first asked for, and once", async () => {
-    write("include/base.lua", "local base = 1\n")
-    write("include/more.lua", "--@include base\nlocal more = base\n")
-    write("acquire.lua", "--[[ purpose ]]\n--@include more\n--@include base\nreturn more\n")
-    assert.deepStrictEqual(await load(), { acquire: "local base = 1\nlocal more = base\nreturn more" })
+  it("the text has each file where it is first asked for, and once", async () => {
+    write("base.lua", "local base = 1\n")
+    write("more.lua", "--@include base\nlocal more = base\n")
+    write("library.lua", '--[[ purpose ]]\n--@include more\n--@include base\nreturn more .. "\\n"\n')
+    assert.deepStrictEqual(await load(), { library: 'local base = 1\nlocal more = base\nreturn more .. "\\n"' })
   })
 
   it("only comments that fill a line are dropped", () => {
@@ -50,12 +41,7 @@ describe("codegen", () => {
   })
 
   it("a missing include is an error that names it", () => {
-    write("acquire.lua", "--@include nowhere\n")
+    write("library.lua", "--@include nowhere\n")
     assert.throws(() => generate(folder), /nowhere\.lua/)
-  })
-
-  it("a file named like a keyword is refused", () => {
-    write("break.lua", "return 1")
-    assert.throws(() => generate(folder), /break\.lua/)
   })
 })

@@ -118,6 +118,24 @@ const bounds: ReadonlyArray<Bound> = [
     limit: constant(20),
     kind: "at most"
   },
+  ...(
+    [
+      [10_000, "cpu", "part of a core, in %", 3],
+      [10_000, "stall", "longest stall, in ms", 25],
+      [50_000, "cpu", "part of a core, in %", 12],
+      [50_000, "bytes", "bytes of heap each", 4_000]
+    ] as const
+  ).map(
+    ([count, name, what, limit]): Bound => ({
+      rule: `${count.toLocaleString("en-US")} leases held by one process: ${what}`,
+      value: (metrics) => {
+        const value = metrics.median(`kept/${count}/hilok/${name}`)
+        return name === "cpu" && value !== undefined ? 100 * value : value
+      },
+      limit: constant(limit),
+      kind: "at most"
+    })
+  ),
   {
     rule: "10,000 leases held: bytes per lease",
     value: (metrics) => metrics.median("size/hilok/keys"),

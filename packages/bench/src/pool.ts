@@ -22,7 +22,11 @@ export class Worker {
   private ended: string | undefined = undefined
 
   constructor() {
-    this.child = fork(file, { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"] })
+    this.child = fork(file, {
+      execArgv: ["--expose-gc"],
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "pipe", "ipc"]
+    })
     let said = ""
     this.child.stderr?.on("data", (chunk) => {
       said = (said + chunk).slice(-2_000)

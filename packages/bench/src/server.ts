@@ -78,7 +78,7 @@ export const start = async (pin: ReadonlyArray<string>): Promise<Server> => {
     probe: async () => {
       const info = `${await admin.info("cpu")}\n${await admin.info("stats")}\n${await admin.info("commandstats")}`
       const total = (name: string) =>
-        ["evalsha", "eval"]
+        ["fcall", "evalsha", "eval"]
           .map((one) => Number(new RegExp(`^cmdstat_${one}:.*?\\b${name}=([\\d.]+)`, "m").exec(info)?.[1] ?? 0))
           .reduce((a, b) => a + b)
       return {
@@ -97,7 +97,7 @@ export const start = async (pin: ReadonlyArray<string>): Promise<Server> => {
         readonly [number, number, number, Array<string>]
       >
       return entries
-        .filter(([, , , [name]]) => /^eval/i.test(name ?? ""))
+        .filter(([, , , [name]]) => /^(?:eval|fcall)/i.test(name ?? ""))
         .sort(([a], [b]) => a - b)
         .map(([, , micros]) => micros)
     },

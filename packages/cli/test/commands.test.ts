@@ -298,11 +298,11 @@ describe("hilok doctor", () => {
         expect(elsewhere.stdout).toMatch(/✗ database: .*out of range\n {2}Name one that the server has/)
         expect(elsewhere.stdout).toMatch(/✗ a lock: .*does not let the client into database 20/)
         expect(elsewhere.stdout + elsewhere.stderr).not.toContain("se-cret")
-        const user = ["on", "nopass", "~*", "&*", "+@all", "-eval", "-evalsha"]
+        const user = ["on", "nopass", "~*", "&*", "+@all", "-fcall", "-eval", "-evalsha"]
         const scriptless = yield* start({ args: ["--user", "scriptless", ...user] })
         const denied = yield* hilok("doctor", "-u", `redis://scriptless:x@127.0.0.1:${scriptless.port}`)
         expect(denied.code).toBe(1)
-        expect(denied.stdout).toMatch(/✗ scripts: NOPERM .*\n {2}Let this user run EVAL/)
+        expect(denied.stdout).toMatch(/✗ scripts: .*NOPERM .*\n {2}Let this user run FCALL and FUNCTION LOAD, or EVAL/)
         expect(yield* hilok("doctor", "-u", "redis://127.0.0.1/x")).toMatchObject({ code: 64, stdout: "" })
         yield* own.kill
         const gone = yield* Effect.flatMap(launch(["doctor"], { ...env, REDIS_URL: url }), ({ exit }) => exit)

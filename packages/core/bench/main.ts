@@ -6,7 +6,7 @@
  * `Effect.makeSemaphore(1).withPermits(1)`, however many other leases are held.
  */
 import { parseArgs } from "node:util"
-import { HierarchicalLock, LockPath, LockStore, LockTable, MemoryStore, Target } from "@hilok/core"
+import { DelegatingStore, HierarchicalLock, LockPath, LockStore, LockTable, MemoryStore, Target } from "@hilok/core"
 import { Duration, Effect, Either, STM, TReentrantLock } from "effect"
 
 const { values } = parseArgs({
@@ -68,6 +68,22 @@ const viaService = (others: number, spans: boolean) =>
         run: repeat(locks.withWrite(Effect.void, path))
       }
     })
+  })
+
+/** Under a delegation, or under a wide one of `s0`. */
+const viaDelegate = (widen: boolean) =>
+  Effect.gen(function* () {
+    const below = yield* MemoryStore.make()
+    const store = yield* Effect.provideService(DelegatingStore.make({ widen }), LockStore.LockStore, below)
+    const locks = yield* HierarchicalLock.make({ spans: false }).pipe(Effect.provideService(LockStore.LockStore, store))
+    if (widen) for (let i = 0; i < 4; i++) yield* locks.withWrite(Effect.void, `s0/${i}`)
+    return depths
+      .filter((depth) => depth > 1 || !widen)
+      .map((depth): Subject => {
+        const path = pathOf(depth)
+        const name = widen ? "withWrite, below a delegation" : "withWrite, delegated"
+        return { name, depth, others: 0, run: repeat(locks.withWrite(Effect.void, path)) }
+      })
   })
 
 const viaTable = (others: number): ReadonlyArray<Subject> => {
@@ -133,6 +149,8 @@ const program = Effect.gen(function* () {
     { name: "TReentrantLock.withWriteLock", run: repeat(TReentrantLock.withWriteLock(Effect.void, reentrant)) },
     ...service,
     ...(yield* viaService(0, true)),
+    ...(yield* viaDelegate(false)),
+    ...(yield* viaDelegate(true)),
     several,
     ...populations.flatMap(viaTable)
   ]

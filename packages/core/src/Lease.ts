@@ -25,7 +25,8 @@ const detached = Effect.dieMessage(
 
 /**
  * A lease: the right to the targets, until it is released or lost. It can be encoded and sent; elsewhere
- * `HierarchicalLock.restore(lease.id)` takes it over.
+ * `HierarchicalLock.restore(lease.id)` takes it over. Over a `DelegatingStore`, call `HierarchicalLock.share(lease)` before it
+ * is sent: until then other processes may not know it.
  *
  * - `id`: the id of the request.
  * - `token`: the fencing token. Send it along with every write and let the written store refuse smaller ones: that

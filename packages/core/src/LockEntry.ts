@@ -30,6 +30,8 @@ export interface Holder {
  * - `ticket`: its place in the order of arrival; `token`: the fencing token of a lease.
  * - `blockedBy`: one request that a waiting one waits for. There may be others.
  * - `within`: the enclosing leases it was requested in.
+ * - `delegated`: it is not held by anybody, but kept by a process that decides on what it covers (see `DelegatingStore`), and
+ *   gives it back when somebody else asks.
  *
  * @since 0.1.0
  * @category models
@@ -45,6 +47,7 @@ export interface LockEntry extends Holder {
   readonly timeLeft?: number | undefined
   readonly blockedBy?: string | undefined
   readonly within: ReadonlyArray<string>
+  readonly delegated?: boolean | undefined
 }
 
 /**
@@ -64,6 +67,7 @@ export const schema: Schema.Schema<LockEntry> = Schema.Struct({
   timeLeft: Schema.optional(Schema.Number),
   blockedBy: Schema.optional(Schema.String),
   within: Schema.Array(Schema.String),
+  delegated: Schema.optional(Schema.Boolean),
   label: Schema.optional(Schema.String),
   reason: Schema.optional(Schema.String),
   host: Schema.optional(Schema.String),
@@ -81,6 +85,6 @@ export const format = (entry: LockEntry): string => {
   const where =
     entry.host === undefined ? "" : ` on ${entry.host}${entry.pid === undefined ? "" : ` (pid ${entry.pid})`}`
   const why = entry.reason === undefined ? "" : `, for ${JSON.stringify(entry.reason)}`
-  const state = entry.state === "held" ? "held" : "waited for"
+  const state = entry.state === "waiting" ? "waited for" : entry.delegated ? "kept" : "held"
   return `${Target.format(entry.targets)}, ${state}${who}${where}${why}, id ${entry.id}`
 }

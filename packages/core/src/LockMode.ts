@@ -107,3 +107,16 @@ export const conflicts = (a: Region, b: Region): boolean =>
  */
 export const anyConflict = (as: ReadonlyArray<Region>, bs: ReadonlyArray<Region>): boolean =>
   as.some((a) => bs.some((b) => conflicts(a, b)))
+
+/**
+ * Does whoever may do all that the first lock allows need nothing more for the second? Its region lies in that of the first, and
+ * it is shared where the first is.
+ *
+ * @since 0.2.0
+ * @category predicates
+ */
+export const covers = (outer: Region, inner: Region): boolean =>
+  (isExclusive(outer.mode) || !isExclusive(inner.mode)) &&
+  (coversSubtree(outer.mode)
+    ? inner.path.startsWith(outer.path)
+    : inner.path === outer.path && !coversSubtree(inner.mode))

@@ -26,6 +26,8 @@ import type { Target } from "./Target.ts"
  *   Conflicts with them are waived. At most 100.
  * - `onWait`: called when the request has to wait, and again when who is in its way, or how many are ahead, has changed: at
  *   most once a second. Its effect runs alongside the wait, and is interrupted when the wait is over.
+ * - `delegate`: `false` asks the store that all processes share, where there is a `DelegatingStore` before it. Default: that may
+ *   decide, unless the lease is acquired by hand or the request has a `within`.
  *
  * @since 0.1.0
  * @category models
@@ -42,6 +44,7 @@ export interface AcquireOptions {
   readonly label?: string | undefined
   readonly within?: ReadonlyArray<string> | undefined
   readonly onWait?: OnWait | undefined
+  readonly delegate?: boolean | undefined
 }
 
 /**
@@ -158,7 +161,8 @@ const ofAcquire: Readonly<Record<keyof AcquireOptions, true>> = {
   reason: true,
   label: true,
   within: true,
-  onWait: true
+  onWait: true,
+  delegate: true
 }
 const { onLost: _, ...ofStreams } = ofAcquire
 const { block: _1, timeout: _2, onWait: _3, ...ofIfAvailable } = ofAcquire
@@ -240,6 +244,7 @@ export interface Settings {
   readonly label: string | undefined
   readonly within: ReadonlyArray<string>
   readonly onWait: OnWait | undefined
+  readonly delegate: boolean
 }
 
 /** A value, or what is wrong with it. Plain, as requests are checked by the hundred thousand. */
@@ -359,7 +364,8 @@ export const decode = (options: Options): Either.Either<Decoded, InvalidOptions>
     reason: undefined,
     label: undefined,
     within: [],
-    onWait: undefined
+    onWait: undefined,
+    delegate: true
   }
   const { label, maxHold, onLost, reentrant, refreshInterval } = options
   const asked = { ttl: options.ttl, refreshInterval, reentrant, onLost, maxHold, label }
@@ -403,6 +409,8 @@ export const decodeRequest = (
   if (onWait !== undefined && typeof onWait !== "function") {
     return Either.left(refuse("onWait", "it must be a function to an effect"))
   }
+  const delegate = flag("delegate", options.delegate, base.delegate)
+  if (isWrong(delegate)) return Either.left(delegate)
   const { refreshInterval, ttl } = timing
   return Either.right({
     block,
@@ -416,7 +424,8 @@ export const decodeRequest = (
     reason,
     label: label ?? base.label,
     within,
-    onWait
+    onWait,
+    delegate
   })
 }
 

@@ -32,6 +32,9 @@ import type { LockPath } from "./LockPath.ts"
  * - `within`: the ids of the leases that enclose the request. Conflicts with them are waived, and when the list is not
  *   empty the request does not queue behind those that wait.
  * - `holder`: who asks, for people.
+ * - `delegable`: who asks lets the store between decide by itself (see `DelegatingStore`). Others take no notice.
+ * - `delegated`: what is asked for is a delegation, of one region, and this is the name of the client that is to have it.
+ * - `impatient`: for `tryAcquire`; see there.
  *
  * @since 0.1.0
  * @category models
@@ -43,6 +46,9 @@ export interface LockRequest {
   readonly waitTtl?: Duration.Duration | undefined
   readonly within: ReadonlyArray<string>
   readonly holder: Holder
+  readonly delegable?: boolean | undefined
+  readonly delegated?: string | undefined
+  readonly impatient?: boolean | undefined
 }
 
 /**
@@ -81,6 +87,7 @@ export const tooLarge = ({ targets, within }: Pick<LockRequest, "targets" | "wit
  * - `deadline`: the time on this process's monotonic clock (`Clock.currentTimeNanos`, in milliseconds) after which the
  *   holder must assume that the lease is gone. Never later than the store's own deadline: it is reckoned from before
  *   the store granted.
+ * - `wanted`: for a delegation: somebody whom it keeps out waits already. That counts as a recall.
  *
  * @since 0.1.0
  * @category models
@@ -88,6 +95,22 @@ export const tooLarge = ({ targets, within }: Pick<LockRequest, "targets" | "wit
 export interface Grant {
   readonly token: number
   readonly deadline: number
+  readonly wanted?: boolean | undefined
+}
+
+/**
+ * A refresh of one lease, among many.
+ *
+ * - `ttl`: the lease lasts for so long from now on.
+ * - `owner`: the name of its owner; without it, it is refreshed by hand.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Refresh {
+  readonly id: string
+  readonly ttl: Duration.Duration
+  readonly owner?: string | undefined
 }
 
 /**
@@ -137,6 +160,88 @@ export interface Revocation {
 }
 
 /**
+ * A lease that was granted under a delegation, for the store that gave the delegation.
+ *
+ * - `request`: as its holder asked for it, with the targets that it has by now. Its `ttl` begins when it is registered.
+ * - `token`: what its holder has got.
+ * - `from`: the id of the delegation.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Registration {
+  readonly request: LockRequest
+  readonly token: number
+  readonly from: string
+}
+
+/**
+ * What a client that has delegations tells the store, in this order: the leases that it goes on with as ordinary ones, and
+ * the delegations that it gives back. `floor` is the greatest token that was given under a delegation.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Settlement {
+  readonly registrations: ReadonlyArray<Registration>
+  readonly releases: ReadonlyArray<{ readonly id: string; readonly floor: number }>
+}
+
+/**
+ * Somebody waits for what a delegation covers. `client` is the name that it was asked for with; `urgent`: for one that does
+ * not wait for long.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Recall {
+  readonly id: string
+  readonly client: string
+  readonly urgent: boolean
+}
+
+/**
+ * What a store can do beyond its own locks: let clients decide about a part of the tree by themselves. A delegation is a lease
+ * that was asked for with `delegated`; for who holds what, it is one like any other. It differs in this:
+ *
+ * - A request that has to wait *recalls* every delegation that conflicts with it and that it is not `within`: `recalls` tells
+ *   the delegation's client, once for each delegation, and once more when the first `impatient` request wants it. A
+ *   delegation that is granted while such a request waits is told so with its grant (`wanted`), and not again.
+ * - A request for a delegation (not an `impatient` one) does not recall those of the same client that cover it.
+ * - One that is `within` others queues like one that is not: it does not pass those who wait.
+ *
+ * A message may be lost; then it comes again when the waiting request is looked at, and `refresh` tells it, too.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Delegations {
+  /**
+   * Registers leases, in the order given, and then releases delegations. It may take several steps, and may be done again, as
+   * a whole or in part, when it is not known how far it has come: what was done is not done twice.
+   *
+   * A registration is granted while its delegation is live, whatever else is held; it never waits. It answers `false`, and changes
+   * nothing, when the delegation is not live and the id is not that of a live lease.
+   *
+   * A release first makes all later tokens greater than `floor`, also when the delegation has ended already, and then lets in
+   * those who waited.
+   */
+  readonly settle: (settlement: Settlement) => Effect.Effect<ReadonlyArray<boolean>, StoreError>
+
+  /**
+   * As `refresh` of the store, for a delegation by its client: the local deadline, and whether somebody wanted it since it was
+   * granted.
+   */
+  readonly refresh: (
+    id: string,
+    ttl: Duration.Duration
+  ) => Effect.Effect<Option.Option<{ readonly deadline: number; readonly wanted: boolean }>, StoreError>
+
+  /** The recalls of delegations that were asked for through this store, from the time of subscribing on. */
+  readonly recalls: Effect.Effect<Queue.Dequeue<Recall>, never, Scope.Scope>
+}
+
+/**
  * The store of locks. Every method can be interrupted at any point without breaking a rule, and then answers soon (within
  * some tens of milliseconds), whatever the store's server does: what is left to do goes on in the background.
  *
@@ -164,6 +269,9 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
     /**
      * Answers at once: a grant, or one lease or waiting request that is in the way (`Left`). Never overtakes those
      * that wait and conflict. A refused request leaves nothing behind.
+     *
+     * With `impatient` it waits while nothing but delegations is in its way, until these are given back: it is refused as soon
+     * as it finds another lease or an earlier request there. On interruption it leaves the queue.
      */
     readonly tryAcquire: (request: LockRequest) => Effect.Effect<Either.Either<Grant, LockEntry>, StoreError>
 
@@ -199,6 +307,14 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
     ) => Effect.Effect<Option.Option<number>, StoreError>
 
     /**
+     * The same for many leases, in as few commands as can be. Each gets its answer, in their order: that of `refresh`, or the
+     * error when the store could not be asked.
+     */
+    readonly refreshAll: (
+      leases: ReadonlyArray<Refresh>
+    ) => Effect.Effect<ReadonlyArray<Option.Option<number> | StoreError>>
+
+    /**
      * Ends a lease, or takes a waiting request out of the queue. With the name of its owner that is all. Without it is an
      * order: the owner of the lease is told (`revocations`, `released`), and whoever still waits for the request fails with
      * `StoreError`. `false`, and nothing changed, when the id is not live, or not the owner's.
@@ -211,6 +327,12 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
      * the call has failed.
      */
     readonly downgrade: (id: string, owner?: string) => Effect.Effect<boolean, StoreError>
+
+    /**
+     * Sees to it that other clients of the store know the lease by its id, so that they can `restore` it. `false` when it is
+     * known not to be live. Most stores have nothing to do for it, and answer `true`.
+     */
+    readonly share: (id: string) => Effect.Effect<boolean, StoreError>
 
     /**
      * Ends a lease by an operator's order: its holder is told (`revocations`, `broken`). `false`, and nothing changed,
@@ -238,5 +360,8 @@ export class LockStore extends Context.Tag("@hilok/core/LockStore")<
      * on. What is missed (a lost connection) shows at the next refresh.
      */
     readonly revocations: Effect.Effect<Queue.Dequeue<Revocation>, never, Scope.Scope>
+
+    /** What `DelegatingStore` needs; `undefined` for a store that cannot delegate. */
+    readonly delegations: Delegations | undefined
   }
 >() {}

@@ -14,6 +14,7 @@
  */
 import { DeadlineHeap } from "./internal/deadlineHeap.ts"
 import { IdTable } from "./internal/idTable.ts"
+import { Kept, Told } from "./internal/kept.ts"
 import { HeldIndex, Place, WaitIndex } from "./internal/regionIndex.ts"
 import type { Holder, LockEntry } from "./LockEntry.ts"
 import * as LockMode from "./LockMode.ts"
@@ -21,7 +22,7 @@ import * as LockPath from "./LockPath.ts"
 
 /**
  * A request for the table. `ttl` and `waitTtl` are in milliseconds: how long the lease lasts, and how long the request
- * stays in the queue, unless refreshed. `waitTtl` may be `Infinity`.
+ * stays in the queue, unless refreshed. `waitTtl` may be `Infinity`. The rest is that of the store's `LockRequest`.
  *
  * @since 0.1.0
  * @category models
@@ -33,6 +34,8 @@ export interface Request {
   readonly waitTtl: number
   readonly within: ReadonlyArray<string>
   readonly holder: Holder
+  readonly delegated?: string | undefined
+  readonly impatient?: boolean | undefined
 }
 
 /**
@@ -42,7 +45,7 @@ export interface Request {
  * @category models
  */
 export type Outcome =
-  | { readonly _tag: "Granted"; readonly token: number; readonly deadline: number }
+  | { readonly _tag: "Granted"; readonly token: number; readonly deadline: number; readonly wanted?: boolean }
   | { readonly _tag: "Waiting"; readonly blocker: string }
   | { readonly _tag: "Refused"; readonly blocker: string }
   | { readonly _tag: "Deadlock"; readonly cycle: ReadonlyArray<string> }
@@ -54,12 +57,22 @@ export type Outcome =
  * - `Deadlock`: a waiting request was found to be in a cycle, and has left the queue.
  * - `Ended`: a lease ended other than by its owner, or changed its owner (`taken`); or a waiting request expired.
  *   `owner` is who owned it until then.
+ * - `Refused`: an impatient request found somebody in its way, and has left the queue.
+ * - `Recalled`: somebody waits for what a delegation covers.
  *
  * @since 0.1.0
  * @category models
  */
 export type Event =
-  | { readonly _tag: "Granted"; readonly id: string; readonly token: number; readonly deadline: number }
+  | {
+      readonly _tag: "Granted"
+      readonly id: string
+      readonly token: number
+      readonly deadline: number
+      readonly wanted?: boolean
+    }
+  | { readonly _tag: "Refused"; readonly id: string; readonly blocker: LockEntry }
+  | { readonly _tag: "Recalled"; readonly id: string; readonly client: string; readonly urgent: boolean }
   | { readonly _tag: "Deadlock"; readonly id: string; readonly cycle: ReadonlyArray<string> }
   | {
       readonly _tag: "Ended"
@@ -76,6 +89,10 @@ class Entry {
   readonly within: ReadonlyArray<string>
   readonly holder: Holder
   readonly arrived: number
+  /** For a delegation whose it is. */
+  readonly client: string | undefined
+  readonly impatient: boolean
+  told: Told = Told.nothing
   targets: ReadonlyArray<LockMode.Region>
   /** One for each target. */
   readonly places: ReadonlyArray<Place<Entry>>
@@ -102,6 +119,8 @@ class Entry {
     this.ttl = request.ttl
     this.within = request.within
     this.holder = request.holder
+    this.client = request.delegated
+    this.impatient = request.impatient === true
     this.targets = request.targets
     this.places = request.targets.map(
       ({ mode, path }) =>
@@ -111,6 +130,9 @@ class Entry {
     this.deadline = now + request.waitTtl
   }
 }
+
+/** Is it a delegation that was granted? */
+const isKept = ({ client, state }: Entry): boolean => client !== undefined && state === "held"
 
 const noKeys: ReadonlyArray<string> = []
 const noEvents: ReadonlyArray<Event> = []
@@ -126,6 +148,7 @@ export class LockTable {
   private readonly entries = new IdTable<Entry>()
   private readonly deadlines = new DeadlineHeap<Entry>()
   private readonly held = { shared: new HeldIndex<Entry>(), exclusive: new HeldIndex<Entry>() }
+  private readonly kept = new Kept<Entry>()
   private readonly waiting = { shared: new WaitIndex<Entry>(), exclusive: new WaitIndex<Entry>() }
   private waitingCount = 0
   private lastTicket = 0
@@ -172,9 +195,7 @@ export class LockTable {
     this.expire(now)
     const known = this.entries.get(request.id)
     if (known !== undefined) {
-      return known.state === "held"
-        ? { _tag: "Granted", token: known.token, deadline: known.deadline }
-        : { _tag: "Waiting", blocker: known.blocker!.id }
+      return known.state === "held" ? this.toGrant(known) : { _tag: "Waiting", blocker: known.blocker!.id }
     }
     const entry = new Entry(request, this.lastTicket + 1, now)
     const blocker = this.findBlocker(entry)
@@ -182,29 +203,80 @@ export class LockTable {
       this.lastTicket = entry.ticket
       this.entries.add(entry)
       this.grant(entry, now)
-      return { _tag: "Granted", token: entry.token, deadline: entry.deadline }
+      return this.toGrant(entry)
     }
-    if (!queue) return { _tag: "Refused", blocker: blocker.id }
+    const mayWait = queue || (entry.impatient && isKept(blocker))
+    if (!mayWait) return { _tag: "Refused", blocker: blocker.id }
     this.lastTicket = entry.ticket
     this.entries.add(entry)
     this.enqueue(entry)
     const cycle = this.watch(entry, blocker)
-    if (cycle === undefined) return { _tag: "Waiting", blocker: blocker.id }
+    if (cycle === undefined) {
+      this.recall(entry)
+      return { _tag: "Waiting", blocker: blocker.id }
+    }
     this.drop(entry)
     return { _tag: "Deadlock", cycle }
   }
 
+  private toGrant({ client, deadline, token, told }: Entry): Outcome & { readonly _tag: "Granted" } {
+    return client === undefined
+      ? { _tag: "Granted", token, deadline }
+      : { _tag: "Granted", token, deadline, wanted: told !== Told.nothing }
+  }
+
   /**
    * Ends a lease or takes a waiting request out of the queue. With an `owner` only if it is that one's; without, by order:
-   * the owner of a lease is told. `false` when there is nothing to end.
+   * the owner of a lease is told. `false` when there is nothing to end. In any case all tokens from now on are greater than
+   * the `floor`, which is that of a delegation.
    */
-  release(id: string, now: number, owner?: string): boolean {
+  release(id: string, now: number, owner?: string, floor = 0): boolean {
+    // Before anybody is let in.
+    this.raise(floor)
     this.expire(now)
     const entry = this.entries.get(id)
     if (entry === undefined || (owner !== undefined && owner !== entry.owner)) return false
     if (owner === undefined && entry.state === "held") this.ended(entry, "released")
-    this.settle(this.drop(entry), now)
+    this.lookAgain(this.drop(entry), now)
     return true
+  }
+
+  /**
+   * Makes an ordinary lease of one that was granted under a delegation, whatever else is held: the client has decided that by
+   * the same rules. `false` when the delegation is not live, unless the id is that of a live lease.
+   */
+  register(request: Request, token: number, from: string, now: number): boolean {
+    this.expire(now)
+    const known = this.entries.get(request.id)
+    if (known !== undefined) return known.state === "held"
+    const delegation = this.entries.get(from)
+    if (delegation === undefined || !isKept(delegation)) return false
+    const entry = new Entry(request, ++this.lastTicket, now)
+    this.entries.add(entry)
+    this.hold(entry, token, now)
+    this.raise(token)
+    return true
+  }
+
+  /** Has somebody wanted this delegation since it was granted? */
+  isWanted(id: string): boolean {
+    return (this.entries.get(id)?.told ?? Told.nothing) !== Told.nothing
+  }
+
+  /** Recalls once more what is in the way of a waiting request, as the first time may not have been heard. */
+  look(id: string, now: number): void {
+    this.expire(now)
+    const entry = this.entries.get(id)
+    if (entry?.state !== "waiting") return
+    this.kept.forgetTold(entry)
+    this.recall(entry)
+  }
+
+  private recall(entry: Entry): void {
+    if (this.kept.isEmpty) return
+    this.kept.recall(entry, ({ client, id }) =>
+      this.events.push({ _tag: "Recalled", id, client: client!, urgent: entry.impatient })
+    )
   }
 
   /**
@@ -264,10 +336,10 @@ export class LockTable {
     this.expire(now)
     const entry = this.entries.get(id)
     if (entry?.state !== "held" || (owner !== undefined && owner !== entry.owner)) return false
-    this.removeFrom(this.held, entry)
+    this.removeHeld(entry)
     entry.targets = entry.targets.map(({ mode, path }) => ({ mode: LockMode.downgraded(mode), path }))
-    this.addTo(this.held, entry)
-    this.settle(this.forgetWatchers(entry), now)
+    this.addHeld(entry)
+    this.lookAgain(this.forgetWatchers(entry), now)
     return true
   }
 
@@ -277,7 +349,7 @@ export class LockTable {
     const entry = this.entries.get(id)
     if (entry?.state !== "held") return false
     this.ended(entry, "broken")
-    this.settle(this.drop(entry), now)
+    this.lookAgain(this.drop(entry), now)
     return true
   }
 
@@ -298,7 +370,7 @@ export class LockTable {
       this.ended(entry, "expired")
       for (const watcher of this.drop(entry)) watchers.push(watcher)
     }
-    this.settle(watchers, now)
+    this.lookAgain(watchers, now)
   }
 
   /** The lease or waiting request with this id. */
@@ -353,7 +425,8 @@ export class LockTable {
       age: now - since,
       timeLeft: entry.deadline === Number.POSITIVE_INFINITY ? undefined : entry.deadline - now,
       blockedBy: entry.blocker?.id,
-      within: entry.within
+      within: entry.within,
+      ...(isKept(entry) ? { delegated: true } : undefined)
     }
   }
 
@@ -361,11 +434,12 @@ export class LockTable {
 
   /**
    * What keeps the request from being granted: (b) the latest waiting request with a smaller ticket that conflicts
-   * with it, unless it is nested; else (a) a lease that conflicts and does not enclose it.
+   * with it, unless it is nested; else (a) a lease that conflicts and does not enclose it, a delegation only if there is
+   * no other. A request for a delegation is within others of its client only to replace them, and passes nobody.
    */
   private findBlocker(entry: Entry): Entry | undefined {
     const nested = entry.within.length > 0
-    if (!nested && this.waitingCount > 0) {
+    if ((!nested || entry.client !== undefined) && this.waitingCount > 0) {
       const earlier = this.findEarlier(entry)
       if (earlier !== undefined) return earlier
     }
@@ -377,7 +451,7 @@ export class LockTable {
         (LockMode.isExclusive(entry.targets[i]!.mode) ? this.held.shared.find(place, waived) : undefined)
       if (found !== undefined) return found
     }
-    return undefined
+    return this.kept.find(entry, waived)
   }
 
   private findEarlier(entry: Entry): Entry | undefined {
@@ -403,7 +477,7 @@ export class LockTable {
   }
 
   /** Looks again at those whose blocker went or changed, in ticket order, and grants what can be granted. */
-  private settle(watchers: ReadonlyArray<Entry>, now: number): void {
+  private lookAgain(watchers: ReadonlyArray<Entry>, now: number): void {
     const queue = watchers.filter((entry) => entry.state === "waiting" && this.entries.get(entry.id) === entry)
     queue.sort((a, b) => a.ticket - b.ticket)
     for (let at = 0; at < queue.length; at++) {
@@ -412,12 +486,16 @@ export class LockTable {
       if (blocker === undefined) {
         this.dequeue(entry)
         this.grant(entry, now)
-        this.events.push({ _tag: "Granted", id: entry.id, token: entry.token, deadline: entry.deadline })
+        this.events.push({ ...this.toGrant(entry), id: entry.id })
         continue
       }
-      const cycle = this.watch(entry, blocker)
-      if (cycle === undefined) continue
-      this.events.push({ _tag: "Deadlock", id: entry.id, cycle })
+      if (entry.impatient && !isKept(blocker)) {
+        this.events.push({ _tag: "Refused", id: entry.id, blocker: this.describe(blocker, now) })
+      } else {
+        const cycle = this.watch(entry, blocker)
+        if (cycle === undefined) continue
+        this.events.push({ _tag: "Deadlock", id: entry.id, cycle })
+      }
       // Whoever watched it came later, so the order of the rest is all there is to keep.
       const freed = this.drop(entry)
       if (freed.length === 0) continue
@@ -487,12 +565,17 @@ export class LockTable {
   private grant(entry: Entry, now: number): void {
     // Tokens follow the clock, so that they go on rising after the table was lost, and never fall when it is set back.
     this.lastToken = Math.max(this.lastToken + 1, Math.floor(now * 1000))
-    entry.token = this.lastToken
+    this.hold(entry, this.lastToken, now)
+    if (entry.client !== undefined && this.waitingCount > 0) this.kept.isWanted(entry, this.waiting)
+  }
+
+  private hold(entry: Entry, token: number, now: number): void {
+    entry.token = token
     entry.state = "held"
     entry.granted = now
     entry.deadline = now + entry.ttl
     this.deadlines.set(entry)
-    this.addTo(this.held, entry)
+    this.addHeld(entry)
   }
 
   private enqueue(entry: Entry): void {
@@ -515,7 +598,7 @@ export class LockTable {
 
   /** Takes an entry out of the table, and answers with those that watched it. */
   private drop(entry: Entry): ReadonlyArray<Entry> {
-    if (entry.state === "held") this.removeFrom(this.held, entry)
+    if (entry.state === "held") this.removeHeld(entry)
     else this.dequeue(entry)
     this.deadlines.delete(entry)
     this.entries.delete(entry)
@@ -528,6 +611,18 @@ export class LockTable {
     entry.watchers = undefined
     for (const watcher of watchers) watcher.blocker = undefined
     return watchers
+  }
+
+  private addHeld(entry: Entry): void {
+    if (entry.client === undefined) return this.addTo(this.held, entry)
+    this.kept.note(1)
+    this.addTo(this.kept, entry)
+  }
+
+  private removeHeld(entry: Entry): void {
+    if (entry.client === undefined) return this.removeFrom(this.held, entry)
+    this.kept.note(-1)
+    this.removeFrom(this.kept, entry)
   }
 
   private addTo(index: Index, entry: Entry): void {

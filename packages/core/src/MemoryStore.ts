@@ -18,11 +18,20 @@ import * as PubSub from "effect/PubSub"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import { unsafeNow } from "./internal/monotonic.ts"
+import type { LockEntry } from "./LockEntry.ts"
 import { Deadlock, type InvalidOptions, StoreError } from "./LockError.ts"
 import type { Region } from "./LockMode.ts"
 import * as LockOptions from "./LockOptions.ts"
 import * as LockPath from "./LockPath.ts"
-import { type Grant, type LockRequest, LockStore, mostAhead, type Revocation } from "./LockStore.ts"
+import {
+  type Grant,
+  type LockRequest,
+  LockStore,
+  mostAhead,
+  type Recall,
+  type Refresh,
+  type Revocation
+} from "./LockStore.ts"
 import { LockTable } from "./LockTable.ts"
 import type { Target } from "./Target.ts"
 
@@ -36,13 +45,26 @@ export interface Options {
   readonly namespace?: string | undefined
 }
 
-type Resume = (exit: Exit.Exit<Grant, Deadlock | StoreError>) => void
+/** What became of a request: an impatient one may be refused. */
+type Answer = Grant | Refusal
+type Resume = (exit: Exit.Exit<Answer, Deadlock | StoreError>) => void
+
+class Refusal {
+  readonly blocker: LockEntry
+
+  constructor(blocker: LockEntry) {
+    this.blocker = blocker
+  }
+}
 
 interface Waiter {
   readonly targets: ReadonlyArray<Target>
   /** The fibers that asked with this id: as a rule one. */
   readonly resumes: Set<Resume>
 }
+
+const toGrant = ({ deadline, token, wanted }: Grant): Grant =>
+  wanted === undefined ? { token, deadline } : { token, deadline, wanted }
 
 const display = (regions: ReadonlyArray<Region>): ReadonlyArray<Target> =>
   regions.map(({ mode, path }) => ({ mode, path: LockPath.toInput(path) }))
@@ -63,6 +85,7 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
     const clock = yield* Effect.clock
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const revocations = yield* PubSub.unbounded<Revocation>()
+    const recalls = yield* PubSub.unbounded<Recall>()
     const table = new LockTable()
     const waiters = new Map<string, Waiter>()
     let closed = false
@@ -96,7 +119,7 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
       sweeper = runFork(Effect.interruptible(sweep))
     }
 
-    const settle = (id: string, result: (waiter: Waiter) => Exit.Exit<Grant, Deadlock | StoreError>) => {
+    const settle = (id: string, result: (waiter: Waiter) => Exit.Exit<Answer, Deadlock | StoreError>) => {
       const waiter = waiters.get(id)
       if (waiter === undefined) return
       waiters.delete(id)
@@ -109,7 +132,13 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
       for (const event of table.takeEvents()) {
         switch (event._tag) {
           case "Granted":
-            settle(event.id, () => Exit.succeed({ token: event.token, deadline: event.deadline }))
+            settle(event.id, () => Exit.succeed(toGrant(event)))
+            break
+          case "Refused":
+            settle(event.id, () => Exit.succeed(new Refusal(event.blocker)))
+            break
+          case "Recalled":
+            recalls.unsafeOffer({ id: event.id, client: event.client, urgent: event.urgent })
             break
           case "Deadlock":
             settle(event.id, ({ targets }) => Exit.fail(new Deadlock({ targets, cycle: event.cycle })))
@@ -137,6 +166,12 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
         return Effect.succeed(result)
       })
 
+    const refresh = ({ id, owner, ttl }: Refresh, now: number): Option.Option<number> =>
+      // A waiting request is no lease, and stays in the queue for as long as its fiber waits.
+      table.lease(id, now) === undefined
+        ? Option.none()
+        : Option.fromNullable(table.refresh(id, Duration.toMillis(ttl), now, owner))
+
     const toTable = (request: LockRequest) => ({
       id: request.id,
       targets: request.targets,
@@ -144,14 +179,17 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
       // A fiber of this process cannot vanish from the queue without being interrupted.
       waitTtl: Number.POSITIVE_INFINITY,
       within: request.within,
-      holder: request.holder
+      holder: request.holder,
+      delegated: request.delegated,
+      impatient: request.impatient
     })
 
     // Queues in the registration itself, so that no interruption can come between the queue and the clean-up.
-    const wait = (request: LockRequest): Effect.Effect<Grant, Deadlock | StoreError> =>
+    const wait = (request: LockRequest, queue: boolean): Effect.Effect<Answer, Deadlock | StoreError> =>
       Effect.async((resume) => {
         if (closed) return resume(Effect.fail(failClosed))
-        const outcome = table.acquire(toTable(request), now())
+        const asked = toTable(request)
+        const outcome = queue ? table.acquire(asked, now()) : table.tryAcquire(asked, now())
         const targets = display(request.targets)
         let waiter: Waiter | undefined
         if (outcome._tag === "Waiting") {
@@ -159,6 +197,7 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
           waiter.resumes.add(resume)
           waiters.set(request.id, waiter)
         } else if (outcome._tag === "Granted") resume(Exit.succeed(outcome))
+        else if (outcome._tag === "Refused") resume(Exit.succeed(new Refusal(table.lookup(outcome.blocker, now())!)))
         else if (outcome._tag === "Deadlock") resume(Exit.fail(new Deadlock({ targets, cycle: outcome.cycle })))
         publish()
         return Effect.sync(() => {
@@ -186,15 +225,23 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
           if (closed) return Effect.fail(failClosed)
           const outcome = table.tryAcquire(toTable(request), now())
           publish()
-          return outcome._tag === "Granted" ? Effect.succeed(outcome) : wait(request)
+          // One that queues is never refused.
+          return outcome._tag === "Granted"
+            ? Effect.succeed(outcome)
+            : (wait(request, true) as Effect.Effect<Grant, Deadlock | StoreError>)
         }),
       tryAcquire: (request) =>
-        operation((now) => {
-          const outcome = table.tryAcquire(toTable(request), now)
-          return outcome._tag === "Refused" || outcome._tag === "Waiting"
-            ? Either.left(table.lookup(outcome.blocker, now)!)
-            : Either.right(outcome as Grant)
-        }),
+        request.impatient === true
+          ? wait(request, false).pipe(
+              Effect.map((answer) => (answer instanceof Refusal ? Either.left(answer.blocker) : Either.right(answer))),
+              Effect.catchTag("Deadlock", Effect.die)
+            )
+          : operation((now) => {
+              const outcome = table.tryAcquire(toTable(request), now)
+              return outcome._tag === "Refused" || outcome._tag === "Waiting"
+                ? Either.left(table.lookup(outcome.blocker, now)!)
+                : Either.right(outcome as Grant)
+            }),
       restore: (id, ttl, owner) =>
         operation((now) => {
           if (!table.restore(id, Duration.toMillis(ttl), now, owner)) return Option.none()
@@ -202,12 +249,13 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
           return Option.some({ token, deadline, targets: targets as LockRequest["targets"] })
         }),
       giveBack: (id, owner) => operation((now) => table.giveBack(id, now, owner)),
-      refresh: (id, ttl, owner) =>
-        operation((now) =>
-          // A waiting request is no lease, and stays in the queue for as long as its fiber waits.
-          table.lease(id, now) === undefined
-            ? Option.none()
-            : Option.fromNullable(table.refresh(id, Duration.toMillis(ttl), now, owner))
+      refresh: (id, ttl, owner) => operation((now) => refresh({ id, ttl, owner }, now)),
+      refreshAll: (leases) =>
+        Effect.catchAll(
+          operation(
+            (now): ReadonlyArray<Option.Option<number> | StoreError> => leases.map((lease) => refresh(lease, now))
+          ),
+          (error) => Effect.succeed(leases.map(() => error))
         ),
       release: (id, owner) =>
         operation((now) => {
@@ -215,12 +263,31 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
           settle(id, () => Exit.fail(failTaken))
           return released
         }),
+      share: () => Effect.succeed(true),
       downgrade: (id, owner) => operation((now) => table.downgrade(id, now, owner)),
       breakLease: (id) => operation((now) => table.breakLease(id, now)),
       inspect: (path) => operation((now) => table.inspect(path, now)),
       blockers: (ids) => operation((now) => ids.map((id) => Option.fromNullable(table.blocked(id, mostAhead, now)))),
       lookup: (id) => operation((now) => Option.fromNullable(table.lookup(id, now))),
-      revocations: PubSub.subscribe(revocations)
+      revocations: PubSub.subscribe(revocations),
+      delegations: {
+        settle: ({ registrations, releases }) =>
+          operation((now) => {
+            const registered = registrations.map(({ from, request, token }) =>
+              table.register(toTable(request), token, from, now)
+            )
+            for (const { floor, id } of releases) table.release(id, now, id, floor)
+            return registered
+          }),
+        refresh: (id, ttl) =>
+          operation((now) =>
+            Option.map(Option.fromNullable(table.refresh(id, Duration.toMillis(ttl), now, id)), (deadline) => ({
+              deadline,
+              wanted: table.isWanted(id)
+            }))
+          ),
+        recalls: PubSub.subscribe(recalls)
+      }
     })
   })
 

@@ -4,6 +4,7 @@
  * @module @hilok/core
  * @since 0.1.0
  */
+export * as DelegatingStore from "./DelegatingStore.ts"
 export * as HierarchicalLock from "./HierarchicalLock.ts"
 export * as Lease from "./Lease.ts"
 export * as LockDuration from "./LockDuration.ts"

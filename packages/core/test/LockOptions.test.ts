@@ -28,7 +28,7 @@ describe("an option that does not exist is refused before anything is sent", () 
         assert.strictEqual(
           error.message,
           "The option `time` is not valid: there is no such option; did you mean `timeout`? Allowed are `block`, `timeout`, " +
-            "`ttl`, `refreshInterval`, `reentrant`, `onLost`, `maxHold`, `reason`, `label`, `within`, `onWait`"
+            "`ttl`, `refreshInterval`, `reentrant`, `onLost`, `maxHold`, `reason`, `label`, `within`, `onWait`, `delegate`"
         )
       }
       assert.deepStrictEqual(faults.calls, new Map())

@@ -1,4 +1,4 @@
 import { MemoryStore } from "@hilok/core"
 import { suite } from "@hilok/testing"
 
-suite("MemoryStore", MemoryStore.layer())
+suite("MemoryStore", MemoryStore.layer(), { delegations: true })

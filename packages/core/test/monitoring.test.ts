@@ -21,7 +21,8 @@ const reasonsOf = (metric: string) => {
 
 describe("docs/monitoring.md", () => {
   it("has a row for each metric of the code, and no other", () => {
-    const made = all(read("../src/internal/metrics.ts"), /= (?:Metric\.)?(gauge|counter|histogram)\(\s*"(hilok_\w+)"/g)
+    const metrics = read("../src/internal/metrics.ts") + read("../src/internal/delegationMetrics.ts")
+    const made = all(metrics, /= (?:Metric\.)?(gauge|counter|histogram)\(\s*"(hilok_\w+)"/g)
     assert.isAbove(made.length, 5)
     const told = all(page, /^\| `(hilok_\w+)` \| (\w+) /gm).map((row) => row.split(" ").reverse().join(" "))
     assert.deepStrictEqual([...told].sort(), [...made].sort())

@@ -1,6 +1,6 @@
 /**
- * What tools for operators ask about the server behind a store's options: how to show its address, whether it has the
- * database, and whether its replicas have the same time.
+ * What tools for operators ask about the server behind a store's options: how to show its address, how it runs the
+ * store's scripts, whether it has the database, and whether its replicas have the same time.
  *
  * @since 0.1.0
  */
@@ -12,6 +12,7 @@ import type * as Redacted from "effect/Redacted"
 import type { Redis, RedisOptions } from "ioredis"
 import * as failure from "./internal/failure.ts"
 import * as ioredis from "./internal/ioredis.ts"
+import * as Script from "./internal/script.ts"
 import { ask } from "./internal/serverCheck.ts"
 import * as Source from "./internal/source.ts"
 import type { Options } from "./RedisStore.ts"
@@ -53,6 +54,20 @@ export const database = (client: Redis): Effect.Effect<number, LockError.StoreEr
           number
         )
   })
+
+/**
+ * How a server has the store's scripts for this client: as a library of `functions` (Redis 7 and Valkey, if the user may load and
+ * call them), or as one `script`, which takes the server longer and has the same answers. Loads the library if it is not there;
+ * touches no key. Fails with `StoreError` when the client can run neither.
+ *
+ * @since 0.2.0
+ * @category getters
+ */
+export const loader = (client: Redis): Effect.Effect<"functions" | "script", LockError.StoreError> =>
+  Effect.map(
+    ask(() => Script.examine(client), "find out how its scripts run", patience),
+    ({ loader }) => loader
+  )
 
 /**
  * A replica, and by how many milliseconds its clock is ahead of the primary's (less than zero: behind), give or take

@@ -16,9 +16,9 @@ const command = (/redis-cli (ACL SETUSER[\s\S]*?)\n```/.exec(page)?.[1] ?? "")
   .map((word) => word.replaceAll("'", ""))
 
 /** The user of the page, who may do no more. */
-const user = (server: Server.Server, without?: string) =>
+const user = (server: Server.Server, ...without: ReadonlyArray<string>) =>
   Effect.promise(async () => {
-    const [acl = "", ...rules] = command.filter((word) => word !== without)
+    const [acl = "", ...rules] = command.filter((word) => !without.includes(word))
     await server.admin.call("ACL", "DELUSER", "locks")
     await server.admin.call(acl, ...rules)
     return {
@@ -29,7 +29,12 @@ const user = (server: Server.Server, without?: string) =>
   })
 
 if (Server.binary !== undefined) {
-  const store = Layer.unwrapEffect(Effect.map(Effect.flatMap(TestServer, user), (options) => RedisStore.layer(options)))
+  const store = Layer.unwrapEffect(
+    Effect.map(
+      Effect.flatMap(TestServer, (server) => user(server)),
+      (options) => RedisStore.layer(options)
+    )
+  )
   suite("RedisStore, as the user in docs/production.md", Layer.provide(store, TestServer.own()), {
     excludeTestServices: true,
     runs: 10
@@ -68,11 +73,14 @@ withOwnServer("RedisStore, with the rights in docs/production.md", undefined, (i
     })
   )
 
-  it.effect("works without INFO, and not without the commands of the scripts", () =>
+  it.effect("works without INFO, and by functions or scripts alone, and not without the commands that both call", () =>
     Effect.gen(function* () {
       const server = yield* TestServer
-      yield* take(yield* user(server, "+info"))
-      for (const missing of ["+time", "+hset", "+evalsha"]) {
+      for (const spare of [["+info"], ["+fcall", "+function|load"], ["+eval", "+evalsha"]]) {
+        for (const right of spare) assert.include(command, right)
+        yield* take(yield* user(server, ...spare))
+      }
+      for (const missing of ["+time", "+hset", "+subscribe"]) {
         assert.include(command, missing)
         const error = yield* Effect.flip(take(yield* user(server, missing)))
         assert.instanceOf(error, LockError.StoreError)

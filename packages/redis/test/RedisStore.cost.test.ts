@@ -218,7 +218,7 @@ describe("RedisStore, what it costs", () => {
             }
           })
         ),
-      20_000
+      120_000
     )
   })
 })

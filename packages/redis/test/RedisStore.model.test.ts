@@ -41,7 +41,7 @@ const stuttering = ({ namespace, server }: Fixture): ReturnType<Fixture["client"
     const send = redis.sendCommand.bind(redis)
     redis.sendCommand = (command) => {
       const reply = send(command)
-      if (command.name === "evalsha") {
+      if (command.name === "fcall" || command.name === "evalsha") {
         const again = new Redis.Command(command.name, [...command.args], { replyEncoding: "utf8" })
         ;(send(again) as Promise<unknown>).catch(() => undefined)
       }

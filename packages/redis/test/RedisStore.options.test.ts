@@ -156,7 +156,7 @@ withOwnServer("a store with the options of its client", undefined, (it) => {
         yield* Effect.scoped(Effect.flatMap(own({ replyMapping: "resp3" } as RedisOptions), works))
         yield* Effect.scoped(Effect.flatMap(own({ protocol: 3, replyMapping: "resp3" } as RedisOptions), works))
         yield* refused(foreign({ stringNumbers: true }), "client", /stringNumbers/)
-        for (const command of ["eval", "evalsha"]) {
+        for (const command of ["fcall", "eval", "evalsha"]) {
           Command.setReplyTransformer(command, (reply: unknown) => (Array.isArray(reply) ? reply.slice(1) : reply))
           const undo = Effect.sync(() => Command.setReplyTransformer(command, (reply: unknown) => reply))
           yield* Effect.ensuring(

@@ -23,8 +23,8 @@ const surroundings: {
   readonly [name: string]: (client: Client) => Effect.Effect<unknown, unknown, Scope.Scope>
 } = {
   "nothing else": () => Effect.void,
-  "fresh leases": ({ session }) => Effect.all([session.held([write("x")]), session.held([read("y/z")])]),
-  "leases that are entered": ({ session, store }) =>
+  "leases that are held": ({ session }) => Effect.all([session.held([write("x")]), session.held([read("y/z")])]),
+  "leases of a large table": ({ session, store }) =>
     Effect.zipRight(Effect.all([session.held([write("x")]), session.held([read("y/z")])]), store.inspect("" as never)),
   "a request that waits elsewhere": ({ session }) =>
     Effect.zipRight(session.held([write("x")]), session.queued([write("x")])),
@@ -146,7 +146,7 @@ describe("RedisStore, whose lease it is", () => {
           // As a client does that has missed the message.
           const args = ["client", "channel:", String(Number.MAX_SAFE_INTEGER), waiter.id, "10000"]
           const [, , , tag, token] = (yield* Effect.promise(() =>
-            admin.eval(Script.look.lua, 3, ...keys, ...args)
+            admin.eval(Script.script, 3, ...keys, Script.look.name, ...args)
           )) as Array<unknown>
           assert.deepStrictEqual([tag, token], [1, Option.getOrThrow(yield* store.lookup(waiter.id)).token])
           const { timeLeft } = Option.getOrThrow(yield* store.lookup(waiter.id))

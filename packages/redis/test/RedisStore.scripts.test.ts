@@ -363,7 +363,7 @@ describe("RedisStore, what its scripts do", () => {
             ]
             args.push("[]", String(targets.length), ...targets, String(request.within.length), ...request.within)
             const answer = yield* Effect.promise(() =>
-              fixture.admin.eval(Script.acquire.lua, 3, ...fixture.keys, ...args).catch(String)
+              fixture.admin.eval(Script.script, 3, ...fixture.keys, Script.acquire.name, ...args).catch(String)
             )
             assert.match(String(answer), /too many (targets|segments)/)
             assert.deepStrictEqual(

@@ -121,8 +121,8 @@ describe("RedisStore, in trouble", () => {
       leavesNothing(({ admin, server: { url } }) =>
         Effect.gen(function* () {
           const commands =
-            "eval evalsha publish subscribe unsubscribe time hmget hset hdel del exists pexpireat zadd zrem zcard zscore " +
-            "zmscore zrange zrangebylex zrevrangebylex zrangebyscore zlexcount zremrangebylex"
+            "fcall function|load eval evalsha publish subscribe unsubscribe time hmget hset hdel del exists pexpire zadd " +
+            "zrem zcard zscore zmscore zrange zrangebylex zrevrangebylex zrangebyscore zremrangebylex"
           const rules = ["on", `>${secret}`, "~hilok:*", "&hilok:*", ...commands.split(" ").map((name) => `+${name}`)]
           yield* Effect.promise(() => admin.acl("SETUSER", "app", ...rules))
           yield* Effect.promise(() => admin.acl("SETUSER", "reader", "on", `>${secret}`, "~*", "+@read", "+info"))
@@ -248,7 +248,7 @@ describe("RedisStore, in trouble", () => {
           let reply = ":1\r\n"
           const url = yield* FakeServer.start((command) => {
             if (command === "info") return FakeServer.info({})
-            if (command === "evalsha" || command === "eval") return reply
+            if (command === "fcall" || command === "evalsha" || command === "eval") return reply
             return command === "subscribe" ? "*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n" : "+OK\r\n"
           })
           const { session, store } = yield* client({ url, commandTimeout: "200 millis" })
@@ -362,12 +362,8 @@ describe("RedisStore, in trouble", () => {
         return result
       })
 
-    const lastTicket = (admin: Redis, [table]: Fixture["keys"]) =>
-      Effect.promise(() =>
-        admin
-          .eval("return { cmsgpack.unpack(redis.call('HGET', KEYS[1], 'm')) }", 1, table)
-          .then((m) => (m as Array<number>)[1])
-      )
+    const lastTicket = (admin: Redis, keys: Fixture["keys"]) =>
+      Effect.map(layout.look(admin, keys), (table) => table.lastTicket)
 
     it.effect("a request that comes too late is not even looked at", () =>
       leavesNothing(({ admin, client, keys }) =>

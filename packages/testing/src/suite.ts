@@ -13,6 +13,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
 import { conformanceTests } from "./internal/conformanceTests.ts"
+import { delegationTests } from "./internal/delegationTests.ts"
 import { interruptionTests } from "./internal/interruptionTests.ts"
 import type { Test } from "./internal/kit.ts"
 import { leaseTests } from "./internal/leaseTests.ts"
@@ -32,6 +33,7 @@ import * as Session from "./Session.ts"
  * - `ttl`: of the leases that tests let expire. Default ten seconds, on the real clock 500 milliseconds.
  * - `runs`, `seed`: of the random comparison with the reference. Default 50 runs, different ones each time.
  * - `timeout`: of one test. Default 30 seconds.
+ * - `delegations`: can the store give delegations? Then it is also held to that part of the contract. Default `false`.
  *
  * @since 0.1.0
  * @category models
@@ -44,6 +46,7 @@ export interface SuiteOptions {
   readonly runs?: number | undefined
   readonly seed?: number | undefined
   readonly timeout?: Duration.DurationInput | undefined
+  readonly delegations?: boolean | undefined
 }
 
 // A timer may fire a little early.
@@ -106,6 +109,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<LockStore, E>, options
     interruptionTests(test)
     viewTests(test)
     nestingTests(test)
+    if (options?.delegations === true) delegationTests(test)
     propertyTests(test, { runs: options?.runs ?? 50, seed: options?.seed })
   })
 }

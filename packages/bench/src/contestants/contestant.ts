@@ -20,6 +20,8 @@ export interface Session {
   readonly prepare?: (path: string, loops: number) => Promise<void>
   /** Locks, runs the section and releases, one after the other, until there is no more to ask for. */
   readonly loop: (hooks: Hooks) => Promise<void>
+  /** Takes exclusive locks, and keeps them until the session is closed, with nothing around it that would count as well. */
+  readonly keep?: (paths: ReadonlyArray<string>) => Promise<void>
   readonly close: () => Promise<void>
 }
 

@@ -1,7 +1,10 @@
 import { HierarchicalLock } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Scope from "effect/Scope"
 import type { Contestant } from "./contestant.ts"
 import * as effects from "./effects.ts"
 
@@ -13,6 +16,7 @@ export const hilok: Contestant = {
       Layer.provide(HierarchicalLock.layer({ spans: false }), RedisStore.layer({ redis: { host: "127.0.0.1", port } }))
     )
     await runtime.runtime()
+    const scope = Effect.runSync(Scope.make())
     return {
       loop: (hooks) =>
         runtime.runPromise(
@@ -20,7 +24,21 @@ export const hilok: Contestant = {
             mode === "read" ? HierarchicalLock.withRead(use, path) : HierarchicalLock.withWrite(use, path)
           )
         ),
-      close: () => runtime.dispose()
+      keep: (paths) =>
+        runtime.runPromise(
+          Effect.forEach(
+            paths,
+            (path) => HierarchicalLock.detached(Scope.extend(HierarchicalLock.write(path), scope)),
+            {
+              concurrency: 64,
+              discard: true
+            }
+          )
+        ),
+      close: async () => {
+        await Effect.runPromise(Scope.close(scope, Exit.void))
+        await runtime.dispose()
+      }
     }
   }
 }

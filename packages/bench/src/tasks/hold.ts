@@ -1,4 +1,5 @@
 /** Many locks that are held. */
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import { setTimeout as delay } from "node:timers/promises"
 import { commandsSent } from "../contestants/client.ts"
 import type { Session } from "../contestants/contestant.ts"
@@ -61,4 +62,48 @@ export const keep = async (_: Session, millis: number): Promise<number> => {
   const before = commandsSent()
   await delay(millis)
   return commandsSent() - before
+}
+
+export interface Keep {
+  readonly root: string
+  readonly count: number
+  readonly millis: number
+}
+
+export interface Kept {
+  /** Of the heap, for each lease. */
+  readonly bytes: number
+  /** The part of a core that it takes to keep them. */
+  readonly cpu: number
+  /** The longest time for which nothing else could run (milliseconds). */
+  readonly stall: number
+}
+
+const heapUsed = (): number => {
+  for (let i = 0; i < 3; i++) (globalThis as { gc?: () => void }).gc?.()
+  return process.memoryUsage().heapUsed
+}
+
+/** Takes so many locks at once, and does nothing but keep them. */
+export const keepMany = async (session: Session, { count, millis, root }: Keep): Promise<Kept> => {
+  const { keep } = session
+  if (keep === undefined) throw new Error("it cannot keep locks by themselves")
+  const paths = (name: string, length: number) => Array.from({ length }, (_, i) => `${root}/${name}${i % 100}/k${i}`)
+  await keep(paths("warm", 100))
+  const before = heapUsed()
+  await keep(paths("s", count))
+  // The first refreshes are over as well.
+  await delay(4_000)
+  const bytes = (heapUsed() - before) / count
+  const [start, cpu] = [performance.now(), process.cpuUsage()]
+  await delay(millis)
+  const { system, user } = process.cpuUsage(cpu)
+  const elapsed = performance.now() - start
+  // In a time of its own: to look so often takes more than to refresh.
+  const resolution = 2
+  const delays = monitorEventLoopDelay({ resolution })
+  delays.enable()
+  await delay(millis)
+  delays.disable()
+  return { bytes, cpu: (user + system) / 1_000 / elapsed, stall: delays.max / 1e6 - resolution }
 }

@@ -1,6 +1,6 @@
 import type { Session } from "../contestants/contestant.ts"
 import { runCycles } from "./cycles.ts"
-import { hold, keep, letGo } from "./hold.ts"
+import { hold, keep, keepMany, letGo } from "./hold.ts"
 import { runLoop, runOnce, take } from "./hot.ts"
 import { finishQueue, queueUp, releaseHolder } from "./queue.ts"
 import { runTree } from "./tree.ts"
@@ -14,6 +14,7 @@ const tasks = {
   hold,
   keep,
   letGo,
+  keepMany,
   queueUp,
   releaseHolder,
   finishQueue

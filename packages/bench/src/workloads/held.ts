@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises"
 import { Pool } from "../pool.ts"
-import { figure, ratio, time, whole } from "../table.ts"
+import { figure, ratio, share, time, whole } from "../table.ts"
 import { type Bench, type Entry, failuresOf, leftOut, reasonOf, roundRobin, rowsOf, type Workload } from "./workload.ts"
 
 const count = 1_000
@@ -52,11 +52,32 @@ const holdAll = async (bench: Bench, names: ReadonlyArray<string>) => {
 
 const keepers = ["redlock-using", "redis-semaphore", "effect-distributed-lock-polling", "hilok"]
 
+/** How many one process of HiLok is to keep by itself. */
+export const counts = [1_000, 10_000, 50_000] as const
+
+const keepMany = async (bench: Bench, count: number): Promise<void> => {
+  const key = `kept/${count}/hilok`
+  await bench.server.admin.flushall()
+  const pool = new Pool(bench.server.port)
+  try {
+    bench.progress(`hilok takes ${whole(count)} locks, and keeps them for ${window / 1_000} s`)
+    const worker = await pool.get("hilok")
+    const kept = await worker.run("keepMany", { root: "kept", count, millis: window }, 2 * window + 60_000)
+    bench.metrics.addAll(key, { ...kept })
+  } catch (error) {
+    bench.metrics.fail(key, reasonOf(error))
+  } finally {
+    pool.end()
+  }
+}
+
 export const held: Workload = {
   name: "held",
-  about: "1,000 leases held for 10 s with default options: what it takes to keep them",
+  about: "1,000 to 50,000 leases held for 10 s with default options: what it takes to keep them",
   run: async (bench) => {
     await holdAll(bench, keepers)
+    if (bench.plays("hilok")) for (const count of counts) await keepMany(bench, count)
+    const kept = counts.map((count) => ({ key: `kept/${count}/hilok`, contestant: whole(count) }))
     const shown = keepers.map((contestant) => ({ key: `held/${contestant}`, contestant }))
     return [
       {
@@ -67,6 +88,19 @@ export const held: Workload = {
           "3.3 s is HiLok's refresh interval. The locks last 10 s, each is refreshed when its library thinks right.",
           ...leftOut(bench, ["setnx"], "it does not keep a lock alive"),
           ...failuresOf(bench, shown)
+        ]
+      },
+      {
+        title: "Leases that one process of HiLok holds, all taken at once",
+        head: ["leases", "part of a core", "longest stall", "bytes of heap each"],
+        rows: rowsOf({ ...bench, plays: () => bench.plays("hilok") }, kept, (value) => [
+          share(value("cpu")),
+          time(value("stall")),
+          whole(value("bytes"))
+        ]),
+        notes: [
+          "The process does nothing else. The stall is the longest time for which its event loop did not turn.",
+          ...failuresOf(bench, kept)
         ]
       }
     ]

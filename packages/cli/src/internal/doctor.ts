@@ -79,9 +79,17 @@ const latency = (client: Redis): Effect.Effect<Finding, string> =>
   })
 
 const scripts = (client: Redis): Effect.Effect<Finding, string> =>
-  Effect.map(
-    ask(() => client.eval("return redis.call('TIME')", 0)),
-    () => ({ ok: true, text: "scripts: can be run" })
+  RedisServer.loader(client).pipe(
+    Effect.mapBoth({
+      onFailure: ({ reason }) => reason,
+      onSuccess: (loader) => ({
+        ok: true,
+        text:
+          loader === "functions"
+            ? "scripts: run as functions"
+            : "scripts: run by EVALSHA; functions (Redis 7, FUNCTION LOAD and FCALL) would take the server less time"
+      })
+    })
   )
 
 const clock = (client: Redis): Effect.Effect<Finding, string> =>
@@ -151,7 +159,7 @@ const checks = (client: Redis, options: server.ServerOptions): Effect.Effect<Rea
     return [
       ...told,
       yield* finding(latency(client), "latency", "Let this user run PING."),
-      yield* finding(scripts(client), "scripts", "Let this user run EVAL, EVALSHA and SCRIPT LOAD."),
+      yield* finding(scripts(client), "scripts", "Let this user run FCALL and FUNCTION LOAD, or EVAL and EVALSHA."),
       yield* finding(clock(client), "clock", "Let this user run TIME."),
       ...(yield* replicas(client)),
       ...(yield* database(client)),

@@ -1045,6 +1045,35 @@ export const release: Operations<HierarchicalLock>["release"] = accessors.releas
 export const downgrade: Operations<HierarchicalLock>["downgrade"] = accessors.downgrade
 
 /**
+ * Makes a lease known to all processes by its id, so that it can be sent and restored elsewhere. Needed over a
+ * `DelegatingStore`, for a lease of a scope or of `withX`, which until then may be known in this process alone; over any other
+ * store, and for a lease that was acquired by hand, it does nothing.
+ *
+ * Fails with `LockLost` when the lease is not live, and with `StoreError`. When it is interrupted, the lease may be known or not.
+ *
+ * @example
+ * ```ts
+ * import { HierarchicalLock, Lease } from "@hilok/core"
+ * import { Console, Effect, Schema } from "effect"
+ *
+ * const handOver = HierarchicalLock.withWrite(
+ *   (lease) =>
+ *     HierarchicalLock.share(lease).pipe(
+ *       Effect.zipRight(Schema.encode(Lease.Lease)(lease)),
+ *       Effect.flatMap((encoded) => Console.log("to the other process:", encoded.id))
+ *     ),
+ *   "report"
+ * )
+ *
+ * await Effect.runPromise(Effect.provide(handOver, HierarchicalLock.layerMemory()))
+ * ```
+ *
+ * @since 0.2.0
+ * @category accessors
+ */
+export const share: Operations<HierarchicalLock>["share"] = accessors.share
+
+/**
  * The leases and the waiting requests at the path or below it (default: all), in order of arrival.
  *
  * Fails with `InvalidPath`, and with `StoreError`. Changes nothing.

@@ -78,6 +78,7 @@ const kinds: { readonly [Name in keyof Operations<never>]: Accessor } = {
   refresh: call,
   release: call,
   downgrade: call,
+  share: call,
   inspect: call,
   changes: stream,
   breakLease: call,

@@ -51,7 +51,7 @@ const gone = (lease: Lease.Lease | string): LockLost =>
 
 export const make = (
   context: Context
-): Pick<Operations<never>, "restore" | "refresh" | "release" | "downgrade" | "inspect" | "breakLease"> & {
+): Pick<Operations<never>, "restore" | "refresh" | "release" | "downgrade" | "share" | "inspect" | "breakLease"> & {
   readonly acquire: (
     targets: ReadonlyArray<Target.Target>,
     options?: LockOptions.AcquireOptions
@@ -190,6 +190,11 @@ export const make = (
       )
     })
 
+  const share: Operations<never>["share"] = (lease) =>
+    Effect.flatMap(watch(store.share(lease.id)), (isLive) =>
+      isLive ? Effect.void : Effect.fail(held.get(lease.id)?.gone ?? gone(lease))
+    )
+
   const inspect: Operations<never>["inspect"] = (path = "") =>
     Either.match(LockPath.parse(path, context.separator), {
       onLeft: Effect.fail,
@@ -203,6 +208,7 @@ export const make = (
     refresh,
     release,
     downgrade,
+    share,
     inspect,
     breakLease: (lease) => watch(store.breakLease(idOf(lease)))
   }

@@ -13,20 +13,21 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import * as Lease from "../Lease.ts"
 import type { Holder, LockEntry } from "../LockEntry.ts"
-import type { InvalidOptions, LockLost } from "../LockError.ts"
+import type { InvalidOptions, LockLost, StoreError } from "../LockError.ts"
 import type * as LockMode from "../LockMode.ts"
 import * as LockOptions from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
 import type { LockStore, Revocation } from "../LockStore.ts"
 import type * as Target from "../Target.ts"
+import type { AnyFiber } from "./effectInternals.ts"
 import type { HeldLease, Keeper } from "./heldLease.ts"
 import { IdTable } from "./idTable.ts"
 import { Metrics } from "./metrics.ts"
 import { unsafeNow } from "./monotonic.ts"
 import { Blockers } from "./others.ts"
+import { Refreshing } from "./refreshing.ts"
 import { Timers } from "./timers.ts"
 
-export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 /** Gives an effect in an uninterruptible region back the interruptibility that its caller had. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
@@ -44,6 +45,7 @@ export class Context implements Keeper {
   readonly settings: LockOptions.Settings
   readonly holder: Holder
   readonly timers: Timers
+  readonly refreshing: Refreshing
   readonly metrics: Metrics
   /** Finds out who is in the way of requests that are about to time out. */
   readonly blockers: Blockers
@@ -71,6 +73,7 @@ export class Context implements Keeper {
     this.scope = scope
     this.fork = fork
     this.timers = new Timers(clock, fork)
+    this.refreshing = new Refreshing(this)
     this.separator = decoded.separator
     this.settings = decoded.settings
     this.spans = decoded.spans
@@ -179,18 +182,39 @@ export class Context implements Keeper {
 
   /** What the holder gets. */
   toLease(lease: HeldLease): Lease.Lease {
-    return Lease.unsafeMake(lease, {
-      owner: () => lease.owner,
-      lost: Effect.suspend(() =>
-        lease.isKept ? lease.awaitLoss() : Effect.raceFirst(lease.awaitLoss(), lease.watchDeadline())
-      ),
-      check: Effect.suspend(() => {
-        if (lease.lost !== undefined) return Effect.fail(lease.lost)
-        return Effect.flatMap(this.metrics.watch(this.store.lookup(lease.id)), (entry) => {
-          if (entry._tag === "Some" && entry.value.state === "held") return Effect.void
-          lease.lose("expired")
-          return Effect.fail(lease.gone)
-        })
+    return Lease.unsafeMake(lease, new Kept(this, lease))
+  }
+}
+
+/** How a lease reaches this service. */
+class Kept implements Lease.Upkeep {
+  private readonly context: Context
+  private readonly lease: HeldLease
+
+  constructor(context: Context, lease: HeldLease) {
+    this.context = context
+    this.lease = lease
+  }
+
+  owner(): string {
+    return this.lease.owner
+  }
+
+  get lost(): Effect.Effect<never, LockLost> {
+    const { lease } = this
+    return Effect.suspend(() =>
+      lease.isKept ? lease.awaitLoss() : Effect.raceFirst(lease.awaitLoss(), lease.watchDeadline())
+    )
+  }
+
+  get check(): Effect.Effect<void, LockLost | StoreError> {
+    const { context, lease } = this
+    return Effect.suspend(() => {
+      if (lease.lost !== undefined) return Effect.fail(lease.lost)
+      return Effect.flatMap(context.metrics.watch(context.store.lookup(lease.id)), (entry) => {
+        if (entry._tag === "Some" && entry.value.state === "held") return Effect.void
+        lease.lose("expired")
+        return Effect.fail(lease.gone)
       })
     })
   }

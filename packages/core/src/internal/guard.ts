@@ -11,7 +11,7 @@ import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import * as Scope from "effect/Scope"
 import { LockLost } from "../LockError.ts"
-import type { AnyFiber } from "./context.ts"
+import type { AnyFiber } from "./effectInternals.ts"
 import { Stop } from "./stop.ts"
 
 export class Guard extends Stop {

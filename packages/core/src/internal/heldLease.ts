@@ -1,5 +1,5 @@
 /**
- * One lease as the service that owns it keeps it: its local deadline, its refresh loop, its loss.
+ * One lease as the service that owns it keeps it: its local deadline, its loss. (`refreshing.ts` keeps it alive.)
  *
  * It has one holder, as a rule: a scope, or the work under `withX`. A `restore` of it within the same service adds
  * another one; the lease is released when the last of them ends.
@@ -13,20 +13,22 @@ import { LockLost, type StoreError } from "../LockError.ts"
 import * as LockMode from "../LockMode.ts"
 import type { Settings } from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
-import type { Grant, LockStore } from "../LockStore.ts"
+import type { Grant, LockStore, Refresh } from "../LockStore.ts"
 import type { Target } from "../Target.ts"
 import type { Metrics } from "./metrics.ts"
-import { unsafeNow } from "./monotonic.ts"
 import type { Place } from "./nesting.ts"
+import type { Refreshing, Round, Slot } from "./refreshing.ts"
 import { Timer, type Timers } from "./timers.ts"
 
 /** What a lease needs of its service. */
 export interface Keeper {
   readonly store: LockStore["Type"]
   readonly clock: Clock.Clock
-  /** When the service began: refreshes fall on a grid from here, so that those of many leases coincide. */
+  /** When the service began: from here its refreshes are counted. */
   readonly epoch: number
+  readonly now: () => number
   readonly timers: Timers
+  readonly refreshing: Refreshing
   readonly metrics: Metrics
   /** Runs an effect in the background. */
   readonly fork: (effect: Effect.Effect<void>) => unknown
@@ -39,7 +41,14 @@ export interface Keeper {
 /** What a holder does when the lease is lost. `false`: there was work that it could not stop. */
 export type OnLoss = (lost: LockLost) => boolean
 
-export class HeldLease {
+/** A refresh of this lease. */
+export interface Asked extends Refresh {
+  /** Is it the last one that `maxHold` leaves time for? */
+  readonly isLast: boolean
+}
+
+/** As a timer it stands for its deadline: from its first refresh on, as that comes before. */
+export class HeldLease extends Timer {
   readonly id: string
   /** The name by which the store knows whose lease it is. */
   owner: string
@@ -50,8 +59,6 @@ export class HeldLease {
   private maxHold: number
   nextById: HeldLease | undefined = undefined
   token = 0
-  /** On the monotonic clock, in milliseconds: from here on another may hold the lock. */
-  deadline = Number.NEGATIVE_INFINITY
   lost: LockLost | undefined = undefined
   /** How many hold it in this service. None holds what is refreshed and released by hand. */
   holders = 1
@@ -65,10 +72,19 @@ export class HeldLease {
   grantedAt = 0
   private mustEnd = Number.POSITIVE_INFINITY
   private state: "pending" | "held" | "ended" = "pending"
+  /** Where its next refresh stands, among those of which leases. */
+  round: Round | undefined = undefined
+  slot: Slot | undefined = undefined
+  nextInSlot: HeldLease | undefined = undefined
+  previousInSlot: HeldLease | undefined = undefined
+  /** Has the store answered the last refresh? */
+  private isAnswered = true
   /** What its holders see of it: the same list for all, as it changes in place with a downgrade. */
   private shown: Array<Target> | undefined = undefined
 
   constructor(service: Keeper, id: string, owner: string, regions: ReadonlyArray<LockMode.Region>, settings: Settings) {
+    // `deadline`, on the monotonic clock, in milliseconds: from there on another may hold the lock.
+    super(Number.NEGATIVE_INFINITY)
     this.service = service
     this.id = id
     this.owner = owner
@@ -94,7 +110,7 @@ export class HeldLease {
   }
 
   private get now(): number {
-    return unsafeNow(this.service.clock)
+    return this.service.now()
   }
 
   begin(grant: Grant): void {
@@ -116,7 +132,7 @@ export class HeldLease {
     this.refreshInterval = Math.min(this.refreshInterval, refreshInterval)
     this.deadline = Math.min(Math.max(this.deadline, deadline), this.mustEnd)
     this.isLast = this.deadline === this.mustEnd
-    this.isLiveNow()
+    if (this.isLiveNow()) this.service.refreshing.add(this)
   }
 
   /** Its targets are other ones now. */
@@ -129,6 +145,7 @@ export class HeldLease {
   end(now = this.now): boolean {
     if (this.state !== "held") return false
     this.state = "ended"
+    this.service.refreshing.delete(this)
     this.service.metrics.ended(now - this.grantedAt)
     return true
   }
@@ -162,7 +179,7 @@ export class HeldLease {
 
   /** Loses it if its local deadline has passed; answers whether it is still live. */
   isLiveNow(now = this.now): boolean {
-    if (this.state === "held" && now >= this.deadline) this.lose("expired")
+    if (this.state === "held" && now >= this.deadline) this.lose(this.isAnswered ? "expired" : "unreachable")
     return this.isLive
   }
 
@@ -200,22 +217,50 @@ export class HeldLease {
     )
   }
 
+  /** What the store is asked for in a refresh; nothing when the lease is over, and then it is lost here. */
+  toRefresh(ttl = this.ttl): Asked | undefined {
+    const now = this.now
+    if (!this.isLiveNow(now)) return undefined
+    const left = this.mustEnd - now
+    return { id: this.id, ttl: Duration.millis(Math.min(ttl, left)), owner: this.owner, isLast: left < ttl }
+  }
+
+  /** The store has answered a refresh. `false` when the lease is not live any more, or that is yet to be found out. */
+  refreshed({ isLast, owner }: Asked, deadline: Option.Option<number>): boolean {
+    this.isAnswered = true
+    if (Option.isSome(deadline)) {
+      this.deadline = Math.min(deadline.value, this.mustEnd)
+      this.isLast = isLast
+      if (this.heapIndex !== -1) this.service.timers.start(this)
+      return this.isLive
+    }
+    // A restore in this service has changed the owner meanwhile.
+    if (owner !== this.owner) return this.isLive
+    this.service.fork(this.missing())
+    return false
+  }
+
+  /** It is being refreshed: a store that does not answer does not keep the loss from being noticed. */
+  awaitAnswer(): void {
+    this.isAnswered = false
+    this.service.timers.start(this)
+  }
+
+  /** Its deadline has come, unless that was moved. */
+  run(): void {
+    if (this.isLiveNow()) this.service.timers.start(this)
+  }
+
   /** Refreshes once; answers whether the lease is live. */
   refresh(ttl = this.ttl): Effect.Effect<boolean, StoreError> {
     return Effect.suspend(() => {
-      const left = Math.min(ttl, this.mustEnd - this.now)
-      if (left <= 0) this.lose("expired")
-      if (!this.isLive) return Effect.succeed(false)
-      const { owner } = this
+      const refresh = this.toRefresh(ttl)
+      if (refresh === undefined) return Effect.succeed(false)
       const { metrics, store } = this.service
-      return Effect.flatMap(metrics.watch(store.refresh(this.id, Duration.millis(left), owner)), (deadline) => {
-        if (Option.isSome(deadline)) {
-          this.deadline = Math.min(deadline.value, this.mustEnd)
-          this.isLast = left < ttl
-          return Effect.succeed(this.isLive)
+      return Effect.flatMap(metrics.watch(store.refresh(this.id, refresh.ttl, refresh.owner)), (deadline) => {
+        if (Option.isSome(deadline) || refresh.owner !== this.owner) {
+          return Effect.succeed(this.refreshed(refresh, deadline))
         }
-        // A restore in this service has changed the owner meanwhile.
-        if (owner !== this.owner) return Effect.succeed(this.isLive)
         return Effect.as(this.missing(), false)
       })
     })
@@ -272,85 +317,7 @@ export class HeldLease {
   private sleepUntil(time: number): Effect.Effect<void> {
     return this.service.clock.sleep(Duration.millis(Math.max(0, Math.ceil(time - this.now))))
   }
-
-  /** The last point of the service's grid at or before a time. */
-  private onGrid(time: number): number {
-    const step = this.refreshInterval / refreshSlots
-    const { epoch } = this.service
-    return epoch + Math.floor((time - epoch) / step) * step
-  }
-
-  private nextRefresh(): number {
-    return this.onGrid(this.now + this.refreshInterval)
-  }
-
-  /** When the refresh loop of a new lease has something to do at the earliest. */
-  firstDue(): number {
-    return this.onGrid(Math.min(this.grantedAt + this.refreshInterval, this.deadline))
-  }
-
-  /**
-   * Refreshes the lease until it ends, one way or another. A refresh that fails is tried again, at shorter intervals,
-   * until the local deadline: only that is the loss.
-   */
-  keepAlive(first?: number): Effect.Effect<void> {
-    return Effect.suspend(() => this.keepFrom(first ?? this.nextRefresh(), false))
-  }
-
-  private keepFrom(next: number, failing: boolean): Effect.Effect<void> {
-    if (this.state !== "held") return Effect.void
-    const now = this.now
-    if (now >= this.deadline) {
-      this.lose(failing ? "unreachable" : "expired")
-      return Effect.void
-    }
-    const wake = Math.min(next, this.deadline)
-    if (now < wake) return Effect.flatMap(this.sleepUntil(wake), () => this.keepFrom(next, failing))
-    return Effect.flatMap(this.attempt(), (exit) =>
-      exit._tag === "Success"
-        ? this.keepFrom(this.nextRefresh(), false)
-        : this.keepFrom(this.now + this.refreshInterval / retriesPerInterval, true)
-    )
-  }
-
-  /** A refresh was not answered by the deadline: that is the loss, unless another refresh has moved it (`false`). */
-  isUnreachable(): boolean {
-    if (this.state !== "held") return true
-    if (this.now < this.deadline) return false
-    this.lose("unreachable")
-    return true
-  }
-
-  /** Refreshes once. A store that does not answer does not keep the loss from being noticed. */
-  private attempt(): Effect.Effect<Exit.Exit<boolean, StoreError>> {
-    const { timers } = this.service
-    const overdue = new Overdue(this)
-    return Effect.suspend(() => {
-      timers.start(overdue)
-      return Effect.ensuring(
-        Effect.exit(this.refresh()),
-        Effect.sync(() => timers.stop(overdue))
-      )
-    })
-  }
 }
 
-/** The deadline of a lease that is being refreshed. */
-class Overdue extends Timer {
-  private readonly lease: HeldLease
-
-  constructor(lease: HeldLease) {
-    super(lease.deadline)
-    this.lease = lease
-  }
-
-  run(): void {
-    if (this.lease.isUnreachable()) return
-    this.deadline = this.lease.deadline
-    this.lease.service.timers.start(this)
-  }
-}
-
-/** How many times within an interval refreshes can fall due. More: smoother load, but fewer of them coincide. */
-const refreshSlots = 8
+/** How soon, in parts of the refresh interval, it is asked again what the store has done. */
 const retriesPerInterval = 4

@@ -8,7 +8,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
+import * as Fiber from "effect/Fiber"
+import type * as FiberId from "effect/FiberId"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
@@ -17,14 +18,14 @@ import type { Lease } from "../Lease.ts"
 import type { LockLost } from "../LockError.ts"
 import * as LockOptions from "../LockOptions.ts"
 import type * as Target from "../Target.ts"
-import type { AnyFiber, Context, Restore } from "./context.ts"
+import type { Context, Restore } from "./context.ts"
+import { type AnyFiber, forever, forgetInterruption, makeMarker } from "./effectInternals.ts"
 import * as guard from "./guard.ts"
 import type { HeldLease, OnLoss } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 import { type AcquireFailure, obtain } from "./obtain.ts"
 import { type Invalid, Pending, prepare } from "./request.ts"
-import { forgetInterruption, Stop } from "./stop.ts"
-import { Timer } from "./timers.ts"
+import { Stop } from "./stop.ts"
 
 /** Releases a lease, and goes on. */
 const release = <A, E>(context: Context, { id, owner }: HeldLease, next: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -63,30 +64,96 @@ export interface Work {
 
 const isRunning = (fiber: AnyFiber): boolean => fiber.unsafePoll() === null
 
-/**
- * Stops the work of a scope: all that runs in the `HierarchicalLock.scoped` that the lease belongs to; else the fiber that
- * acquired it; when that has ended, the one that joined it.
- */
-const stopWork = (
-  lost: LockLost,
-  fiber: AnyFiber,
-  scope: Scope.Scope,
-  around: guard.Guard | undefined,
-  place: nesting.Place,
-  marker: FiberId.FiberId
-): boolean => {
-  const acquirer = isRunning(fiber) ? fiber : undefined
-  if (
-    around !== undefined &&
-    around.state !== "over" &&
-    (around.scope === scope || acquirer === undefined || around.isRunBy(fiber))
-  ) {
-    around.lose(lost)
-    return true
+/** What a scope holds: a lease, once it is got. A process may have very many, so what is in it is all that they keep. */
+class ScopedHold {
+  private readonly context: Context
+  private readonly work: Work
+  private readonly scope: Scope.Scope
+  isOpen = true
+  private lease: HeldLease | undefined = undefined
+  private place: nesting.Place | undefined = undefined
+  /** The guard of when it was got: when it is lost, the fiber may be in another one. */
+  private around: guard.Guard | undefined = undefined
+  private span: Tracer.Span | undefined = undefined
+  /** For as long as this fiber waits, the lease is refreshed. */
+  private keeper: AnyFiber | undefined = undefined
+  private marker: FiberId.FiberId | undefined = undefined
+
+  constructor(context: Context, work: Work, scope: Scope.Scope) {
+    this.context = context
+    this.work = work
+    this.scope = scope
   }
-  const worker = acquirer ?? (isRunning(place.fiber) ? place.fiber : undefined)
-  worker?.unsafeInterruptAsFork(marker)
-  return worker !== undefined
+
+  begin(lease: HeldLease, span: Tracer.Span | undefined): void {
+    const { context, work } = this
+    this.lease = lease
+    this.span = span
+    this.place = nesting.enter(work.fiber, lease)
+    this.around = guard.current(work.fiber)
+    lease.listen(this.onLoss)
+    context.refreshing.add(lease)
+    this.keeper = context.fork(forever)
+    this.keeper.addObserver(this.onKept)
+  }
+
+  /** Another holder of the lease goes on. */
+  private readonly onKept = (): void => {
+    if (this.lease?.holders === 1) this.context.refreshing.delete(this.lease)
+  }
+
+  private readonly onLoss: OnLoss = (lost) => {
+    addLoss(this.context, this.span, lost)
+    return !this.work.interrupts || this.stopWork(lost)
+  }
+
+  /**
+   * Stops the work of the scope: all that runs in the `HierarchicalLock.scoped` that the lease belongs to; else the fiber that
+   * acquired it; when that has ended, the one that joined it.
+   */
+  private stopWork(lost: LockLost): boolean {
+    const { around, place, scope } = this
+    const { fiber } = this.work
+    const acquirer = isRunning(fiber) ? fiber : undefined
+    if (
+      around !== undefined &&
+      around.state !== "over" &&
+      (around.scope === scope || acquirer === undefined || around.isRunBy(fiber))
+    ) {
+      around.lose(lost)
+      return true
+    }
+    const worker = acquirer ?? (place !== undefined && isRunning(place.fiber) ? place.fiber : undefined)
+    this.marker = makeMarker()
+    worker?.unsafeInterruptAsFork(this.marker)
+    return worker !== undefined
+  }
+
+  /** The scope's finalizer. */
+  readonly close = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      this.isOpen = false
+      const { keeper } = this
+      return keeper === undefined
+        ? Effect.void
+        : Effect.flatMap(Fiber.interrupt(keeper), () => this.end(Exit.isInterrupted(exit)))
+    })
+
+  private end(isInterrupted: boolean): Effect.Effect<void> {
+    const { context, marker, work } = this
+    const lease = this.lease!
+    nesting.leave(lease, this.place!)
+    lease.unlisten(this.onLoss)
+    const now = context.now()
+    lease.isLiveNow(now)
+    // Not an interruption alone: whoever runs the scope must not take it for one. The work has been stopped with it, so the
+    // fiber is not interrupted any more: whoever wants to tell of the loss (`runMain`) could not do so.
+    const next =
+      lease.lost !== undefined && work.interrupts
+        ? Effect.zipRight(marker === undefined ? Effect.void : forgetInterruption(marker), Effect.die(lease.lost))
+        : Effect.void
+    return leave(context, lease, next, isInterrupted, now)
+  }
 }
 
 /**
@@ -94,49 +161,20 @@ const stopWork = (
  */
 export const holdScoped = <E>(
   context: Context,
-  { fiber, interrupts }: Work,
+  work: Work,
   traces: boolean,
   obtained: (restore: Restore) => Effect.Effect<HeldLease, E>
 ): Effect.Effect<Lease, E, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const scope = yield* Effect.scope
-      let isOpen = true
-      let end: ((exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>) | undefined
-      yield* Scope.addFinalizerExit(scope, (exit) =>
-        Effect.suspend(() => {
-          isOpen = false
-          return end?.(exit) ?? Effect.void
-        })
-      )
-      if (!isOpen) return yield* Effect.interrupt
+      const hold = new ScopedHold(context, work, scope)
+      yield* Scope.addFinalizerExit(scope, hold.close)
+      if (!hold.isOpen) return yield* Effect.interrupt
       const lease = yield* obtained(restore)
       // The scope may have been closed while the request waited.
-      if (!isOpen) return yield* leave(context, lease, Effect.interrupt, true)
-      const place = nesting.enter(fiber, lease)
-      // That of now: when the lease is lost, the fiber may be in another one.
-      const around = guard.current(fiber)
-      const marker = FiberId.unsafeMake()
-      const span = traces ? yield* Effect.makeSpanScoped("hilok.hold", holdSpan(context, lease)) : undefined
-      const onLoss: OnLoss = (lost) => {
-        addLoss(context, span, lost)
-        return !interrupts || stopWork(lost, fiber, scope, around, place, marker)
-      }
-      end = (exit) => {
-        nesting.leave(lease, place)
-        lease.unlisten(onLoss)
-        const now = context.now()
-        lease.isLiveNow(now)
-        // Not an interruption alone: whoever runs the scope must not take it for one. The work has been stopped with it, so the
-        // fiber is not interrupted any more: whoever wants to tell of the loss (`runMain`) could not do so.
-        const next =
-          lease.lost !== undefined && interrupts
-            ? Effect.zipRight(forgetInterruption(marker), Effect.die(lease.lost))
-            : Effect.void
-        return leave(context, lease, next, Exit.isInterrupted(exit), now)
-      }
-      lease.listen(onLoss)
-      yield* Effect.forkIn(Effect.interruptible(lease.keepAlive()), scope)
+      if (!hold.isOpen) return yield* leave(context, lease, Effect.interrupt, true)
+      hold.begin(lease, traces ? yield* Effect.makeSpanScoped("hilok.hold", holdSpan(context, lease)) : undefined)
       return context.toLease(lease)
     })
   )
@@ -198,29 +236,6 @@ export const aroundIfAvailable = <A, E, R>(
     )
   })
 
-/** Keeps a lease alive. Most holds end before the first refresh, and only those that do not get a fiber for it. */
-class Keeping extends Timer {
-  private readonly context: Context
-  private readonly lease: HeldLease
-  private loop: AnyFiber | undefined = undefined
-
-  constructor(context: Context, lease: HeldLease) {
-    super(lease.firstDue())
-    this.context = context
-    this.lease = lease
-    context.timers.start(this)
-  }
-
-  run(): void {
-    this.loop = this.context.fork(this.lease.keepAlive(this.deadline))
-  }
-
-  end(): void {
-    this.context.timers.stop(this)
-    this.loop?.unsafeInterruptAsFork(this.loop.id())
-  }
-}
-
 const run = <A, E, R>(
   context: Context,
   restore: Restore,
@@ -228,7 +243,6 @@ const run = <A, E, R>(
   use: Use<A, E, R>
 ): Effect.Effect<A, E | LockLost, R> => {
   const stop = new Stop(fiber)
-  const keeping = new Keeping(context, lease)
   let span: Tracer.Span | undefined
   const onLoss: OnLoss = (lost) => {
     addLoss(context, span, lost)
@@ -236,6 +250,7 @@ const run = <A, E, R>(
     return true
   }
   lease.listen(onLoss)
+  context.refreshing.add(lease)
   const effect = typeof use === "function" ? Effect.suspend(() => use(context.toLease(lease))) : use
   const traced = traces
     ? Effect.useSpan("hilok.hold", holdSpan(context, lease), (opened) => {
@@ -245,7 +260,6 @@ const run = <A, E, R>(
     : effect
   const place = nesting.enter(fiber, lease)
   const finish = (result: Effect.Effect<A, E>, cause: Cause.Cause<E>): Effect.Effect<A, E | LockLost> => {
-    keeping.end()
     nesting.leave(lease, place)
     const now = context.now()
     lease.isLiveNow(now)

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricLabel from "effect/MetricLabel"
+import type * as Option from "effect/Option"
 import { type LockError, type LockLost, StoreError } from "../LockError.ts"
 
 // Twelve bounds, from a tenth of a millisecond to seven minutes.
@@ -94,6 +95,16 @@ export class Metrics {
 
   private storeFailed({ kind }: StoreError): void {
     storeErrors.unsafeUpdate(1, this.reasons.with(kind ?? "other"))
+  }
+
+  /** Counts the errors among the answers, one that several share once. */
+  failures(answers: ReadonlyArray<Option.Option<unknown> | StoreError>): void {
+    let last: StoreError | undefined
+    for (const answer of answers) {
+      if (answer._tag !== "StoreError" || answer === last) continue
+      this.storeFailed(answer)
+      last = answer
+    }
   }
 
   /** Counts an operation other than a request when the store fails to do it. */

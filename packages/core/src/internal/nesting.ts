@@ -15,7 +15,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
 import * as Option from "effect/Option"
-import type { AnyFiber } from "./context.ts"
+import { type AnyFiber, setFiberRef } from "./effectInternals.ts"
 import type { HeldLease } from "./heldLease.ts"
 
 /** Where a lease stands, for one of its holders. */
@@ -88,9 +88,7 @@ export const current = (
 export const enter = (fiber: AnyFiber, lease: HeldLease): Place => {
   const place = new Place(lease, fiber)
   lease.place = place
-  // The runtime has `setFiberRef`, though its type does not show it. `FiberRef.update` is the same in three steps.
-  const { setFiberRef } = fiber as unknown as { readonly setFiberRef: (ref: typeof enclosing, value: Places) => void }
-  setFiberRef.call(fiber, enclosing, Array.of(...live(fiber.getFiberRef(enclosing)), place))
+  setFiberRef(fiber, enclosing, Array.of(...live(fiber.getFiberRef(enclosing)), place))
   return place
 }
 

@@ -145,6 +145,10 @@ const firstNotIn = <A>(first: Place<A> | undefined, waived: ReadonlySet<A>): A |
   return undefined
 }
 
+const eachOf = <A>(first: Place<A> | undefined, visit: (owner: A) => void): void => {
+  for (let place = first; place !== undefined; place = place.next) visit(place.owner)
+}
+
 export class HeldIndex<A> {
   private readonly root = new HeldNode<A>(undefined, "")
 
@@ -173,6 +177,28 @@ export class HeldIndex<A> {
       firstNotIn(node.alone, waived) ??
       (subtree ? this.findBelow(node, waived) : undefined)
     )
+  }
+
+  /** Calls for every owner whose region overlaps; for one that has several such regions, several times. */
+  each({ keys, subtree }: Reach, visit: (owner: A) => void): void {
+    let node = this.root
+    for (const key of keys) {
+      eachOf(node.subtree, visit)
+      const child = node.child(key)
+      if (child === undefined) return
+      node = child
+    }
+    eachOf(node.subtree, visit)
+    eachOf(node.alone, visit)
+    if (subtree) this.eachBelow(node, visit)
+  }
+
+  private eachBelow(node: HeldNode<A>, visit: (owner: A) => void): void {
+    for (let child = node.firstChild; child !== undefined; child = child.next) {
+      eachOf(child.subtree, visit)
+      eachOf(child.alone, visit)
+      this.eachBelow(child, visit)
+    }
   }
 
   // Every node in a list leads to an owner, so this visits no more than the waived ones and the depth of the tree.
@@ -236,6 +262,10 @@ class TicketList<A extends Ticketed> {
       left = next
     }
     return this.owners[at]
+  }
+
+  some(test: (owner: A) => boolean): boolean {
+    return this.owners.some((owner) => owner !== undefined && test(owner))
   }
 
   private firstFrom(ticket: number): number {
@@ -312,5 +342,17 @@ export class WaitIndex<A extends Ticketed> {
     consider(node.alone)
     if (subtree) consider(node.below)
     return last
+  }
+
+  /** Is it so for an owner whose region overlaps? */
+  some({ keys, subtree }: Reach, test: (owner: A) => boolean): boolean {
+    let node = this.root
+    for (const key of keys) {
+      if (node.subtree.some(test)) return true
+      const child = node.children.get(key)
+      if (child === undefined) return false
+      node = child
+    }
+    return node.subtree.some(test) || node.alone.some(test) || (subtree && node.below.some(test))
   }
 }

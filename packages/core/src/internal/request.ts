@@ -10,7 +10,8 @@ import * as LockOptions from "../LockOptions.ts"
 import * as LockPath from "../LockPath.ts"
 import * as LockStore from "../LockStore.ts"
 import type * as Target from "../Target.ts"
-import type { AnyFiber, Context } from "./context.ts"
+import type { Context } from "./context.ts"
+import type { AnyFiber } from "./effectInternals.ts"
 import { HeldLease } from "./heldLease.ts"
 import * as nesting from "./nesting.ts"
 
@@ -130,6 +131,7 @@ class Sent implements LockStore.LockRequest {
   readonly waitTtl: Duration.Duration | undefined
   readonly within: ReadonlyArray<string>
   readonly holder: Holder
+  readonly delegable: boolean
 
   constructor({ holder }: Context, { lease, settings, targets }: Pending, within: ReadonlyArray<string>) {
     this.id = lease.id
@@ -138,6 +140,8 @@ class Sent implements LockStore.LockRequest {
     // What it may be held for does not limit how long it may wait.
     this.waitTtl = settings.maxHold < settings.ttl ? Duration.millis(settings.ttl) : undefined
     this.within = within
+    // What is acquired by hand may be restored elsewhere by its id, and what encloses it from outside is not known here.
+    this.delegable = settings.delegate && lease.isKept && settings.within.length === 0
     this.holder =
       settings.reason === undefined && settings.label === holder.label
         ? holder

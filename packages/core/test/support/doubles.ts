@@ -3,8 +3,11 @@ import { Effect } from "effect"
 
 type Store = LockStore.LockStore["Type"]
 
-/** The calls that a client makes of a store. */
-export type Method = Exclude<keyof Store, "namespace" | "revocations">
+/** The calls that a client makes of a store. Both ways to refresh a lease count as one. */
+export type Method =
+  | Exclude<keyof Store, "namespace" | "revocations" | "refreshAll" | "delegations">
+  | "settle"
+  | "refreshDelegation"
 
 /** Stands between the service and its store: it gets each call, and answers in its place. */
 export interface Around {
@@ -15,12 +18,20 @@ export const around = (store: Store, double: Around): Store =>
   LockStore.LockStore.of({
     namespace: store.namespace,
     revocations: store.revocations,
+    delegations: store.delegations && {
+      settle: (settlement) => double("settle", store.delegations!.settle(settlement)),
+      refresh: (id, ttl) => double("refreshDelegation", store.delegations!.refresh(id, ttl)),
+      recalls: store.delegations.recalls
+    },
     acquire: (request) => double("acquire", store.acquire(request)),
     tryAcquire: (request) => double("tryAcquire", store.tryAcquire(request)),
     restore: (id, ttl, owner) => double("restore", store.restore(id, ttl, owner)),
     giveBack: (id, owner) => double("giveBack", store.giveBack(id, owner)),
     refresh: (id, ttl, owner) => double("refresh", store.refresh(id, ttl, owner)),
+    refreshAll: (leases) =>
+      Effect.catchAll(double("refresh", store.refreshAll(leases)), (error) => Effect.succeed(leases.map(() => error))),
     release: (id, owner) => double("release", store.release(id, owner)),
+    share: (id) => double("share", store.share(id)),
     downgrade: (id, owner) => double("downgrade", store.downgrade(id, owner)),
     breakLease: (id) => double("breakLease", store.breakLease(id)),
     inspect: (path) => double("inspect", store.inspect(path)),

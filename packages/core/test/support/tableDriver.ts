@@ -197,6 +197,7 @@ export class TableDriver {
       if (event._tag === "Ended") ended.push(`${event.id} of ${event.owner} ${event.state} ${event.reason}`)
       else if (event._tag === "Deadlock") this.deadlockRemoved(event.id, event.cycle)
       else {
+        if (event._tag !== "Granted") assert.fail(`${event._tag}, though there is no delegation`)
         granted.push(event.id)
         this.noteGrant(event.id, event.token)
       }

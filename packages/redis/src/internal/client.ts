@@ -43,10 +43,14 @@ const revocationOf: { readonly [letter: string]: LockStore.Revocation["reason"] 
 }
 
 /** What the script answered for one of the leases. */
-const refreshed = (result: Reply | LockError.StoreError, i: number): Option.Option<number> | LockError.StoreError => {
-  if (!("values" in result)) return result
+const refreshed = (result: Reply, i: number): Option.Option<number> => {
   const deadline = result.values[i]
   return typeof deadline === "number" && deadline > 0 ? Option.some(localDeadline(result, deadline)) : Option.none()
+}
+
+const loaderNames: { readonly [_ in Script.Loader]: string } = {
+  functions: "a library of functions",
+  script: "a script, as it has no functions, or this user may not use them"
 }
 
 interface Refresh {
@@ -100,11 +104,6 @@ export const make = (
   { commandTimeout, connectTimeout, keys, namespace }: Settings
 ): Effect.Effect<LockStore.LockStore["Type"], LockError.StoreError, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* Effect.timeoutOption(
-      Effect.promise(() => Script.load(connection.client)),
-      commandTimeout
-    )
-
     const clock = yield* Effect.clock
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const host: Host = {
@@ -130,6 +129,7 @@ export const make = (
     const commands: Commands = new Commands(connection.client, keys, id, Duration.toMillis(commandTimeout), host, {
       onEvents,
       onMore: () => commands.send(Script.look, [], () => undefined),
+      onLoader: (loader) => void runFork(Effect.logDebug(`The scripts run on the server as ${loaderNames[loader]}`)),
       onSilence: () => connection.renew("silent"),
       onRefusal: () => connection.renew("refused")
     })
@@ -144,7 +144,7 @@ export const make = (
           Script.refresh,
           batch.flatMap(({ name, ttl }) => [name, String(ttl)]),
           (result) => {
-            for (let i = 0; i < batch.length; i++) batch[i]!.done(refreshed(result, i))
+            for (let i = 0; i < batch.length; i++) batch[i]!.done("values" in result ? refreshed(result, i) : result)
           }
         )
       }
@@ -248,6 +248,23 @@ export const make = (
             done: (result) => resume(toExit(result))
           })
         ),
+      refreshAll: (leases) =>
+        Effect.async((resume) => {
+          const all: Array<Option.Option<number> | LockError.StoreError> = []
+          let left = Math.ceil(leases.length / refreshesPerCommand)
+          if (left === 0) return resume(Exit.succeed(all))
+          for (let from = 0; from < leases.length; from += refreshesPerCommand) {
+            const some = leases.slice(from, from + refreshesPerCommand)
+            const args: Array<string> = []
+            for (const { id, owner, ttl } of some) args.push(codec.encodeName(id, owner), String(millis(ttl)))
+            commands.send(Script.refresh, args, (result) => {
+              for (let i = 0; i < some.length; i++) {
+                all[from + i] = "values" in result ? refreshed(result, i) : result
+              }
+              if (--left === 0) resume(Exit.succeed(all))
+            })
+          }
+        }),
       restore: (leaseId, ttl, owner) =>
         commands.run(
           Script.restore,
@@ -274,6 +291,7 @@ export const make = (
           )
         ),
       downgrade: (leaseId, owner) => commands.run(Script.downgrade, [codec.encodeName(leaseId, owner)], isLive),
+      share: () => Effect.succeed(true),
       breakLease: (leaseId) => commands.run(Script.breakLease, [leaseId], isLive),
       lookup: (leaseId) =>
         Effect.async((resume) =>
@@ -320,6 +338,8 @@ export const make = (
           Array.from(new Map(entries.map((entry) => [entry.id, entry])).values()).sort((a, b) => a.ticket - b.ticket)
         )
       },
-      revocations: PubSub.subscribe(revocations)
+      revocations: PubSub.subscribe(revocations),
+      // Its scripts know nothing of them yet.
+      delegations: undefined
     })
   })

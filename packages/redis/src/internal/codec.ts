@@ -49,7 +49,7 @@ const unknown = (what: string): never => {
   throw new UnknownReply(what)
 }
 
-/** What all scripts answer (see the answer in state.lua). The time is in microseconds. */
+/** What all scripts answer (see perform.lua). The time is in microseconds. */
 interface Answer {
   readonly time: number
   /** -1: the command was late; 1: there is more to look at. */
@@ -63,7 +63,7 @@ interface Answer {
 
 const nothing: ReadonlyArray<unknown> = []
 
-/** A short answer: see acquire.lua and release.lua. */
+/** A short answer: see perform.lua. */
 const decodeShort = (answer: string): Answer => {
   const end = answer.indexOf("\n")
   const [seconds, micros, token] = (end === -1 ? answer : answer.slice(0, end)).split(" ")
@@ -113,7 +113,7 @@ const decodeHolder = (json: string): LockStore.LockRequest["holder"] => {
   return { label: label ?? undefined, reason: reason ?? undefined, host: host ?? undefined, pid: pid ?? undefined }
 }
 
-/** What `F.describe` in `include/rest.lua` answers, at the given time of the server (microseconds). */
+/** What `describe` in `events.lua` answers, at the given time of the server (microseconds). */
 export const decodeEntry = (reply: unknown, now: number): LockEntry.LockEntry => {
   const [id, state, ticket, token, since, deadline, blocker, holder, count, ...rest] = list(reply)
   const targets = rest.slice(0, number(count)).map(decodeTarget)

@@ -86,6 +86,8 @@ export interface Listener {
   readonly onEvents: (events: string, time: number) => void
   /** The server has more to look at than one script may. */
   readonly onMore: () => void
+  /** How the server has the library is known, or has changed. */
+  readonly onLoader: (loader: Script.Loader) => void
   /** A command was given up, and the server has said nothing at all since it was sent. */
   readonly onSilence: () => void
   /** The server can do nothing for now; behind its address there may be another one. */
@@ -121,15 +123,15 @@ export class Commands {
   private stopPause: (() => void) | undefined = undefined
   private refusals = 0
   private warnAgainAt = Number.NEGATIVE_INFINITY
-  private readonly client: Redis
-  private readonly keys: Keys.Keys
+  private readonly library: Script.Library
+  private readonly channels: string
   private readonly id: string
   private readonly host: Host
   private readonly listener: Listener
 
   constructor(client: Redis, keys: Keys.Keys, id: string, timeout: number, host: Host, listener: Listener) {
-    this.client = client
-    this.keys = keys
+    this.library = new Script.Library(client, keys.keys, listener.onLoader)
+    this.channels = keys.channels
     this.id = id
     this.timeout = timeout
     this.host = host
@@ -151,11 +153,9 @@ export class Commands {
   private transmit(flight: Flight, sentAt: number, retries: number): void {
     const { args, done, script } = flight
     const isAbove = this.isBehind(sentAt)
-    Script.run(
-      this.client,
+    this.library.run(
       script,
-      this.keys,
-      [this.id, this.keys.channels, this.limits(flight.sentAt, isAbove), ...args],
+      [this.id, this.channels, this.limits(flight.sentAt, isAbove), ...args],
       (reply) => {
         this.unanswered--
         const receivedAt = this.host.now()

@@ -1,95 +1,222 @@
 /**
- * The scripts as values, and the one place that calls `eval`.
+ * The operations of the library in `lua/` as values, and the one place that runs them.
+ *
+ * The server has the library in one of two ways. As *functions*, made once and called by name: Redis 7 and Valkey, if the user
+ * may load and call them. Else as a *script*, which is slower, as the server makes everything in it anew on each run. The answers
+ * are the same. A server that has forgotten the one or the other is given it again.
  */
 import { createHash } from "node:crypto"
 import { Command, Redis } from "ioredis"
 import type * as Keys from "./keys.ts"
-import * as lua from "./scripts.gen.ts"
+import { library as text } from "./scripts.gen.ts"
 
 export interface Script {
-  /** What the script does, for messages: "the lock store failed to …". */
+  /** What the operation does, for messages: "the lock store failed to …". */
   readonly verb: string
-  readonly lua: string
-  readonly sha: string
+  /** Its name in the library. */
+  readonly name: string
   /** Whether it may give a short answer, which says that all that was asked for was done. */
   readonly isShort: boolean
 }
 
-const make = (verb: string, text: string, isShort = false): Script => ({
-  verb,
-  lua: text,
-  sha: createHash("sha1").update(text).digest("hex"),
-  isShort
-})
+const make = (verb: string, name: string, isShort = false): Script => ({ verb, name, isShort })
 
-export const acquire = make("acquire", lua.acquire, true)
-export const release = make("release", lua.release, true)
-export const refresh = make("refresh", lua.refresh)
-export const look = make("look after waiting requests", lua.look)
-export const restore = make("restore", lua.restore)
-export const giveBack = make("give back", lua.giveBack)
-export const downgrade = make("downgrade", lua.downgrade)
-export const breakLease = make("break a lease", lua.breakLease)
-export const lookup = make("look up a lease", lua.lookup)
-export const inspect = make("inspect", lua.inspect)
+export const acquire = make("acquire", "acquire", true)
+export const release = make("release", "release", true)
+export const refresh = make("refresh", "refresh")
+export const look = make("look after waiting requests", "look")
+export const restore = make("restore", "restore")
+export const giveBack = make("give back", "give_back")
+export const downgrade = make("downgrade", "downgrade")
+export const breakLease = make("break a lease", "break")
+export const lookup = make("look up a lease", "lookup")
+export const inspect = make("inspect", "inspect")
 
 const all = [acquire, release, refresh, look, restore, giveBack, downgrade, breakLease, lookup, inspect]
+
+const digest = (text: string) => createHash("sha1").update(text).digest("hex")
+
+/** The library's name has a hash of its text: those of several versions stand beside each other. Its functions begin with it. */
+export const libraryName = `hilok_${digest(text).slice(0, 12)}`
+
+const functionName = ({ name }: Script): string => `${libraryName}_${name}`
+
+/** What asks for locks is the only operation that the server refuses when memory is short. */
+const registration = (script: Script) => `redis.register_function{
+  function_name = '${functionName(script)}',
+  callback = function(keys, args) return perform('${script.name}', keys, args) end,
+  flags = {${script === acquire ? "" : "'allow-oom'"}}
+}`
+
+/** Shows whether a client may run scripts, and whether it passes on what they answer. Touches no key. */
+const probe = "return { 1, '1', { 2, '' } }"
+const probeAnswer = JSON.stringify([1, "1", [2, ""]])
+const probeFunction = `${libraryName}_probe`
+
+export const functions = `#!lua name=${libraryName}
+${text}
+${all.map(registration).join("\n")}
+redis.register_function{ function_name = '${probeFunction}', callback = function() ${probe} end, flags = { 'no-writes' } }`
+
+/**
+ * The first argument names the operation. A script may always write when memory is short once it has written anything: even if that
+ * was to remove what is not there.
+ */
+export const script = `${text}
+local name = table.remove(ARGV, 1)
+if name ~= '${acquire.name}' then
+  redis.call('HDEL', KEYS[1], '')
+end
+return perform(name, KEYS, ARGV)`
+
+export const scriptSha = digest(script)
 
 /** A text: what is none costs ioredis a look for what else it may be. */
 export type Argument = string
 
-/**
- * Makes the scripts known to the server, as far as it lets us: one that it does not know costs a second command, which
- * what was sent in between overtakes.
- */
-export const load = (client: Redis): Promise<unknown> =>
-  Promise.allSettled(all.map(({ lua }) => client.script("LOAD", lua)))
+const numberOfKeys = "3"
 
-/** Texts alone are flat: see `evaluate`. */
+/** Texts alone are flat: see `send`. */
 function asTheyAre(this: Array<Argument>): Array<Argument> {
   return this
 }
 
 /**
- * Sends a command. `client.evalsha` and `client.eval` flatten the arguments, which takes ioredis several times as long as
- * all else until it writes them out: a microsecond for one lock, ten for 32. (They also collect commands, if the client is
- * told to, and keep stack traces for its errors. What is sent here is collected already, and has errors of its own.)
+ * Sends a command. The client's methods flatten the arguments, which takes ioredis several times as long as all else until it
+ * writes them out: a microsecond for one lock, ten for 32. (They also collect commands, if the client is told to, and keep stack
+ * traces for its errors. What is sent here is collected already, and has errors of its own.)
  */
-const evaluate = (
-  client: Redis,
-  name: "evalsha" | "eval",
-  script: string,
-  keys: ReadonlyArray<string>,
-  args: ReadonlyArray<Argument>
-): Promise<unknown> => {
-  const numberOfKeys = String(keys.length)
+const send = (client: Redis, name: "fcall" | "evalsha" | "eval", args: Array<Argument>): Promise<unknown> => {
   // An application's client of another copy of ioredis takes the commands of that one.
-  if (!(client instanceof Redis)) return (client as Redis)[name](script, numberOfKeys, ...keys, ...args)
-  const all = [script, numberOfKeys, ...keys, ...args]
-  all.flat = asTheyAre as typeof all.flat
+  if (!(client instanceof Redis)) {
+    return (client as { readonly [_ in typeof name]: (...args: Array<Argument>) => Promise<unknown> })[name](...args)
+  }
+  args.flat = asTheyAre as typeof args.flat
   const keyPrefix = client.options.keyPrefix ?? ""
-  return client.sendCommand(new Command(name, all, { replyEncoding: "utf8", keyPrefix })) as Promise<unknown>
+  return client.sendCommand(new Command(name, args, { replyEncoding: "utf8", keyPrefix })) as Promise<unknown>
 }
 
-/** Runs a script that the server may have forgotten. */
-export const run = (
-  client: Redis,
-  script: Script,
-  { keys }: Keys.Keys,
-  args: ReadonlyArray<Argument>,
-  onReply: (reply: unknown) => void,
-  onError: (error: unknown) => void
-): void => {
-  evaluate(client, "evalsha", script.sha, keys, args).then(onReply, (error: unknown) => {
-    if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) return onError(error)
-    evaluate(client, "eval", script.lua, keys, args).then(onReply, onError)
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : "")
+const isMissing = (error: unknown) => /^ERR Function not found/.test(messageOf(error))
+/** The server has no functions, or they are not for this user: nothing that changes soon. */
+const isDenied = (error: unknown) => /^ERR unknown command|^NOPERM/i.test(messageOf(error))
+/** Functions need memory that lasts; a script does not. */
+const isFull = (error: unknown) => messageOf(error).startsWith("OOM")
+const isForgotten = (error: unknown) => messageOf(error).startsWith("NOSCRIPT")
+
+const load = (client: Redis): Promise<unknown> =>
+  client.call("FUNCTION", "LOAD", functions).catch((error: unknown) => {
+    // Another client was faster.
+    if (!/already exists/.test(messageOf(error))) throw error
   })
+
+/** How a server has the library. */
+export type Loader = "functions" | "script"
+
+/** What a client can do on its server. */
+interface Examined {
+  readonly loader: Loader
+  /** A command whose answers the client changes before it passes them on: its options can have it do so. */
+  readonly changes: string | undefined
 }
 
-const probing = make("probe", "return {1,'1',{2,''}}")
+/** Tries what runs the library, and gives the server the functions if they are missing. Rejects when the client can run neither way. */
+export const examine = async (client: Redis): Promise<Examined> => {
+  const call = () => send(client, "fcall", [probeFunction, "0"])
+  const callLoaded = () =>
+    call().catch((error: unknown) => {
+      if (!isMissing(error)) throw error
+      return load(client).then(call)
+    })
+  const evaluate = () => send(client, "eval", [probe, "0"])
+  const evaluateHash = () => send(client, "evalsha", [digest(probe), "0"])
+  /** Nothing where the client may not. */
+  const attempt = (ask: () => Promise<unknown>): Promise<unknown> =>
+    ask().catch((error: unknown) => {
+      // (A script may be forgotten at any time.)
+      if (isDenied(error) || isFull(error) || isForgotten(error)) return undefined
+      throw error
+    })
+  const called = await attempt(callLoaded)
+  const answers = {
+    fcall: called,
+    eval: await (called === undefined ? evaluate() : attempt(evaluate)),
+    evalsha: await attempt(evaluateHash)
+  }
+  const [changes] = Object.entries(answers).find(
+    ([, answer]) => answer !== undefined && JSON.stringify(answer) !== probeAnswer
+  ) ?? [undefined]
+  return { loader: called === undefined ? "script" : "functions", changes }
+}
 
-/** Sends a script that shows whether the client passes answers on as they are: it is to be `probeAnswer`. */
-export const probe = (client: Redis, command: "evalsha" | "eval"): Promise<unknown> =>
-  evaluate(client, command, command === "eval" ? probing.lua : probing.sha, [], [])
+type OnReply = (reply: unknown) => void
+type OnError = (error: unknown) => void
 
-export const probeAnswer: unknown = [1, "1", [2, ""]]
+/** The library on one server. */
+export class Library {
+  private loading: Promise<unknown> | undefined = undefined
+  private loader: Loader | undefined = undefined
+  private readonly client: Redis
+  private readonly keys: Keys.Keys["keys"]
+  private readonly onLoader: (loader: Loader) => void
+
+  /** `onLoader` is told how the server has the library, when that is known, and if it changes. */
+  constructor(client: Redis, keys: Keys.Keys["keys"], onLoader: (loader: Loader) => void) {
+    this.client = client
+    this.keys = keys
+    this.onLoader = onLoader
+  }
+
+  /** Runs an operation. */
+  run(script: Script, args: ReadonlyArray<Argument>, onReply: OnReply, onError: OnError): void {
+    if (this.loader === "script") return this.runScript(script, args, onReply, onError)
+    this.call(script, args).then(
+      (reply) => {
+        this.found("functions")
+        onReply(reply)
+      },
+      (error: unknown) => {
+        if (isDenied(error)) return this.useScript(script, args, onReply, onError)
+        if (!isMissing(error)) return onError(error)
+        this.load().then(
+          () => this.call(script, args).then(onReply, onError),
+          (error: unknown) =>
+            isDenied(error)
+              ? this.useScript(script, args, onReply, onError)
+              : this.runScript(script, args, onReply, onError)
+        )
+      }
+    )
+  }
+
+  private call(script: Script, args: ReadonlyArray<Argument>): Promise<unknown> {
+    return send(this.client, "fcall", [functionName(script), numberOfKeys, ...this.keys, ...args])
+  }
+
+  /** Commands that find the functions gone at the same time load them once. */
+  private load(): Promise<unknown> {
+    this.loading ??= load(this.client).finally(() => {
+      this.loading = undefined
+    })
+    return this.loading
+  }
+
+  private useScript(script: Script, args: ReadonlyArray<Argument>, onReply: OnReply, onError: OnError): void {
+    this.found("script")
+    this.runScript(script, args, onReply, onError)
+  }
+
+  private runScript({ name }: Script, args: ReadonlyArray<Argument>, onReply: OnReply, onError: OnError): void {
+    const rest = [numberOfKeys, ...this.keys, name, ...args]
+    send(this.client, "evalsha", [scriptSha, ...rest]).then(onReply, (error: unknown) => {
+      if (!isForgotten(error)) return onError(error)
+      send(this.client, "eval", [script, ...rest]).then(onReply, onError)
+    })
+  }
+
+  private found(loader: Loader): void {
+    if (loader === this.loader) return
+    this.loader = loader
+    this.onLoader(loader)
+  }
+}

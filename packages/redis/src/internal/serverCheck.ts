@@ -107,23 +107,14 @@ const checkAnswers = (
   patience: Duration.Duration
 ): Effect.Effect<void, Failure> =>
   Effect.gen(function* () {
-    for (const command of ["eval", "evalsha"] as const) {
-      const answer = yield* ask(() => Script.probe(client, command), operation, patience).pipe(
-        // A server may forget it at any time.
-        Effect.catchIf(
-          ({ reason }) => reason.startsWith("NOSCRIPT"),
-          () => Effect.succeed(Script.probeAnswer)
-        )
-      )
-      if (JSON.stringify(answer) !== JSON.stringify(Script.probeAnswer)) {
-        return yield* new LockError.InvalidOptions({
-          option: name,
-          reason:
-            "the client changes the answers of scripts: it must have neither stringNumbers nor a transformer for " +
-            `replies to ${command}`
-        })
-      }
-    }
+    const { changes } = yield* ask(() => Script.examine(client), operation, patience)
+    if (changes === undefined) return
+    return yield* new LockError.InvalidOptions({
+      option: name,
+      reason:
+        "the client changes the answers of scripts: it must have neither stringNumbers nor a transformer for " +
+        `replies to ${changes}`
+    })
   })
 
 /** Checks a server that is there; waits, for as long as patience lasts, for one that is loading or busy. */

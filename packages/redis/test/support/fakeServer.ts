@@ -61,7 +61,7 @@ export const start = (answers: Answers): Effect.Effect<string, never, Scope.Scop
         const parsed = parse(rest + data.toString("utf8"))
         rest = parsed.rest
         for (const [command = "", ...args] of parsed.commands) {
-          const isProbe = /^eval/i.test(command) && args[1] === "0"
+          const isProbe = /^(?:fcall|eval)/i.test(command) && args[1] === "0"
           const reply = isProbe ? probe : answers(command.toLowerCase(), args)
           if (reply !== undefined) socket.write(reply)
         }

@@ -151,6 +151,8 @@ const commandCounts = (admin: Redis): Effect.Effect<ReadonlyMap<string, number>>
     )
   })
 
-/** The number of scripts that were called since the last `CONFIG RESETSTAT`. */
+/** The number of calls of the library since the last `CONFIG RESETSTAT`. */
 export const scriptCalls = (admin: Redis): Effect.Effect<number> =>
-  Effect.map(commandCounts(admin), (counts) => (counts.get("evalsha") ?? 0) + (counts.get("eval") ?? 0))
+  Effect.map(commandCounts(admin), (counts) =>
+    ["fcall", "evalsha", "eval"].reduce((total, name) => total + (counts.get(name) ?? 0), 0)
+  )

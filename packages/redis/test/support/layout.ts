@@ -1,5 +1,5 @@
 /**
- * The three keys of a namespace, read as `lua/include/state.lua` describes them, and held to it: everything in them
+ * The three keys of a namespace, read as `lua/table.lua`, `sets.lua` and `small.lua` describe them, and held to it: everything in them
  * follows from the records.
  */
 import { assert } from "@effect/vitest"
@@ -22,9 +22,10 @@ repeat
 until redis.call('PTTL', KEYS[1]) == ttls[1]
 return { hash, redis.call('ZRANGE', KEYS[2], 0, -1), redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'), ttls }`
 
-const head = ["token", "ticket", "shared", "exclusive", "waits", "nested", "pending", "due", "keep"] as const
-/** And the least and the greatest depth. */
-const headLength = head.length + 2
+const head = [
+  ...(["layout", "token", "ticket", "shared", "exclusive", "waits", "nested", "pending", "due", "keep"] as const),
+  ...(["shallow", "deep"] as const)
+] as const
 
 interface Record {
   readonly id: string
@@ -46,32 +47,45 @@ export interface Table {
   readonly head: ReadonlyArray<unknown>
   readonly records: ReadonlyArray<Record>
   readonly nodes: ReadonlyMap<string, ReadonlyArray<number>>
-  /** The sorted sets, without what is fresh. */
+  /** The sorted sets, without the members that are always there. */
   readonly index: ReadonlyArray<string>
   readonly scored: ReadonlyMap<string, number>
   /** Whether both have the stamp that says whose they are. */
   readonly isStamped: boolean
-  /** What the sorted sets would hold of fresh leases. */
-  readonly fresh: { readonly index: ReadonlyArray<string>; readonly deadlines: ReadonlyMap<string, number> }
+  /** The last ticket that was given, 0 without a table. */
+  readonly lastTicket: number
+  /** The deadlines of what is in a small table, which is one value and has no sorted sets. */
+  readonly small: ReadonlyMap<string, number> | undefined
   /** Of each key: what is left to it (milliseconds), -1 when it does not expire, -2 when it is not there. */
   readonly ttls: ReadonlyArray<number>
 }
 
 const parseRecord = (id: string, values: ReadonlyArray<unknown>): Record => {
-  const count = Number(values[8])
-  const rest = values.slice(9).map(String)
-  const [client = "", owner = id] = String(values[5]).split("\0/")
+  const words = (text: unknown, by: string) => (text === undefined || text === "" ? [] : String(text).split(by))
   return {
     id,
     state: String(values[0]),
     ticket: String(values[1]),
-    client,
-    owner,
-    blocker: String(values[7]),
-    targets: rest.slice(0, count),
-    within: rest.slice(count),
+    client: String(values[5]),
+    owner: String(values[10] ?? id),
+    blocker: String(values[8] ?? ""),
+    targets: words(values[7], "\0"),
+    within: words(values[9], " "),
     values
   }
+}
+
+/** The leases in a small table, as the records that would be made of them, and their deadlines. */
+const parseSmall = ([, , , , ...rest]: ReadonlyArray<unknown>) => {
+  const records: Array<Record> = []
+  const deadlines = new Map<string, number>()
+  for (let at = 0; at < rest.length; at += 7) {
+    const [id, target, ticket, token, ttl, client, holder] = rest.slice(at, at + 7)
+    const record = ["h", String(ticket).padStart(16, "0"), token, token, ttl, client, holder, target]
+    records.push(parseRecord(String(id), record))
+    deadlines.set(`h${id}`, Number(token) + Number(ttl) * 1000)
+  }
+  return { records, deadlines }
 }
 
 const above = (path: string): ReadonlyArray<string> =>
@@ -121,20 +135,7 @@ const derive = (records: ReadonlyArray<Record>) => {
   return { index: Array.from(index).sort(), nodes, totals }
 }
 
-/** What the head says of fresh leases, as the sorted sets would: members of the index, and deadlines. */
-const freshOf = (head: ReadonlyArray<unknown>): Table["fresh"] => {
-  const index: Array<string> = []
-  const deadlines = new Map<string, number>()
-  for (let at = headLength; at < head.length; at += 2) {
-    const member = String(head[at])
-    index.push(member)
-    // Behind the last slash: a mark, a ticket of 16 digits, the id.
-    deadlines.set(`h${member.slice(member.lastIndexOf("/") + 18)}`, Number(head[at + 1]))
-  }
-  return { index, deadlines }
-}
-
-/** Reads the keys, and changes nothing: what is fresh stays so. */
+/** Reads the keys, and changes nothing. */
 export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
   Effect.promise(async () => {
     const [hash, index, scored, ttls] = (await admin.eval(read, 3, ...keys)) as [
@@ -149,11 +150,17 @@ export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
     for (let i = 0; i < scored.length; i += 2) deadlines.set(scored[i]!, Number(scored[i + 1]))
     const stamp = `!${keys[0]}`
     const isStamped = [index.includes(stamp), deadlines.delete(stamp)]
+    const value = fields.find(([field]) => field === "s")?.[1]
+    const small = value && parseSmall(value)
+    if (small !== undefined) {
+      assert.lengthOf(fields, 1, "a small table is one value")
+      assert.strictEqual(index.length + scored.length, 0, "a small table has no sorted sets")
+    }
     return {
       head: m,
-      records: fields.flatMap(([field, values]) =>
-        field.startsWith("r") ? [parseRecord(field.slice(1), values)] : []
-      ),
+      records:
+        small?.records ??
+        fields.flatMap(([field, values]) => (field.startsWith("r") ? [parseRecord(field.slice(1), values)] : [])),
       nodes: new Map(
         fields.flatMap(([field, values]) =>
           field.startsWith("n") ? [[field.slice(1), values.map(Number)] as const] : []
@@ -162,14 +169,14 @@ export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
       index: index.filter((member) => member !== stamp),
       scored: deadlines,
       isStamped: isStamped.every(Boolean),
-      fresh: freshOf(m),
+      lastTicket: Number(value?.[2] ?? m[head.indexOf("ticket")] ?? 0),
+      small: small?.deadlines,
       ttls
     }
   })
 
 /** The deadlines of all that is live, as the deadlines' key would name them: `h` or `q`, then the id. */
-export const deadlines = ({ fresh, scored }: Table): ReadonlyMap<string, number> =>
-  new Map([...fresh.deadlines, ...scored])
+export const deadlines = ({ scored, small }: Table): ReadonlyMap<string, number> => small ?? scored
 
 /** The nodes, in an order of their own. */
 export const nodes = (map: Table["nodes"]): { readonly [path: string]: ReadonlyArray<number> } =>
@@ -182,53 +189,61 @@ export const isPending = ({ head: values }: Table): boolean => Number(values[hea
 export const check = (admin: Redis, keys: Keys): Effect.Effect<void> =>
   Effect.flatMap(look(admin, keys), (table) => checkTable(admin, table))
 
+const checkDerived = (
+  { index, nodes: counts }: Table,
+  { exclusive, nested, shared, waits }: { [_ in (typeof head)[number]]: number },
+  must: ReturnType<typeof derive>
+): void => {
+  assert.deepStrictEqual([...index].sort(), must.index, "the index is what the records say")
+  assert.deepStrictEqual(nodes(counts), nodes(must.nodes), "the counts of the nodes are what the records say")
+  assert.deepStrictEqual({ shared, exclusive, waits, nested }, must.totals, "the totals are what the records say")
+}
+
 /** Checks what was read of the keys. */
 export const checkTable = (admin: Redis, table: Table): Effect.Effect<void> =>
   Effect.promise(async () => {
-    const { fresh, index, records, scored, ttls } = table
+    const { records, scored, small, ttls } = table
     const is = Object.fromEntries(head.map((name, i) => [name, Number(table.head[i] ?? 0)])) as {
       [_ in (typeof head)[number]]: number
     }
     const must = derive(records)
     assert.strictEqual(is.pending, 0, "nothing is left to look at")
-    assert.isAtMost(fresh.index.length, 70, "not many leases are fresh")
-    assert.deepStrictEqual([...index, ...fresh.index].sort(), must.index, "the index is what the records say")
-    assert.deepStrictEqual(nodes(table.nodes), nodes(must.nodes), "the counts of the nodes are what the records say")
-    const { exclusive, nested, shared, waits } = is
-    assert.deepStrictEqual({ shared, exclusive, waits, nested }, must.totals, "the totals are what the records say")
+    if (small !== undefined) assert.isAtMost(records.length, 8, "a small table has few leases")
+    if (small === undefined) checkDerived(table, is, must)
     assert.deepStrictEqual(
-      [...fresh.deadlines.keys(), ...scored.keys()].sort(),
+      Array.from(deadlines(table).keys()).sort(),
       records.map(({ id, state }) => state + id).sort(),
       "each lease and waiting request has a deadline, and nothing else"
     )
     if (records.length === 0) return
     if (scored.size > 0) assert.isTrue(table.isStamped, "the sorted sets say whose they are")
     const all = Array.from(deadlines(table).values())
-    assert.isAtMost(is.due, Math.min(...all), "the earliest deadline is not later than it is noted")
+    if (small === undefined)
+      assert.isAtMost(is.due, Math.min(...all), "the earliest deadline is not later than it is noted")
     const last = Math.max(...all)
     const [seconds, micros] = (await admin.time()) as unknown as [string, string]
     const now = Number(seconds) * 1e6 + Number(micros)
     for (const [i, ttl] of ttls.entries()) {
-      // The sorted sets are there when something is entered in them.
-      if (i > 0 && scored.size === 0) assert.strictEqual(ttl, -2, `key ${i + 1} of 3 is not there`)
+      if (i > 0 && small !== undefined) assert.strictEqual(ttl, -2, `key ${i + 1} of 3 is not there`)
       else assert.isAbove(ttl * 1000, last - now, `key ${i + 1} of 3 disappears, but not before the last deadline`)
     }
   })
 
 const overdue = `
-local head = { cmsgpack.unpack(redis.call('HGET', KEYS[1], 'm')) }
-head[8] = 1
-for at = 12, #head, 2 do
-  for i = 1, #ARGV do
-    if 'h' .. string.sub(string.match(head[at], '^.*/(.*)$'), 18) == ARGV[i] then
-      head[at + 1] = i
+local small, stored = redis.call('HGET', KEYS[1], 's'), redis.call('HGET', KEYS[1], 'm')
+local values = { cmsgpack.unpack(small or stored) }
+for i = 1, #ARGV do
+  for at = 5, small and #values or 0, 7 do
+    if 'h' .. values[at] == ARGV[i] then
+      values[at + 4] = (i - values[at + 3]) / 1000
     end
   end
-end
-redis.call('HSET', KEYS[1], 'm', cmsgpack.pack(unpack(head)))
-for i = 1, #ARGV do
   redis.call('ZADD', KEYS[2], 'XX', i, ARGV[i])
-end`
+end
+if not small then
+  values[9] = 1
+end
+redis.call('HSET', KEYS[1], small and 's' or 'm', cmsgpack.pack(unpack(values)))`
 
 /** Moves the deadlines of leases into the past, so that the next script finds them expired, in this order. */
 export const expire = (admin: Redis, [table, , deadlines]: Keys, ids: ReadonlyArray<string>): Effect.Effect<void> =>

@@ -4,7 +4,7 @@
  */
 import { createConnection, createServer, type Socket } from "node:net"
 import { Deferred, Effect, type Scope } from "effect"
-import type { Script } from "../../src/internal/script.ts"
+import { libraryName, type Script, scriptSha } from "../../src/internal/script.ts"
 
 /** The connections for commands, or those that listen. */
 type Kind = "commands" | "listening"
@@ -63,6 +63,13 @@ interface Trap {
   readonly done: () => void
 }
 
+/** The operations in what is sent, called as functions or in the script: there the name follows the three keys. */
+const operations = new RegExp(
+  `\\r\\nfcall\\r\\n\\$\\d+\\r\\n${libraryName}_([a-z_]+)\\r\\n` +
+    `|\\r\\nevalsha\\r\\n\\$40\\r\\n${scriptSha}\\r\\n\\$1\\r\\n3\\r\\n(?:\\$\\d+\\r\\n[^\\r]*\\r\\n){3}\\$\\d+\\r\\n([a-z_]+)\\r\\n`,
+  "g"
+)
+
 export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.gen(function* () {
     const links = new Set<Link>()
@@ -89,11 +96,10 @@ export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> 
       if (link.silent) return
       const text = data.toString("latin1")
       if (/\r\nsubscribe\r\n/i.test(text)) link.listens = true
-      for (const [, sha] of text.matchAll(/\r\nevalsha\r\n\$40\r\n([0-9a-f]{40})\r\n/g)) {
-        sent.set(sha!, (sent.get(sha!) ?? 0) + 1)
-      }
+      const names = Array.from(text.matchAll(operations), ([, called, run]) => (called ?? run)!)
+      for (const name of names) sent.set(name, (sent.get(name) ?? 0) + 1)
       for (const trap of traps) {
-        if (!text.includes(trap.script.sha)) continue
+        if (!names.includes(trap.script.name)) continue
         traps.delete(trap)
         const spring = () => {
           close(link)
@@ -150,7 +156,7 @@ export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> 
       refused: () => refused,
       cutBeforeReply: (script) => trap(script, "reply"),
       cutBeforeCommand: (script) => trap(script, "command"),
-      sent: ({ sha }) => sent.get(sha) ?? 0,
+      sent: ({ name }) => sent.get(name) ?? 0,
       answers: () => answers,
       messages: () => received
     }

@@ -1,39 +1,30 @@
 /**
- * The scripts as the server gets them, run by hand: with a clock that stands still unless the test moves it, and with
- * what each of them did beside its answer. One set is as the store sends it. From the other the short ways are cut out: it
- * is what they must not differ from.
+ * The library as the server gets it, run by hand: with a clock that stands still unless the test moves it, and with what each
+ * operation did beside its answer. In one variant a table can be small. In the other it cannot: that is what the first must not
+ * differ from.
  */
 import { createHash } from "node:crypto"
-import { readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { Effect, type Scope } from "effect"
+import { library } from "../../src/internal/scripts.gen.ts"
 import type { Fixture } from "./fixture.ts"
 import * as layout from "./layout.ts"
 
-const codegen = (await import(new URL("../../../../scripts/codegen.mjs", import.meta.url).href)) as {
-  readonly resolveIncludes: (file: string, read: (file: string) => string) => string
-  readonly stripComments: (lua: string) => string
-}
-
-const names = [
-  "acquire",
-  "release",
-  "refresh",
-  "look",
-  "restore",
-  "give-back",
-  "downgrade",
-  "break-lease",
-  "lookup",
-  "inspect"
-] as const
-export type Name = (typeof names)[number]
+export type Name =
+  | "acquire"
+  | "release"
+  | "refresh"
+  | "look"
+  | "restore"
+  | "give_back"
+  | "downgrade"
+  | "break"
+  | "lookup"
+  | "inspect"
 
 /**
- * `KEYS[4]` is the time (microseconds): no script has a fourth key, and arguments are counted. What is short, in an answer
- * or a message, is written out as the rest of the script would.
+ * `KEYS[4]` is the time (microseconds): no operation has a fourth key. What is short, in an answer or a message, is written out.
  */
-const instrumented = (name: Name, lua: string) => `
+const instrumented = (library: string) => `
 local server, commands, messages = redis, {}, {}
 local redis = setmetatable({}, { __index = server })
 function redis.call(name, ...)
@@ -41,41 +32,59 @@ function redis.call(name, ...)
   if name == 'TIME' then
     local time = tonumber(KEYS[4])
     return { math.floor(time / 1000000), time % 1000000 }
+  elseif name == 'PEXPIRE' then
+    local key, left = ...
+    return server.call('PEXPIREAT', key, string.format('%.0f', KEYS[4] / 1000 + left))
   elseif name == 'PUBLISH' then
     messages[#messages + 1] = table.concat({ ... }, '\\n')
   end
   return server.call(name, ...)
 end
-local function script()
-${lua}
+local name = table.remove(ARGV, 1)
+local function run()
+${library}
+if name ~= 'acquire' then
+  server.call('HDEL', KEYS[1], '')
+end
+return perform(name, KEYS, ARGV)
 end
 local function in_full(events)
   local lines = {}
   for line in string.gmatch(events, '[^\\n]+') do
-    local id, token, deadline = string.match(line, '^g (%S+) ?(%S*) ?(%S*)$')
-    if id and deadline == '' then
-      local record = { cmsgpack.unpack(server.call('HGET', KEYS[1], 'r' .. id)) }
-      line = string.format('g %s %.0f %.0f', id, record[3], KEYS[4] + record[5] * 1000)
-      assert(token == '' and record[3] == tonumber(KEYS[4]) or tonumber(token) == record[3])
+    local id, token = string.match(line, '^g (%S+) ?(%S*)$')
+    if id then
+      -- (One that ended in the same call is not there any more.)
+      local stored = server.call('HGET', KEYS[1], 'r' .. id)
+      local record = stored and { cmsgpack.unpack(stored) } or { 0, 0, token == '' and KEYS[4] or token, 0, 0 }
+      line = string.format('g %s %.0f %.0f', id, tonumber(record[3]), KEYS[4] + record[5] * 1000)
+      assert(token == '' and tonumber(record[3]) == tonumber(KEYS[4]) or tonumber(token) == tonumber(record[3]))
     end
     lines[#lines + 1] = line
   end
   return table.concat(lines, '\\n')
 end
-local answer = script()
+local answer = run()
 if type(answer) == 'string' then
   local first, events = string.match(answer .. '\\n', '^([^\\n]*)\\n(.-)\\n?$')
   local seconds, micros, token = string.match(first, '^(%d+) (%d+) ?(%d*)$')
   assert(seconds * 1000000 + micros == tonumber(KEYS[4]))
   answer = { tonumber(KEYS[4]), 0, in_full(events) }
-  for at = ${name === "acquire" ? "6, #ARGV, 2" : "4, #ARGV"} do
-    answer[#answer + 1] = 1${
-      name === "acquire"
-        ? `
-    answer[#answer + 1] = (tonumber(token) or tonumber(KEYS[4])) + (at - 6) / 2
-    answer[#answer + 1] = KEYS[4] + ARGV[5] * 1000`
-        : ""
-    }
+  local at = name == 'acquire' and 6 or 4
+  while at <= #ARGV do
+    answer[#answer + 1] = 1
+    if name ~= 'acquire' then
+      at = at + 1
+    else
+      token = #answer > 4 and token + 1 or tonumber(token) or tonumber(KEYS[4])
+      answer[#answer + 1], answer[#answer + 2] = token, KEYS[4] + ARGV[5] * 1000
+      if ARGV[at] ~= '' then
+        at = at + 2
+      else
+        answer[#answer] = KEYS[4] + ARGV[at + 2] * 1000
+        at = at + 6 + ARGV[at + 5]
+        at = at + ARGV[at] + 1
+      end
+    end
   end
 elseif type(answer[3]) == 'string' then
   answer[3] = in_full(answer[3])
@@ -86,24 +95,16 @@ for i = 1, #messages do
 end
 return answer.err and answer or { answer, messages, commands }`
 
-const shortWays = /^--@include (?:free|queue|hand-over)$/gm
-
-const read = (file: string) => readFileSync(fileURLToPath(new URL(`../../lua/${file}`, import.meta.url)), "utf8")
-const scripts = (change: (lua: string) => string) => {
-  const make = (name: Name) => {
-    const lua = instrumented(
-      name,
-      codegen.stripComments(codegen.resolveIncludes(`${name}.lua`, (file) => change(read(file))))
-    )
-    return { lua, sha: createHash("sha1").update(lua).digest("hex") }
-  }
-  return Object.fromEntries(names.map((name) => [name, make(name)])) as {
-    readonly [_ in Name]: { readonly lua: string; readonly sha: string }
-  }
+const variant = (change: (library: string) => string) => {
+  const lua = instrumented(change(library))
+  return { lua, sha: createHash("sha1").update(lua).digest("hex") }
 }
-const variants = { short: scripts((lua) => lua), long: scripts((lua) => lua.replace(shortWays, "")) }
+const variants = {
+  small: variant((library) => library),
+  large: variant((library) => library.replace(/^local few\b.*$/m, (line) => line.replace("= 8", "= 0")))
+}
 
-/** What a script did. */
+/** What an operation did. */
 export interface Ran {
   readonly answer: ReadonlyArray<unknown>
   /** For each message the channel, the time, and what is told, by line. */
@@ -112,7 +113,7 @@ export interface Ran {
   readonly commands: ReadonlyArray<string>
 }
 
-/** Who runs a script, when (microseconds), from when on it is late, and above which token it is to grant. */
+/** Who runs an operation, when (microseconds), from when on it is late, and above which token it is to grant. */
 export interface Call {
   readonly client: string
   readonly time: number
@@ -123,20 +124,20 @@ export interface Call {
 /** A namespace that is used by hand. */
 export interface Raw {
   readonly keys: Fixture["keys"]
-  /** Runs a script, with its arguments from the fourth on. */
+  /** Runs an operation, with its arguments from the fourth on. */
   readonly run: (name: Name, call: Call, args: ReadonlyArray<string>) => Effect.Effect<Ran>
   readonly look: Effect.Effect<layout.Table>
   readonly clear: Effect.Effect<void>
 }
 
-/** A namespace with the short ways, or one without. */
+/** A namespace in which tables are small as long as they can be, or one in which they never are. */
 export const make = (
   { admin, keys, namespace }: Fixture,
   variant: keyof typeof variants
 ): Effect.Effect<Raw, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const scripts = variants[variant]
-    for (const { lua } of Object.values(scripts)) yield* Effect.promise(() => admin.script("LOAD", lua))
+    const { lua, sha } = variants[variant]
+    yield* Effect.promise(() => admin.script("LOAD", lua))
     const [table, index, deadlines] = keys.map((key) => key.replace(namespace, `${namespace}-${variant}`))
     const own = [table!, index!, deadlines!] as const
     const clear = Effect.promise(() => admin.del(...own))
@@ -146,8 +147,8 @@ export const make = (
       run: (name, { client, floor, late = Number.MAX_SAFE_INTEGER, time }, args) =>
         Effect.promise(async () => {
           const limits = floor === undefined ? `${late}` : `${late} ${floor}`
-          const all = [...own, `${time}`, client, "to-", limits, ...args]
-          const [answer, messages, commands] = (await admin.evalsha(scripts[name].sha, 4, ...all)) as [
+          const all = [...own, `${time}`, name, client, "to-", limits, ...args]
+          const [answer, messages, commands] = (await admin.evalsha(sha, 4, ...all)) as [
             ReadonlyArray<unknown>,
             ReadonlyArray<string>,
             ReadonlyArray<string>

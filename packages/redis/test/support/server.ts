@@ -75,6 +75,8 @@ export const start = (options?: {
   readonly args?: ReadonlyArray<string>
   /** Options of the connection for looking and for disturbing. */
   readonly admin?: RedisOptions
+  /** With functions, also where the tests run without them. */
+  readonly functions?: boolean
 }): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.gen(function* () {
     const port = options?.port ?? (yield* freePort)
@@ -82,6 +84,9 @@ export const start = (options?: {
     const { child, folder } = yield* run((folder) => [
       ...["--bind", "127.0.0.1", "--port", String(port), "--unixsocket", join(folder, "redis.sock"), "--dir", folder],
       ...["--save", "", "--appendonly", "no", ...(password === undefined ? [] : ["--requirepass", password])],
+      ...(process.env.HILOK_TEST_LOADER === "script" && options?.functions !== true
+        ? ["--rename-command", "FUNCTION", ""]
+        : []),
       ...(options?.args ?? [])
     ])
     const url = join(folder, "redis.sock")

@@ -1,6 +1,6 @@
 /**
  * Random commands for the scripts. They are plain data, so that a failing run can be read and shrunk: what they apply to
- * is a number, by which one of those that are live is chosen. Most go a short way, if they can.
+ * is a number, by which one of those that are live is chosen. Most are simple: one target, not nested.
  */
 import { FastCheck } from "effect"
 
@@ -32,7 +32,7 @@ export type Command =
       readonly ttl: number
       readonly by: By
     }
-  | { readonly op: "downgrade" | "break-lease" | "lookup" | "give-back"; readonly pick: number; readonly by: By }
+  | { readonly op: "downgrade" | "break" | "lookup" | "give_back"; readonly pick: number; readonly by: By }
   | { readonly op: "inspect"; readonly path: string }
   /** The clock goes on to the earliest deadline, or is set back by so many seconds. */
   | { readonly op: "expire" }
@@ -107,7 +107,7 @@ const release = (of: Chosen, maxLength: number): FastCheck.Arbitrary<Command> =>
     by: almostAlwaysTheOwner
   })
 
-/** What goes the long way, and makes an end of all that is fresh. */
+/** What makes an end of a small table. */
 const long: FastCheck.Arbitrary<Command> = FastCheck.oneof(
   { weight: 4, arbitrary: one(special(paths)) },
   { weight: 2, arbitrary: some(FastCheck.oneof(special(paths), simple(paths)), 2, 4) },
@@ -135,7 +135,7 @@ const long: FastCheck.Arbitrary<Command> = FastCheck.oneof(
   {
     weight: 3,
     arbitrary: FastCheck.record({
-      op: FastCheck.constantFrom("downgrade" as const, "break-lease" as const, "lookup" as const, "give-back" as const),
+      op: FastCheck.constantFrom("downgrade" as const, "break" as const, "lookup" as const, "give_back" as const),
       pick,
       by
     })
@@ -173,7 +173,7 @@ const run = (
   )
 }
 
-/** More of the short ways the greater the number. */
+/** More of the simple ones the greater the number. */
 const often = <A>(times: number, ...arbitraries: ReadonlyArray<FastCheck.Arbitrary<A>>) =>
   arbitraries.map((arbitrary) => ({ weight: times, arbitrary }))
 
@@ -198,7 +198,7 @@ export const runs: FastCheck.Arbitrary<ReadonlyArray<Step>> = FastCheck.oneof(
       ...often(1, one(simple(["a/c/", null, "ab/"], exclusive)), one(simple([...paths, null]))),
       ...often(1, one(special(["a/", "a/b/", "a/b/c/"])), release("held", 1), release("waiting", 1))
     ),
-    // Eight are fresh at most.
+    // Eight are in a small table at most.
     FastCheck.oneof(some(simple([null]), 8, 8), some(simple([null]), 1, 12))
   ),
   // Many at once, apart from each other for the most part.

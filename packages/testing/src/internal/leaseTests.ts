@@ -127,6 +127,28 @@ export const leaseTests = (test: Test): void => {
       yield* store.release(request.id, request.id)
     }))
 
+  test("many leases are refreshed as each by itself, and the answers come in their order", ({ session, store }) =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* store.refreshAll([]), [])
+      const held: Array<{ readonly id: string }> = []
+      for (let i = 0; i < 300; i++) held.push(yield* session.held([read("a/b")]))
+      const waiter = yield* session.queued([write("a")])
+      const before = yield* monotonic
+      const names = held.flatMap(({ id }, i) => [
+        { id, owner: i % 7 === 0 ? undefined : id },
+        // In between those that are not live, that wait, and that are another's.
+        { id: ["unknown", waiter.id, id][i % 3]!, owner: "nobody" }
+      ])
+      const answers = yield* store.refreshAll(names.map((name) => ({ ...name, ttl: minute })))
+      assert.strictEqual(answers.length, names.length)
+      for (const [i, { owner }] of names.entries()) {
+        const answer = answers[i]!
+        const deadline = Option.isOption(answer) ? Option.getOrUndefined(answer) : assert.fail(answer.message)
+        if (owner === "nobody") assert.isUndefined(deadline)
+        else assert.isAbove(deadline ?? 0, before + 50_000)
+      }
+    }))
+
   test("an id has up to 64 characters, letters, digits and _ . : -", ({ session, store }) =>
     Effect.gen(function* () {
       const id = `${session.request([read("a")]).id}-A_z.0:9-`.padEnd(64, "x")
@@ -256,9 +278,11 @@ export const leaseTests = (test: Test): void => {
     advance,
     session,
     store,
-    ttl
+    ttl: shortest
   }) =>
     Effect.gen(function* () {
+      // On a real clock the refresh has to come in time, also on a machine that is busy.
+      const ttl = Duration.times(shortest, 3)
       const held = yield* session.held([write("a")], { ttl })
       const next = yield* session.queued([write("a")])
       const part = Duration.times(ttl, 0.6)

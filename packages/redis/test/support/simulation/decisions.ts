@@ -167,7 +167,7 @@ class Performance {
     const { operation } = call
     switch (operation._tag) {
       case "acquire":
-        this.answer = this.acquire(operation.requests, operation.isPlain)
+        this.answer = this.acquire(operation.requests)
         break
       case "release":
         this.answer = this.release(operation.leases)
@@ -269,9 +269,9 @@ class Performance {
 
   // -- The scripts
 
-  private acquire(requests: ReadonlyArray<Protocol.Asked>, isPlain: boolean): unknown {
+  private acquire(requests: ReadonlyArray<Protocol.Asked>): unknown {
     let first: number | undefined
-    let isShort = isPlain
+    let isShort = true
     const answers = requests.flatMap((asked, i): ReadonlyArray<unknown> => {
       const isKnown = this.entries.has(asked.id)
       const request = {

@@ -137,20 +137,25 @@ class Peer extends EventEmitter {
 
   // -- As the store sees it
 
-  script(...args: ReadonlyArray<string>): Promise<unknown> {
-    return this.call({ name: "script", args })
+  fcall(...args: ReadonlyArray<string>): Promise<unknown> {
+    return this.ask({ name: "fcall", args })
+  }
+
+  /** Of those that ioredis has no method for, the store only loads functions. */
+  call(...[, , text]: readonly ["FUNCTION", "LOAD", string]): Promise<unknown> {
+    return this.ask({ name: "load", args: [text] })
   }
 
   evalsha(...args: ReadonlyArray<string>): Promise<unknown> {
-    return this.call({ name: "evalsha", args })
+    return this.ask({ name: "evalsha", args })
   }
 
   eval(...args: ReadonlyArray<string>): Promise<unknown> {
-    return this.call({ name: "eval", args })
+    return this.ask({ name: "eval", args })
   }
 
   subscribe(channel: string): Promise<unknown> {
-    return this.call({ name: "subscribe", args: [channel] })
+    return this.ask({ name: "subscribe", args: [channel] })
   }
 
   /** Closes the connection, and makes another. What is on its way to the server may still arrive. */
@@ -162,7 +167,7 @@ class Peer extends EventEmitter {
     this.onClose(session)
   }
 
-  private call(command: Omit<Command, "sentAt">): Promise<unknown> {
+  private ask(command: Omit<Command, "sentAt">): Promise<unknown> {
     const sentAt = this.world.now
     return new Promise((resolve, reject) => this.dispatch({ ...command, sentAt, resolve, reject }))
   }

@@ -28,8 +28,7 @@ export interface Named {
 }
 
 export type Operation =
-  /** `isPlain`: all the requests are simple ones, so that the answer may be short. */
-  | { readonly _tag: "acquire"; readonly requests: ReadonlyArray<Asked>; readonly isPlain: boolean }
+  | { readonly _tag: "acquire"; readonly requests: ReadonlyArray<Asked> }
   | { readonly _tag: "release"; readonly leases: ReadonlyArray<Named> }
   | { readonly _tag: "refresh"; readonly leases: ReadonlyArray<Named & IdAndTtl> }
   | { readonly _tag: "look"; readonly leases: ReadonlyArray<IdAndTtl> }
@@ -58,7 +57,6 @@ export interface Call {
 const decodeRequests = (args: ReadonlyArray<string>): Operation => {
   const [holder = "", ttl, ...rest] = args
   const requests: Array<Asked> = []
-  let isPlain = true
   for (let at = 0; at < rest.length; ) {
     if (rest[at] !== "") {
       const [id, target] = rest.slice(at, at + 2) as [string, string]
@@ -66,7 +64,6 @@ const decodeRequests = (args: ReadonlyArray<string>): Operation => {
       at += 2
       continue
     }
-    isPlain = false
     const [, id, ownTtl, queue, ownHolder, count] = rest.slice(at) as [string, string, string, string, string, string]
     const targets = rest.slice(at + 6, at + 6 + Number(count))
     const behind = at + 6 + targets.length
@@ -83,7 +80,7 @@ const decodeRequests = (args: ReadonlyArray<string>): Operation => {
     })
     at = behind + 1 + within.length
   }
-  return { _tag: "acquire", requests, isPlain }
+  return { _tag: "acquire", requests }
 }
 
 const pairs = (args: ReadonlyArray<string>): ReadonlyArray<IdAndTtl> =>
@@ -116,14 +113,26 @@ const decoders: ReadonlyArray<
   [Script.inspect, false, ([path]) => ({ _tag: "inspect", path: path! })]
 ]
 
-/** What a client calls a script by, its text or the hash of that, from which the server knows the hash. */
-export const hashOf = (text: string): string => decoders.find(([{ lua }]) => lua === text)?.[0].sha ?? ""
+/** Is this the text from which a server makes the functions? */
+export const checkFunctions = (text: string): void => {
+  if (text !== Script.functions) throw new Error("the functions are not those of the library")
+}
 
-/** The call that the arguments of `EVALSHA` make, the hash first. */
-export const decode = ([sha, keys, ...args]: ReadonlyArray<string>): Call => {
-  const found = decoders.find(([script]) => script.sha === sha)
-  if (found === undefined) throw new Error("no script of the store has this hash")
-  const [client = "", channels = "", limits = "", ...rest] = args.slice(Number(keys))
+/** The operation and the arguments behind it: of a function, or of a script, by its text or the hash of that. */
+const parts = (command: "fcall" | "eval" | "evalsha", [called, keys, ...rest]: ReadonlyArray<string>) => {
+  const args = rest.slice(Number(keys))
+  if (command === "fcall") return [called!.replace(`${Script.libraryName}_`, ""), ...args]
+  if (called !== (command === "eval" ? Script.script : Script.scriptSha))
+    throw new Error("not the script of the library")
+  return args
+}
+
+/** The call that the arguments of a command make. */
+export const decode = (command: "fcall" | "eval" | "evalsha", all: ReadonlyArray<string>): Call => {
+  const [name, ...args] = parts(command, all)
+  const found = decoders.find(([script]) => script.name === name)
+  if (found === undefined) throw new Error(`the library has no operation ${name}`)
+  const [client = "", channels = "", limits = "", ...rest] = args
   const [, minds, operation] = found
   const [late, floor = 0] = limits.split(" ").map(Number)
   return { client, channels, late: minds ? late! : Number.POSITIVE_INFINITY, floor, operation: operation(rest) }

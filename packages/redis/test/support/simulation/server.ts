@@ -19,7 +19,7 @@ export type Frame =
   | { readonly _tag: "message"; readonly channel: string; readonly text: string }
 
 export interface Command {
-  readonly name: "hello" | "script" | "evalsha" | "eval" | "subscribe"
+  readonly name: "hello" | "load" | "fcall" | "evalsha" | "eval" | "subscribe"
   readonly args: ReadonlyArray<string>
   /** When its client sent it first, in the time of the world. */
   readonly sentAt: number
@@ -36,7 +36,10 @@ export class Server {
   /** Whether it takes connections. */
   isUp = true
   private decisions: Decisions
-  private readonly scripts = new Set<string>()
+  /** Has it functions, or are there none for its clients? */
+  private readonly hasFunctions: boolean
+  /** The library as it was given it. */
+  private readonly loaded = { functions: false, script: false }
   private readonly listeners = new Map<string, Caller>()
   private backlog: Array<() => void> = []
   private stoppedUntil = Number.NEGATIVE_INFINITY
@@ -47,11 +50,12 @@ export class Server {
   private readonly rules: Rules
   private readonly observer: Observer
 
-  constructor(world: World, random: Random, rules: Partial<Rules>, observer: Observer) {
+  constructor(world: World, random: Random, rules: Partial<Rules>, hasFunctions: boolean, observer: Observer) {
     this.world = world
     this.random = random
     this.rules = { ...allRules, ...rules }
     this.observer = observer
+    this.hasFunctions = hasFunctions
     this.decisions = new Decisions(random, this.rules, observer)
   }
 
@@ -93,7 +97,8 @@ export class Server {
   }
 
   forgetScripts(): void {
-    this.scripts.clear()
+    this.loaded.functions = false
+    this.loaded.script = false
   }
 
   /** It ends, and is there again after a time. Connections are the caller's to cut. */
@@ -134,24 +139,25 @@ export class Server {
       case "subscribe":
         this.listeners.set(args[0]!, caller)
         return 1
-      case "script":
-        this.scripts.add(Protocol.hashOf(args[1]!))
-        return Protocol.hashOf(args[1]!)
-      case "eval":
-      case "evalsha":
-        return this.evaluate(command, caller)
+      case "load":
+        Protocol.checkFunctions(args[0]!)
+        this.loaded.functions = true
+        return "OK"
+      default:
+        return this.run(name, command, caller)
     }
   }
 
-  private evaluate({ args: [script = "", ...rest], name, sentAt }: Command, caller: Caller): unknown {
-    const sha = name === "eval" ? Protocol.hashOf(script) : script
-    const call = Protocol.decode([sha, ...rest])
+  private run(name: "fcall" | "eval" | "evalsha", { args, sentAt }: Command, caller: Caller): unknown {
+    if (name === "fcall" && !this.hasFunctions) return new Error("ERR unknown command 'fcall'")
+    const call = Protocol.decode(name, args)
     this.world.note(caller.process, Protocol.show(call.operation))
     if (this.world.now < this.busyUntil) {
       return new Error("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
     }
-    if (name === "eval") this.scripts.add(sha)
-    else if (!this.scripts.has(sha)) return new Error("NOSCRIPT No matching script. Please use EVAL.")
+    if (name === "eval") this.loaded.script = true
+    if (name === "fcall" && !this.loaded.functions) return new Error("ERR Function not found")
+    if (name === "evalsha" && !this.loaded.script) return new Error("NOSCRIPT No matching script. Please use EVAL.")
     const publish = (channel: string, text: string) => this.publish(channel, text)
     const answer = this.decisions.perform(call, { process: caller.process, sentAt }, this.now, publish)
     this.world.note("server", Protocol.showAnswer(answer))

@@ -109,7 +109,7 @@ export const simulate = async (seed: number, options: Options = {}): Promise<Res
   const world = new World()
   const style = chooseStyle(random.fork(), options)
   const checker = new Checker(world, style.commandTimeout)
-  const server = new Server(world, random.fork(), options.rules ?? {}, checker)
+  const server = new Server(world, random.fork(), options.rules ?? {}, seed % 2 === 0, checker)
   const faults = Faults.choose(random.fork())
   const workload = new Workload(world, server, checker, random.fork(), style)
   world.note("seed", `${seed} ${JSON.stringify(style)}; faults: ${faults.join(", ") || "none"}`)

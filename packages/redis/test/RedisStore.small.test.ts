@@ -1,5 +1,5 @@
 /**
- * Fresh leases, which are kept in the head of the table alone (`lua/include/state.lua`), and the bounds of the short ways.
+ * Small tables (`lua/small.lua`), and what tables are made of them.
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
@@ -10,114 +10,113 @@ import * as Raw from "./support/raw.ts"
 /** A namespace used by hand: a clock that moves when it is told to, and the usual commands. */
 const hand = (fixture: Fixture) =>
   Effect.gen(function* () {
-    const raw = yield* Raw.make(fixture, "short")
+    const raw = yield* Raw.make(fixture, "small")
     const clock = { time: yield* Raw.start(fixture) }
     const run = (name: Raw.Name, args: ReadonlyArray<string>, client = "one") =>
       Effect.gen(function* () {
+        // As on a real server, no two of these come in the same microsecond.
+        if (name === "acquire" || name === "release" || name === "break") clock.time++
         const ran = yield* raw.run(name, { client, time: clock.time }, args)
         yield* layout.check(fixture.admin, raw.keys)
         return ran
       })
     const ask = (ttl: number, ...requests: ReadonlyArray<string>) => run("acquire", ["[]", `${ttl}`, ...requests])
-    const fresh = Effect.map(raw.look, (table) => Array.from(table.fresh.deadlines.keys(), (name) => name.slice(1)))
+    /** The ids in a small table; nothing of a large one. */
+    const inSmall = Effect.map(raw.look, ({ small }) => Array.from(small?.keys() ?? [], (name) => name.slice(1)))
     const deadline = (id: string) =>
       Effect.map(raw.look, (table) => layout.deadlines(table).get(`h${id}`) ?? Number.NaN)
-    /** Asks for leases, each fresh. */
+    /** Asks for leases, each with a command of its own. */
     const leases = (...ids: ReadonlyArray<string>) =>
       Effect.forEach(ids, (id) => ask(60_000, id, `Wown/${id}/`), { discard: true })
-    return { raw, clock, run, ask, fresh, deadline, leases }
+    return { raw, clock, run, ask, inSmall, deadline, leases }
   })
 
 /** What went wrong, or the empty string. */
 const failure = (effect: Effect.Effect<unknown>) =>
   Effect.map(Effect.exit(effect), (exit) => (Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""))
 
-describe("RedisStore, fresh leases", () => {
+describe("RedisStore, small tables", () => {
   layer(TestServer.layer, { excludeTestServices: true })("of one namespace", (it) => {
-    it.effect("the sorted sets expire with the table, whatever makes them, and however late", () =>
+    it.effect("a small table is one key, a large one three that expire together, whatever makes them", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { ask, leases, raw, run } = yield* hand(fixture)
-          const absent = Effect.map(raw.look, ({ ttls }) => {
+          const isSmall = Effect.map(raw.look, ({ ttls }) => {
             assert.isAbove(ttls[0]!, 0)
             assert.deepStrictEqual(ttls.slice(1), [-2, -2])
           })
-          const expires = Effect.map(raw.look, ({ ttls }) => {
+          const isLarge = Effect.map(raw.look, ({ ttls }) => {
             assert.isAbove(ttls[0]!, 0)
             assert.deepStrictEqual(ttls.slice(1), [ttls[0], ttls[0]], "all three at the same time")
           })
+          const isGone = Effect.map(raw.look, ({ ttls }) => assert.deepStrictEqual(ttls, [-2, -2, -2]))
           // None of those that come later moves the expiry of the table on.
           yield* ask(600_000, "a", "Wa/")
-          yield* absent
+          yield* isSmall
           // A queue, handed over until nobody waits, twice.
           for (const turn of ["1", "2"]) {
             yield* ask(60_000, `b${turn}`, "Wb/")
             yield* ask(1000, `c${turn}`, "Wb/")
-            yield* expires
+            yield* isLarge
             yield* run("release", [`b${turn}`])
-            yield* absent
             yield* run("release", [`c${turn}`])
-            yield* absent
+            yield* isLarge
           }
-          // More than may be fresh.
-          yield* leases("1", "2", "3", "4", "5", "6", "7")
-          yield* absent
-          yield* leases("8")
-          yield* expires
-          yield* run("release", ["8"])
-          yield* absent
-          yield* leases("8", "9")
-          yield* expires
-          yield* run("release", ["8", "9"])
-          yield* absent
-          // A script that goes the long way enters what is fresh.
-          yield* run("lookup", ["nobody"])
-          yield* expires
-        }).pipe(Effect.scoped)
-      )
-    )
-
-    it.effect("eight leases are fresh, a ninth is entered, and more of those that come together", () =>
-      leavesNothing((fixture) =>
-        Effect.gen(function* () {
-          const { ask, fresh, leases, raw, run } = yield* hand(fixture)
-          const entered = Effect.map(raw.look, ({ scored }) => Array.from(scored.keys()))
-          const are = (count: number, ...others: ReadonlyArray<string>) =>
-            Effect.map(Effect.zip(fresh, entered), ([fresh, entered]) =>
-              assert.deepStrictEqual([fresh.length, entered], [count, others])
-            )
+          yield* run("release", ["a"])
+          yield* isGone
+          // More than may be in a small one.
           yield* leases("1", "2", "3", "4", "5", "6", "7", "8")
-          yield* are(8)
+          yield* isSmall
           yield* leases("9")
-          yield* are(8, "h9")
-          yield* ask(60_000, "10", "Ra/", "11", "rb/")
-          yield* are(8, "h10", "h11", "h9")
-          yield* run("release", ["10", "11"])
-          yield* ask(60_000, "12", "Ra/", "13", "rb/", "14", "wc/")
-          yield* are(11, "h9")
-          // One that is entered is handed over, while no more can be fresh, and when there is room again.
-          yield* ask(60_000, "next", "Wown/9/")
-          yield* ask(60_000, "last", "Wown/9/")
-          const handed = yield* run("release", ["9"])
-          assert.match(String(handed.answer[2]), /^g next /)
-          yield* are(11, "hnext", "qlast")
-          yield* run("release", ["next"])
-          yield* run("release", ["last"])
-          assert.deepStrictEqual((yield* run("release", ["1", "2", "3", "4"])).answer.slice(3), [1, 1, 1, 1])
-          yield* are(7)
-          yield* ask(60_000, "15", "Wown/15/", "16", "Wown/16/", "17", "Wown/17/")
-          yield* leases("18")
-          yield* are(10, "h18")
-          yield* run("release", ["12", "13"])
-          yield* run("release", ["14", "15"])
-          yield* ask(60_000, "next", "Wown/18/")
-          assert.match(String((yield* run("release", ["18"])).answer[2]), /^g next /)
-          yield* are(7)
+          yield* isLarge
+          yield* run("release", ["1", "2", "3", "4", "5", "6", "7", "8", "9"])
+          yield* isGone
+          // What none of those that a small table can do does.
+          yield* leases("1")
+          yield* run("lookup", ["nobody"])
+          yield* isLarge
+          yield* run("release", ["1"])
+          yield* isGone
         }).pipe(Effect.scoped)
       )
     )
 
-    it.effect("their end leaves alone what somebody else keeps in place of a sorted set", () =>
+    it.effect(
+      "eight leases with a command each are a small table; what is in the way, or more of it, makes it large",
+      () =>
+        leavesNothing((fixture) =>
+          Effect.gen(function* () {
+            const { ask, inSmall, leases, raw, run } = yield* hand(fixture)
+            yield* leases("1", "2", "3", "4", "5", "6", "7", "8")
+            assert.lengthOf(yield* inSmall, 8)
+            yield* run("release", ["3"])
+            yield* ask(60_000, "reader", "Rr/s/")
+            yield* run("release", ["5"])
+            yield* ask(60_000, "another", "Rr/")
+            yield* run("release", ["1"])
+            yield* ask(60_000, "above", "r")
+            assert.sameMembers([...(yield* inSmall)], ["2", "4", "6", "7", "8", "reader", "another", "above"])
+            yield* run("release", ["2"])
+            // In the way: at the node, above it, below it.
+            for (const target of ["wr/", "Wr/s/t/", "Wown/"]) {
+              const before = yield* raw.look
+              yield* ask(60_000, "waits", target)
+              assert.deepStrictEqual(yield* inSmall, [])
+              assert.strictEqual((yield* raw.look).records.find(({ id }) => id === "waits")?.state, "q", target)
+              yield* run("release", ["waits"])
+              yield* raw.clear
+              yield* ask(60_000, "reader", "Rr/s/")
+              yield* ask(60_000, "another", "Rr/")
+              yield* leases("4")
+              assert.isAbove(before.records.length, 2)
+            }
+            yield* ask(60_000, "two", "Wx/", "of-them", "Wy/")
+            assert.deepStrictEqual(yield* inSmall, [])
+          }).pipe(Effect.scoped)
+        )
+    )
+
+    it.effect("the end of a small table leaves alone what somebody else keeps in place of a sorted set", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { clock, leases, raw } = yield* hand(fixture)
@@ -140,19 +139,21 @@ describe("RedisStore, fresh leases", () => {
       )
     )
 
-    it.effect("a fresh lease that expires is gone at once for everyone, and its holder is told", () =>
+    it.effect("a lease in a small table that expires is gone at once for everyone, and its holder is told", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
-          const { ask, clock, deadline, fresh, raw, run } = yield* hand(fixture)
+          const { ask, clock, deadline, raw, run } = yield* hand(fixture)
           for (const name of ["acquire", "release", "refresh", "look", "lookup"] as const) {
             const args = { acquire: ["[]", "60000", "b", "Wa/"], refresh: ["b", "1"], look: ["b", "1"] }
             yield* ask(1000, "a", "Wa/")
             const due = yield* deadline("a")
             clock.time = due - 1
             yield* raw.run("release", { client: "two", time: clock.time }, ["b"])
-            assert.deepStrictEqual(yield* fresh, ["a"], "not before its time")
+            const live = (yield* raw.look).records.map(({ id }) => id)
+            assert.deepStrictEqual(live, ["a"], "not before its time")
             clock.time = due
-            const ran = yield* run(name, name in args ? args[name as keyof typeof args] : ["b"], "two")
+            const call = { client: "two", time: clock.time }
+            const ran = yield* raw.run(name, call, name in args ? args[name as keyof typeof args] : ["b"])
             assert.deepStrictEqual(ran.messages, [`to-one\n${due}\ne a`], `by ${name}`)
             if (name === "acquire") assert.strictEqual(ran.answer[3], 1, "and another has the lock")
             assert.deepStrictEqual(
@@ -165,14 +166,14 @@ describe("RedisStore, fresh leases", () => {
       )
     )
 
-    it.effect("a fresh lease that expires lets in who waits for it", () =>
+    it.effect("a lease in a small table that expires lets in who waits for it", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { ask, clock, deadline, run } = yield* hand(fixture)
           yield* ask(1000, "a", "Wa/")
           const due = yield* deadline("a")
           const queued = yield* run("acquire", ["[]", "60000", "b", "Ra/b/"], "two")
-          // What is above its node is left to the long way, which ends the freshness.
+          // What is above its node is left to the long way, which makes a large table.
           assert.deepStrictEqual(queued.answer.slice(3), [2, "a", due])
           yield* run("release", ["b"], "two")
           yield* ask(500, "c", "Wc/")
@@ -193,24 +194,24 @@ describe("RedisStore, fresh leases", () => {
       )
     )
 
-    it.effect("whatever is done to a fresh lease, it is as any other", () =>
+    it.effect("whatever is done to a lease in a small table, it is as any other", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
-          const { ask, clock, deadline, fresh, raw, run } = yield* hand(fixture)
+          const { ask, clock, deadline, inSmall, raw, run } = yield* hand(fixture)
           const described = (id: string, target: string, until: number) => [
             ...[id, "h", 0, clock.time, clock.time, until, "", "[]", 1, target]
           ]
           const withoutTicket = (entry: unknown) => (entry as Array<unknown>).map((value, at) => (at === 2 ? 0 : value))
           const isEntered = (id: string) =>
-            Effect.map(raw.look, ({ fresh: { index }, scored }) => {
-              assert.deepStrictEqual(index, [])
+            Effect.map(raw.look, ({ scored, small }) => {
+              assert.isUndefined(small)
               assert.isTrue(scored.has(`h${id}`))
             })
           const one = (id: string) =>
             Effect.gen(function* () {
               clock.time += 1000
               yield* ask(60_000, id, "Wa/b/")
-              assert.deepStrictEqual(yield* fresh, [id])
+              assert.deepStrictEqual(yield* inSmall, [id])
               return yield* deadline(id)
             })
           const end = (id: string) => run("release", [id])
@@ -230,9 +231,7 @@ describe("RedisStore, fresh leases", () => {
           yield* run("release", ["downgraded", "reader", "writer"])
 
           yield* one("broken")
-          assert.deepStrictEqual((yield* run("break-lease", ["broken"], "two")).messages, [
-            `to-one\n${clock.time}\nb broken`
-          ])
+          assert.deepStrictEqual((yield* run("break", ["broken"], "two")).messages, [`to-one\n${clock.time}\nb broken`])
           assert.deepStrictEqual((yield* raw.look).records, [])
 
           const seen = yield* one("seen")
@@ -254,20 +253,17 @@ describe("RedisStore, fresh leases", () => {
           yield* isEntered("again")
           yield* end("again")
 
-          yield* one("restored")
-          const restored = yield* run("restore", ["restored", "500000", "second"], "two")
-          assert.deepStrictEqual(restored.answer.slice(3), [clock.time, clock.time + 500_000_000, "Wa/b/"])
+          const until = yield* one("restored")
+          const restored = yield* run("restore", ["restored", "5000", "owner"], "two")
+          assert.deepStrictEqual(restored.answer.slice(3), [clock.time, until, "Wa/b/"])
           assert.deepStrictEqual(restored.messages, [`to-one\n${clock.time}\nt restored`])
+          assert.deepStrictEqual((yield* run("release", ["restored"])).answer.slice(3), [0], "it is another's")
           yield* isEntered("restored")
-          assert.deepStrictEqual((yield* run("release", ["restored"])).answer.slice(3), [0])
-          yield* end("restored/second")
+          yield* end("restored/owner")
 
-          const refusing = yield* one("refusing")
+          const refusing = described("refusing", "Wa/b/", yield* one("refusing"))
           const refused = yield* run("acquire", ["[]", "1", "", "tried", "1", "t", "[]", "1", "Ra/", "0"], "two")
-          assert.deepStrictEqual(
-            [refused.answer[3], withoutTicket(refused.answer[4])],
-            [3, described("refusing", "Wa/b/", refusing)]
-          )
+          assert.deepStrictEqual([refused.answer[3], withoutTicket(refused.answer[4])], [3, refusing])
           yield* isEntered("refusing")
           yield* end("refusing")
         }).pipe(Effect.scoped)
@@ -352,20 +348,20 @@ describe("RedisStore, fresh leases", () => {
         Effect.gen(function* () {
           const { ask, clock, leases, raw, run } = yield* hand(fixture)
           const start = clock.time
-          for (const how of ["fresh", "entered", "the long way"]) {
+          for (const how of ["inSmall", "entered", "the long way"]) {
             clock.time = start
             yield* ask(60_000, "a", "Wa/")
             clock.time -= 1_800_000_000
             yield* run("release", ["a"])
             const [kept] = (yield* raw.look).ttls
-            if (how === "fresh") yield* leases("1")
+            if (how === "inSmall") yield* leases("1")
             else if (how === "entered") {
               yield* ask(1000, ...Array.from({ length: 9 }, (_, i) => [`${i}`, `W${i}/`]).flat())
               yield* ask(1000, "9", "W9/")
             } else yield* run("acquire", ["[]", "1000", "", "1", "1000", "q", "[]", "2", "Wb/", "Wc/", "0"])
             const { ttls } = yield* raw.look
             assert.closeTo(ttls[0]!, kept!, 1000, how)
-            assert.deepStrictEqual(ttls.slice(1), how === "fresh" ? [-2, -2] : [ttls[0], ttls[0]], how)
+            assert.deepStrictEqual(ttls.slice(1), [ttls[0], ttls[0]], how)
             yield* raw.clear
           }
         }).pipe(Effect.scoped)
@@ -376,7 +372,7 @@ describe("RedisStore, fresh leases", () => {
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { ask, clock, deadline, raw, run } = yield* hand(fixture)
-          for (const name of ["release", "break-lease"] as const) {
+          for (const name of ["release", "break"] as const) {
             yield* ask(60_000, "other", "Wb/")
             yield* ask(1000, "a", "Wa/")
             yield* ask(60_000, "next", "Wa/")
@@ -428,20 +424,19 @@ describe("RedisStore, fresh leases", () => {
   })
 
   withOwnServer("when memory is short", undefined, (it) => {
-    it.effect("fresh leases are kept, handed over and ended, and nothing is given", () =>
+    it.effect("leases are kept, handed over and ended, and nothing is given", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { admin } = fixture
-          const { clock, ask, fresh, raw, run } = yield* hand(fixture)
+          const { clock, ask, raw, run } = yield* hand(fixture)
           const memory = (bytes: number) => Effect.promise(() => admin.config("SET", "maxmemory", bytes))
-          /** Leases that are fresh, and one that is asked for behind the first. Then memory is short. */
+          /** Leases, and one that is asked for behind the first. Then memory is short. */
           const begin = Effect.gen(function* () {
             yield* memory(0)
             yield* raw.clear
             clock.time += 1000
             yield* ask(60_000, "a", "Wa/", "b", "Wb/")
             yield* run("acquire", ["[]", "60000", "next", "Wa/"], "two")
-            assert.deepStrictEqual(yield* fresh, ["a", "b"])
             clock.time += 1000
             yield* memory(1)
           })
@@ -471,16 +466,15 @@ describe("RedisStore, fresh leases", () => {
           assert.deepStrictEqual((yield* run("release", ["a"])).messages, [
             `to-two\n${clock.time}\ng next ${clock.time} ${clock.time + 60_000_000}`
           ])
-          assert.sameMembers(yield* fresh, ["b", "next"])
           assert.deepStrictEqual(yield* answers("release", "b"), [1])
           assert.deepStrictEqual(yield* answers("release", "next"), [1])
 
-          for (const name of ["downgrade", "break-lease"] as const) {
+          for (const name of ["downgrade", "break"] as const) {
             yield* begin
             assert.deepStrictEqual(yield* answers(name, "a"), [1])
           }
           yield* begin
-          assert.deepStrictEqual((yield* answers("restore", "b", "500000", "second"))[1], clock.time + 500_000_000)
+          assert.deepStrictEqual((yield* answers("restore", "b", "90000", "b"))[1], clock.time + 90_000_000)
           yield* begin
           assert.lengthOf(yield* answers("lookup", "b"), 1)
           yield* begin

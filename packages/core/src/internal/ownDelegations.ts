@@ -1,0 +1,115 @@
+/**
+ * The delegations of this process: found by id, by what they cover, and by what they are in the way of.
+ */
+import * as LockMode from "../LockMode.ts"
+import type { Delegation } from "./delegation.ts"
+import { HeldIndex, type Reach } from "./regionIndex.ts"
+
+export const reachOf = ({ mode, path }: LockMode.Region): Reach => ({
+  keys: path === "" ? [] : path.slice(0, -1).split("/"),
+  subtree: LockMode.coversSubtree(mode)
+})
+
+export class OwnDelegations {
+  private readonly byId = new Map<string, Delegation>()
+  /** The live ones by their paths; of those at one path each knows the next. */
+  private readonly byPath = new Map<string, Delegation>()
+  /** The live and the serving ones. */
+  private readonly shared = new HeldIndex<Delegation>()
+  private readonly exclusive = new HeldIndex<Delegation>()
+  /** How many are live or serving. */
+  granted = 0
+
+  get(id: string): Delegation | undefined {
+    return this.byId.get(id)
+  }
+
+  values(): IterableIterator<Delegation> {
+    return this.byId.values()
+  }
+
+  /** One that is asked for. */
+  add(delegation: Delegation): void {
+    this.byId.set(delegation.id, delegation)
+  }
+
+  /** It was granted, and covers what is asked for from now on, unless it is `serving`. */
+  grant(delegation: Delegation): void {
+    this.granted++
+    this.indexOf(delegation).add(delegation.place)
+    if (delegation.state !== "live") return
+    delegation.nextAtPath = this.byPath.get(delegation.region.path)
+    this.byPath.set(delegation.region.path, delegation)
+  }
+
+  /** It covers nothing new from now on. */
+  stopCovering(delegation: Delegation): void {
+    const { path } = delegation.region
+    let before: Delegation | undefined
+    let at = this.byPath.get(path)
+    while (at !== undefined && at !== delegation) {
+      before = at
+      at = at.nextAtPath
+    }
+    if (at === undefined) return
+    if (before !== undefined) before.nextAtPath = at.nextAtPath
+    else if (at.nextAtPath !== undefined) this.byPath.set(path, at.nextAtPath)
+    else this.byPath.delete(path)
+    delegation.nextAtPath = undefined
+  }
+
+  delete(delegation: Delegation): void {
+    this.byId.delete(delegation.id)
+    if (delegation.state === "live") this.stopCovering(delegation)
+    if (delegation.state !== "live" && delegation.state !== "serving") return
+    this.granted--
+    this.indexOf(delegation).remove(delegation.place)
+  }
+
+  /** A live one that covers all of the targets and has room for one more user. */
+  covering(targets: ReadonlyArray<LockMode.Region>, most: number): Delegation | undefined {
+    if (this.byPath.size === 0) return undefined
+    const { path } = targets[0]!
+    for (let end = path.length; ; ) {
+      const key = end === path.length ? path : path.slice(0, end)
+      for (let found = this.byPath.get(key); found !== undefined; found = found.nextAtPath) {
+        if (found.users < most && found.covers(targets)) return found
+      }
+      if (end === 0) return undefined
+      // The separator that ends the parent's path, or the root.
+      end = path.lastIndexOf("/", end - 2) + 1
+    }
+  }
+
+  /** Those that conflict with any of the targets. */
+  conflicting(targets: ReadonlyArray<LockMode.Region>): ReadonlyArray<Delegation> {
+    if (this.granted === 0) return none
+    const found = new Set<Delegation>()
+    for (const target of targets) {
+      const reach = reachOf(target)
+      this.exclusive.each(reach, (delegation) => found.add(delegation))
+      if (LockMode.isExclusive(target.mode)) this.shared.each(reach, (delegation) => found.add(delegation))
+    }
+    return found.size === 0 ? none : Array.from(found)
+  }
+
+  /** The live ones at the node or below it; `undefined` when others overlap with its subtree, or there are too many. */
+  below(node: LockMode.Region["path"], most: number): ReadonlyArray<Delegation> | undefined {
+    const found: Array<Delegation> = []
+    let isAlone = true
+    const visit = (delegation: Delegation): void => {
+      if (delegation.state === "live" && delegation.region.path.startsWith(node)) found.push(delegation)
+      else isAlone = false
+    }
+    const reach = reachOf({ mode: "write", path: node })
+    this.exclusive.each(reach, visit)
+    this.shared.each(reach, visit)
+    return isAlone && found.length <= most ? found : undefined
+  }
+
+  private indexOf({ region }: Delegation): HeldIndex<Delegation> {
+    return LockMode.isExclusive(region.mode) ? this.exclusive : this.shared
+  }
+}
+
+const none: ReadonlyArray<Delegation> = []

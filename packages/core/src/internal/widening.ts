@@ -1,0 +1,77 @@
+/**
+ * When a process asks for the subtree above several of its delegations: it seems to work there alone. Where it turns out
+ * not to, it asks less and less often.
+ */
+import type { LockPath } from "../LockPath.ts"
+
+export interface WideningOptions {
+  readonly widen: boolean
+  /** How many delegations there have to be below a node. */
+  readonly widenAfter: number
+  /** How many segments the path of such a node has at least. */
+  readonly widenTo: number
+}
+
+/** After a try that came to nothing: how long until the next, doubled each time (milliseconds). */
+const shortestPause = 1_000
+const longestPause = 60_000
+/** So many nodes are remembered, besides those whose pause goes on. */
+const remembered = 1_000
+
+interface Pause {
+  readonly until: number
+  readonly length: number
+}
+
+export class Widening {
+  private readonly options: WideningOptions
+  /** How many live delegations there are below each node. */
+  private readonly counts = new Map<LockPath, number>()
+  private readonly pauses = new Map<LockPath, Pause>()
+
+  constructor(options: WideningOptions) {
+    this.options = options
+  }
+
+  /** A delegation has come to cover what is asked for, or does not any more. */
+  note(path: LockPath, change: 1 | -1): void {
+    if (!this.options.widen) return
+    for (const node of this.above(path)) {
+      const count = (this.counts.get(node) ?? 0) + change
+      if (count === 0) this.counts.delete(node)
+      else this.counts.set(node, count)
+    }
+  }
+
+  /** The nearest node above the path with so many delegations below it that their subtree may be asked for now. */
+  nodeFor(path: LockPath, now: number): LockPath | undefined {
+    if (!this.options.widen) return undefined
+    for (const node of this.above(path)) {
+      if ((this.counts.get(node) ?? 0) < this.options.widenAfter) continue
+      if ((this.pauses.get(node)?.until ?? now) <= now) return node
+    }
+    return undefined
+  }
+
+  /** Somebody else is there, too. */
+  failed(node: LockPath, now: number): void {
+    const before = this.pauses.get(node)
+    // What went well for long begins anew.
+    const isForgotten = before === undefined || now > before.until + longestPause
+    const length = isForgotten ? shortestPause : Math.min(before.length * 2, longestPause)
+    this.pauses.set(node, { until: now + length, length })
+    if (this.pauses.size <= remembered) return
+    for (const [other, { until }] of this.pauses) if (until <= now) this.pauses.delete(other)
+  }
+
+  /** The nodes above a path, without those that are too high up; the nearest first. */
+  private *above(path: LockPath): IterableIterator<LockPath> {
+    let depth = path.split("/").length - 2
+    let end = path.length
+    while (depth >= this.options.widenTo && depth > 0) {
+      end = path.lastIndexOf("/", end - 2) + 1
+      yield path.slice(0, end) as LockPath
+      depth--
+    }
+  }
+}

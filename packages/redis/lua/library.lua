@@ -1,0 +1,23 @@
+--[[
+The lock table of @hilok/core, on the keys of one namespace: see docs/protocol.md. Its functions have the names of `LockTable`. What
+stands before this text and behind it, when it is loaded as functions or run as a script, is in script.ts.
+
+Times are in microseconds of the server's clock, ttls in milliseconds. Ids have no slash and no space.
+]]
+--@include call
+--@include modes
+--@include table
+--@include sets
+--@include held
+--@include events
+--@include owners
+--@include conflicts
+--@include deadlock
+--@include queue
+--@include expiry
+--@include small
+--@include save
+--@include fast
+--@include acquire
+--@include operations
+--@include perform
