@@ -136,7 +136,7 @@ describe("the doctor", () => {
       .filter((name) => name.endsWith(".lua"))
       .map((name) => readFileSync(join(lua, name), "utf8"))
     const used = new Set(
-      texts.flatMap((text) => Array.from(text.matchAll(/\bp?call\(\s*['"]([A-Za-z]+)/g), ([, name]) => name!))
+      texts.flatMap((text) => Array.from(text.matchAll(/\bp?call(?:_with)?\(\s*['"]([A-Za-z]+)/g), ([, name]) => name!))
     )
     expect(used.size).toBeGreaterThan(10)
     for (const name of used) expect(names).toContain(name.toLowerCase())
