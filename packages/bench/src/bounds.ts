@@ -162,6 +162,15 @@ const bounds: ReadonlyArray<Bound> = [
     value: (metrics) => divided(metrics.median("memory/held/100000/cycle"), metrics.median("memory/held/0/cycle")),
     limit: constant(1.5),
     kind: "at most"
+  },
+  {
+    rule: "hilok run x -- true: ms above node -e 0",
+    value: (metrics) => {
+      const [run, node] = [metrics.median("cli/hilok run x -- true"), metrics.median("cli/node -e 0")]
+      return run === undefined || node === undefined ? undefined : run - node
+    },
+    limit: constant(150),
+    kind: "at most"
   }
 ]
 

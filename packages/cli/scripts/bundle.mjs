@@ -1,6 +1,7 @@
 // Bundles the program with all that it imports: it starts in a third of the time that loading some 800 modules takes,
-// and installing it installs nothing else. Writes dist/bin.js, the parts that it loads when a command needs them, and the
-// licences of what is inside.
+// and installing it installs nothing else. Writes dist/bin.cjs, dist/program.cjs, which it loads when it needs the server, the
+// manual page, and the licences of what is inside.
+import { createHash } from "node:crypto"
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -20,27 +21,69 @@ const packageOf = (file) => {
 const dist = join(folder, "dist")
 
 rmSync(dist, { recursive: true, force: true })
-const { metafile } = await build({
-  absWorkingDir: folder,
-  entryPoints: ["src/bin.ts"],
-  outdir: dist,
-  bundle: true,
-  splitting: true,
-  metafile: true,
-  platform: "node",
-  target: "node20.19",
-  format: "esm",
-  conditions: ["@hilok/source"],
-  chunkNames: "part-[hash]",
-  legalComments: "none",
-  logLevel: "warning",
-  // Some of what is inside is CommonJS and asks for modules of Node.
-  banner: { js: `import { createRequire } from "node:module";const require = createRequire(import.meta.url);` }
+
+const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
+
+/** What is there once, for both files: it has listeners. */
+const shared = {
+  name: "shared",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/signals\.ts$/ }, ({ kind }) =>
+      kind === "entry-point" ? undefined : { path: "./signals.cjs", external: true }
+    )
+}
+
+// CommonJS, without what only people read: it starts faster by a quarter than modules do, measured.
+const bundle = ({ define, entry, outfile }) =>
+  build({
+    absWorkingDir: folder,
+    entryPoints: [entry],
+    outfile: join(dist, outfile),
+    bundle: true,
+    metafile: true,
+    minify: true,
+    platform: "node",
+    target: "node20.19",
+    format: "cjs",
+    conditions: ["@hilok/source"],
+    legalComments: "none",
+    logLevel: "warning",
+    define,
+    plugins: [shared]
+  })
+
+await bundle({ entry: "./src/internal/signals.ts", outfile: "signals.cjs" })
+const program = "program.cjs"
+const large = await bundle({ entry: "src/internal/program.ts", outfile: program })
+const text = readFileSync(join(dist, program))
+const small = await bundle({
+  entry: "src/bin.ts",
+  outfile: "bin.cjs",
+  define: {
+    VERSION: JSON.stringify(version),
+    PROGRAM: JSON.stringify({ file: program, build: createHash("sha256").update(text).digest("hex").slice(0, 16) })
+  }
 })
-chmodSync(join(dist, "bin.js"), 0o755)
+chmodSync(join(dist, "bin.cjs"), 0o755)
+
+// The manual page comes from the description of the commands.
+const { outputFiles } = await build({
+  absWorkingDir: folder,
+  entryPoints: ["src/internal/manual.ts"],
+  bundle: true,
+  write: false,
+  platform: "node",
+  conditions: ["@hilok/source"],
+  format: "esm"
+})
+const { manual } = await import(
+  `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`
+)
+writeFileSync(join(dist, "hilok.1"), manual(version))
 
 const used = new Set(
-  Object.values(metafile.outputs)
+  [large, small]
+    .flatMap(({ metafile }) => Object.values(metafile.outputs))
     .flatMap(({ inputs }) => Object.entries(inputs))
     .filter(([file, { bytesInOutput }]) => bytesInOutput > 0 && file.includes("node_modules/"))
     .map(([file]) => packageOf(join(folder, file)))

@@ -36,10 +36,11 @@ const session = Effect.gen(function* () {
   }
   const entries = yield* locks.inspect()
   const blocker = entries.find(({ label }) => label === "report")?.id ?? ""
+  const short = blocker.slice(0, 8)
   const commands = [
     ...background.map((args) => [`hilok ${args.map((arg) => (arg.includes(" ") ? `"${arg}"` : arg)).join(" ")} &`]),
     ...["hilok ls", "hilok ls db/users -o table", "hilok run -w 1s db/users -- true; echo $?"],
-    ...[`hilok show ${blocker}`, `hilok break ${blocker} --yes`, "hilok ls db/orders", "hilok doctor"]
+    ...[`hilok show ${short}`, `hilok break ${short} --yes`, "hilok ls db/orders", "hilok doctor"]
   ]
   let text = ""
   for (const command of commands) {

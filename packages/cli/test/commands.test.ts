@@ -1,9 +1,5 @@
-import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { HierarchicalLock } from "@hilok/core"
+import { HierarchicalLock, type LockEntry } from "@hilok/core"
 import { Effect } from "effect"
 import stringWidth from "string-width"
 import { start } from "../../redis/test/support/server.ts"
@@ -33,41 +29,12 @@ describe("hilok", () => {
         expect(help).toMatchObject({ code: 0, stderr: "" })
         expect(help.stdout).toContain("--conflict-exit-code")
         expect(help.stdout).not.toContain("\x1b")
-        expect(help.stdout).toMatch(/^\$ hilok run [\s\S]* <path>\.\.\. -- command args…$/m)
+        expect(help.stdout).toContain("hilok run [options] PATH… -- command args…\n")
+        expect(yield* hilok("help", "run")).toEqual(help)
+        expect((yield* hilok("-V")).stdout).toBe("0.1.0\n")
         for (const text of [help.stdout, (yield* hilok("--help")).stdout]) {
           expect(Math.max(...text.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(80)
         }
-      }),
-    timeLimit
-  )
-
-  it.scopedLive(
-    "completes words",
-    () =>
-      Effect.gen(function* () {
-        const { hilok } = yield* site(server())
-        const script = (shell: string) => Effect.map(hilok("--completions", shell), ({ stdout }) => stdout)
-        const folder = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "hilok-completions-"))),
-          (made) => Effect.sync(() => rmSync(made, { recursive: true }))
-        )
-        /** What a shell prints that runs the text, where there is one. */
-        const ask = (shell: string, args: ReadonlyArray<string>, text: string) => {
-          const file = join(folder, shell)
-          writeFileSync(file, text)
-          const { error, stderr, stdout } = spawnSync(shell, [...args, file], { encoding: "utf8" })
-          if (error === undefined) return stdout + stderr
-          console.warn(`There is no ${shell} here to try its completions`)
-        }
-        const bash = `COMP_WORDS=(hilok run --ki); COMP_CWORD=2; _hilok_bash_completions hilok; echo "$COMPREPLY"`
-        const [inBash, inZsh, inFish] = [yield* script("bash"), yield* script("zsh"), yield* script("fish")]
-        expect(inBash).toContain("complete -F _hilok_bash_completions")
-        expect(ask("bash", [], `${inBash}\n${bash}`) ?? "--kill-after\n").toBe("--kill-after\n")
-        expect(inZsh).toContain("'--kill-after[")
-        expect(ask("zsh", ["-n"], inZsh) ?? "").toBe("")
-        expect(inFish).toContain("-l kill-after")
-        const fish = `complete -C "hilok run --kill-a"`
-        expect(ask("fish", [], `${inFish}\n${fish}`) ?? "--kill-after").toContain("--kill-after")
       }),
     timeLimit
   )
@@ -87,12 +54,14 @@ describe("hilok ls", () => {
         expect(lines[1]).toBe("└─ db")
         expect(lines[2]).toMatch(
           new RegExp(
-            `^ {3}│ ○ 1\\. read {2}backup {2}waits [\\d.]+s {2}behind migration \\(${writer.id.slice(0, 8)}\\) {2}${waiting}`
+            `^ {3}│ ○ 1\\. ${waiting.slice(0, 8)} read {2}backup {2}waits [\\d.]+s {2}behind migration \\(${writer.id.slice(0, 8)}\\)`
           )
         )
         expect(lines[3]).toBe("   └─ users")
         expect(lines[4]).toMatch(
-          new RegExp(`^ {8}● write {2}migration {2}for [\\d.]+s, [\\d.]+s left {2}"add a column" {2}${writer.id}`)
+          new RegExp(
+            `^ {8}● ${writer.id.slice(0, 8)} write {2}migration {2}for [\\d.]+s, [\\d.]+s left {2}"add a column"`
+          )
         )
       }),
     timeLimit
@@ -104,9 +73,11 @@ describe("hilok ls", () => {
       Effect.gen(function* () {
         const { hilok, waiting, writer } = yield* queue
         const table = yield* hilok("ls", "-o", "table")
-        expect(table.stdout).toMatch(/^PATH +MODE +STATE +AGE +LEFT +WHO +BLOCKED BY +WHY +WHERE +ID\n/)
+        expect(table.stdout).toMatch(/^ID +PATH +MODE +STATE +AGE +LEFT +WHO +BLOCKED BY +WHERE +WHY\n/)
         expect(table.stdout.trimEnd().split("\n")).toHaveLength(3)
-        const entries = JSON.parse((yield* hilok("ls", "-o", "json")).stdout)
+        expect(table.stdout).toContain(`\n${writer.id.slice(0, 8)}  `)
+        expect((yield* hilok("ls", "-o", "table", "--wide")).stdout).toContain(`\n${writer.id}  `)
+        const entries = JSON.parse((yield* hilok("ls", "--json")).stdout)
         expect(entries).toMatchObject([
           { id: writer.id, state: "held", targets: [{ mode: "write", path: "db/users" }], token: writer.token },
           { id: waiting, state: "waiting", blockedBy: writer.id }
@@ -145,6 +116,34 @@ describe("hilok ls", () => {
     timeLimit
   )
 
+  const picture = (entries: ReadonlyArray<LockEntry.LockEntry>, columns?: number, color = false): render.Picture => ({
+    entries,
+    byId: new Map(),
+    separator: "/",
+    screen: { columns, color },
+    wide: false
+  })
+
+  it("an id that can be given to break is on every line of 80 columns, and on those of a long path both its ends", () => {
+    const entry = (id: string, path: string): LockEntry.LockEntry => ({
+      ...{ id, state: "held", targets: [{ mode: "write", path }], ticket: 1, since: 0, age: 5_000, timeLeft: 8_300 },
+      ...{ within: [], label: "nightly export", reason: "of all tenants", host: "machine-1", pid: 1234 }
+    })
+    const ids = ["c15da806-0000-4000-8000-000000000000", "c15da806-1000-4000-8000-000000000000"]
+    const paths = [
+      "tenants/acme-corporation/contracts/many-parties.pdf",
+      "tenants/acme-corporation/contracts/other.pdf"
+    ]
+    const entries = ids.map((id, i) => entry(id, paths[i]!))
+    const table = render.table(picture(entries, 80)).slice(1)
+    expect(table.map((line) => line.slice(0, 10))).toEqual(["c15da806-0", "c15da806-1"])
+    expect(table[0]).toMatch(/tenants?.*….*pdf/)
+    const tree = render.tree(picture(entries, 80))
+    expect(tree.slice(0, 3)).toEqual(["/", "└─ tenants/acme-corporation/contracts", "   ├─ many-parties.pdf"])
+    expect(tree[3]).toMatch(/^ {3}│ {4}● c15da806-0 write {2}nightly export/)
+    expect(render.table({ ...picture(entries, 80), wide: true })[1]).toContain(`${ids[0]}  ${paths[0]}`)
+  })
+
   it("lines fit the terminal, wide characters included, and names cannot command it", () => {
     const entry = {
       id: "0a000565-2e32-4e39-8e8e-01dfb1b851f0",
@@ -163,20 +162,15 @@ describe("hilok ls", () => {
     }
     for (const columns of [5, 20, 41, 80, 133]) {
       for (const draw of [render.tree, render.table]) {
-        const lines = draw([entry], new Map(), "/", { columns, color: false })
+        const lines = draw(picture([entry], columns))
         expect(Math.max(...lines.map((line) => stringWidth(line)))).toBeLessThanOrEqual(columns)
         expect(lines.join("")).not.toContain("\x1b")
       }
     }
-    const [head, row] = render.table([entry, { ...entry, label: "x" }], new Map(), "/", {
-      columns: undefined,
-      color: false
-    })
+    const [head, row] = render.table(picture([entry, { ...entry, label: "x" }]))
     const at = head!.indexOf("WHY")
     expect(stringWidth(row!.slice(0, row!.indexOf("毎")))).toBe(stringWidth(head!.slice(0, at)))
-    expect(render.tree([entry], new Map(), "/", { columns: undefined, color: true }).join("")).toContain(
-      "\x1b[31m● \x1b[0m"
-    )
+    expect(render.tree(picture([entry], undefined, true)).join("")).toContain("\x1b[31m● \x1b[39m")
   })
 })
 
@@ -195,6 +189,84 @@ describe("hilok show", () => {
         expect((yield* hilok("show", waiting)).stdout).toMatch(new RegExp(`^blocked by +${writer.id} migration$`, "m"))
         expect(JSON.parse((yield* hilok("show", "db", "--json")).stdout)).toHaveLength(2)
         expect((yield* hilok("show", "elsewhere")).code).toBe(1)
+      }),
+    timeLimit
+  )
+})
+
+describe("what others have written", () => {
+  it.scopedLive(
+    "never reaches a terminal raw, whichever command prints it; in JSON it is escaped",
+    () =>
+      Effect.gen(function* () {
+        const { env, hilok, locks } = yield* site(server())
+        const evil = "a\u001b[31mb\u009b2Jc\u202ed\u200fe\u061cf"
+        yield* locks.write(evil, { label: evil, reason: evil, onLost: "signal" })
+        // A tabulator stands between a completion and what it is.
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+        const raw = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e]/
+        const lines = [
+          ["ls"],
+          ["ls", "-o", "table"],
+          ["ls", "--json"],
+          ["show", "/"],
+          ["show", "/", "--json"],
+          ["ls", `${evil}/..`],
+          ["show", "nothing\u001b[0m"],
+          ["release", "nothing\u001b[0m"],
+          ["break", "nothing\u001b[0m", "--yes"],
+          [evil],
+          ["__complete", "ls", ""],
+          ["doctor", "-u", `redis://127.0.0.1/${evil}`],
+          ["break", "--all", "/", "--yes"]
+        ]
+        for (const line of lines) {
+          const { stderr, stdout } = yield* hilok(...line)
+          expect(stdout + stderr).not.toMatch(raw)
+          expect(stdout + stderr).not.toBe("")
+        }
+        const busy = yield* locks.write(evil, { label: evil, onLost: "signal" })
+        const refused = yield* Effect.flatMap(launch(["run", "-n", evil, "--", "true"], env), ({ exit }) => exit)
+        expect(refused.code).toBe(75)
+        expect(refused.stderr).toContain("\\u001b")
+        expect(refused.stderr).not.toMatch(raw)
+        const [entry] = JSON.parse((yield* hilok("ls", "--json")).stdout)
+        expect(entry.label).toBe(evil)
+        yield* locks.release(busy)
+      }),
+    timeLimit
+  )
+})
+
+describe("a short id", () => {
+  it.scopedLive(
+    "is taken by show, refresh, release and break, when there is only one that begins so",
+    () =>
+      Effect.gen(function* () {
+        const { hilok, locks } = yield* site(server())
+        const ids: Array<string> = []
+        for (const path of ["a", "b"]) ids.push((yield* hilok("acquire", path, "--ttl", "1m")).stdout.trim())
+        const [first, second] = ids.map((id) => id.slice(0, 8))
+        expect((yield* hilok("show", first!)).stdout).toContain(ids[0])
+        expect((yield* hilok("refresh", first!, "--ttl", "1h")).code).toBe(0)
+        expect(yield* hilok("release", first!, "--json")).toMatchObject({
+          code: 0,
+          stdout: `{"id":"${ids[0]}","held":true}\n`
+        })
+        expect(JSON.parse((yield* hilok("break", second!, "--yes", "--json")).stdout)).toMatchObject([
+          { id: ids[1], broken: true }
+        ])
+        expect(yield* locks.inspect()).toEqual([])
+        expect((yield* hilok("release", first!)).code).toBe(79)
+        expect((yield* hilok("show", first!)).code).toBe(1)
+        // Seventeen ids: two begin with the same digit, and none is found by so little.
+        yield* Effect.forEach(Array(17).keys(), (i) => locks.read(`c/${i}`))
+        const starts = (yield* locks.inspect()).map(({ id }) => id[0]!)
+        const twice = starts.find((start, i) => starts.indexOf(start) !== i)!
+        expect(yield* hilok("break", twice, "--yes")).toMatchObject({
+          code: 1,
+          stderr: `hilok: ${twice} is not held\n`
+        })
       }),
     timeLimit
   )
@@ -271,7 +343,7 @@ describe("hilok doctor", () => {
           "version",
           "eviction policy: noeviction",
           "latency",
-          "scripts",
+          "commands",
           "clock",
           "a lock"
         ]) {

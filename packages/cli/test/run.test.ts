@@ -40,8 +40,8 @@ describe("hilok run: exit codes", () => {
 
   it.scopedLive.each([
     { args: ["run", "a"], says: "command is missing" },
-    { args: ["run", "--", "true"], says: "path" },
-    { args: ["run", "-w", "3x", "a", "--", "true"], says: '"3x" is not a duration' },
+    { args: ["run", "--", "true"], says: "PATH" },
+    { args: ["run", "-w", "3x", "a", "--", "true"], says: 'it is "3x", but must be a duration' },
     { args: ["run", "a", "-s", "--", "true"], says: "-s is the mode of the paths that follow" },
     { args: ["run", "--nonsense", "a", "--", "true"], says: "--nonsense" },
     { args: ["run", "-E", "300", "a", "--", "true"], says: "0 to 255" },
@@ -51,7 +51,12 @@ describe("hilok run: exit codes", () => {
     { args: ["break", "--all", "", "--yes"], says: "empty" },
     { args: ["run", "--ttl", "0s", "a", "--", "true"], says: "more than zero" },
     { args: ["run", "-u", "http://x", "a", "--", "true"], says: "redis://" },
-    { args: ["nonsense"], says: "Invalid subcommand" }
+    { args: ["nonsense"], says: "There is no command" },
+    { args: ["run", "a/../b", "--", "true"], says: 'the segment ".."' },
+    { args: ["run", "--cert", "/nowhere", "a", "--", "true"], says: "--cert: ENOENT" },
+    { args: ["run", "--sentinel", "a:b:c", "--master", "m", "a", "--", "true"], says: "host:port" },
+    { args: ["run", "--sentinel", "a:1", "a", "--", "true"], says: "--master" },
+    { args: ["run", "-qv", "a", "--", "true"], says: "exclude each other" }
   ])(
     "a wrong use is 64: $args",
     ({ args, says }) =>

@@ -38,7 +38,7 @@ const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h:
 
 const bareUnits = { millis: 1, seconds: 1_000 } as const
 
-const short = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/
+const short = /^(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|d)?$/
 
 const negative = (input: unknown): boolean =>
   typeof input === "number" || typeof input === "bigint"

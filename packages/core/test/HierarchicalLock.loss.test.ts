@@ -191,6 +191,20 @@ describe("a lease that is lost interrupts the effect, which fails with `LockLost
     }).pipe(Effect.scoped)
   )
 
+  it.effect.each(["hangs", "down"] as const)("held longer than `maxHold`, though the last refresh %s", (fault) =>
+    Effect.gen(function* () {
+      const faults = new Faults()
+      const { locks } = yield* open({ ttl: "9 seconds" }, faults.around)
+      const fiber = yield* Effect.fork(Effect.flip(locks.withWrite(Effect.never, "a", { maxHold: "20 seconds" })))
+      // By now it has been refreshed for as long as it may be held.
+      yield* TestClock.adjust("16 seconds")
+      faults.set("refresh", fault)
+      yield* TestClock.adjust("4 seconds")
+      const lost = narrow(yield* Fiber.join(fiber), LockError.LockLost)
+      assert.deepStrictEqual([lost.reason, lost.maxHold], ["expired", 20_000])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("expired, as the process was paused past the deadline", () =>
     Effect.gen(function* () {
       const clock = yield* skewedClock

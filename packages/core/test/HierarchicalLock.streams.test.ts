@@ -177,6 +177,21 @@ describe("changes", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("shows each refresh to those who ask for that", () =>
+    Effect.gen(function* () {
+      const { locks } = yield* open({ ttl: "3 seconds" })
+      const left: Array<number | undefined> = []
+      yield* locks.changes("", { refreshes: true }).pipe(
+        Stream.runForEach(([entry]) => Effect.sync(() => left.push(entry?.timeLeft))),
+        Effect.fork
+      )
+      yield* locks.write("a", { refreshInterval: "2 seconds" })
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtLeast(left.length, 5)
+      assert.isAtMost(left.length, 7, "and not each look")
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("refuses a path and an interval that cannot be", () =>
     Effect.gen(function* () {
       const { locks } = yield* open()

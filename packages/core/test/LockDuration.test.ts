@@ -6,6 +6,7 @@ const cases: ReadonlyArray<readonly [unknown, number]> = [
   ["10 seconds", 10_000],
   ["10s", 10_000],
   [" 1.5m ", 90_000],
+  [".5s", 500],
   ["2h", 7_200_000],
   ["100ms", 100],
   ["100 ms", 100],

@@ -29,6 +29,9 @@ import * as Source from "./internal/source.ts"
  * - `connectTimeout`: how long to wait for a server that answers, when the store is built. Default 5 seconds.
  * - `commandTimeout`: how long a command may take. Default 3 seconds; keep it below the ttl of the locks. (Of more than
  *   1,024 requests at once, the rest go out as answers come, and if none come may take twice as long to fail.)
+ * - `lazyListening`: open the connection that listens a moment after the store is made, in the background, and send no
+ *   script before it is needed: for a program that takes one lock and ends. What is wrong with that connection alone is
+ *   logged, and tried again. Default `false`.
  *
  * @since 0.1.0
  * @category models
@@ -38,6 +41,7 @@ export interface StoreOptions {
   readonly keyPrefix?: string | undefined
   readonly connectTimeout?: LockDuration.Input | undefined
   readonly commandTimeout?: LockDuration.Input | undefined
+  readonly lazyListening?: boolean | undefined
 }
 
 /**
@@ -101,7 +105,8 @@ const storeNames: Readonly<Record<keyof StoreOptions, true>> = {
   namespace: true,
   keyPrefix: true,
   connectTimeout: true,
-  commandTimeout: true
+  commandTimeout: true,
+  lazyListening: true
 }
 
 const names: Readonly<Record<keyof Options, true>> = {
@@ -112,24 +117,18 @@ const names: Readonly<Record<keyof Options, true>> = {
   ...storeNames
 }
 
-interface Checked {
-  readonly namespace: string
-  readonly keys: Keys.Keys
-  readonly connectTimeout: Duration.Duration
-  readonly commandTimeout: Duration.Duration
-}
-
 const check = (
   options: StoreOptions,
   allowed: Readonly<Record<string, true>>
-): Either.Either<Checked, LockError.InvalidOptions> =>
+): Either.Either<Client.Settings, LockError.InvalidOptions> =>
   Either.gen(function* () {
     yield* LockOptions.checkNames(options, allowed)
     const namespace = yield* name("namespace", options.namespace ?? defaults.namespace)
     const keys = Keys.make(yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix), namespace)
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
     const commandTimeout = yield* patience("commandTimeout", options.commandTimeout ?? defaults.commandTimeout)
-    return { namespace, keys, connectTimeout, commandTimeout }
+    const lazyListening = options.lazyListening ?? false
+    return { namespace, keys, connectTimeout, commandTimeout, lazyListening }
   })
 
 const makeWith = (

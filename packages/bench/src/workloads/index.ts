@@ -1,3 +1,4 @@
+import { cli } from "./cli.ts"
 import { held, size } from "./held.ts"
 import { hot } from "./hotLock.ts"
 import { memory } from "./memory.ts"
@@ -6,4 +7,4 @@ import { tree } from "./tree.ts"
 import { many, one } from "./uncontended.ts"
 import type { Workload } from "./workload.ts"
 
-export const workloads: ReadonlyArray<Workload> = [one, many, hot, tree, held, size, queue, memory]
+export const workloads: ReadonlyArray<Workload> = [one, many, hot, tree, held, size, queue, memory, cli]

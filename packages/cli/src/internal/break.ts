@@ -2,20 +2,15 @@
  * `hilok break`: an operator ends leases of others.
  */
 import { createInterface } from "node:readline"
-import { HierarchicalLock, LockEntry, type LockError, type LockStore } from "@hilok/core"
-import type * as ConfigError from "effect/ConfigError"
+import { HierarchicalLock, LockEntry } from "@hilok/core"
 import * as Effect from "effect/Effect"
-import { exitCode, Failure, say } from "./failure.ts"
-import { lookup } from "./lookup.ts"
+import { json } from "./clean.ts"
+import type { BreakInput } from "./commands.ts"
+import { exitCode, say, usage } from "./failure.ts"
+import * as ids from "./ids.ts"
+import * as paths from "./paths.ts"
+import { print } from "./print.ts"
 import * as server from "./server.ts"
-import { clean } from "./text.ts"
-
-export interface BreakOptions {
-  readonly server: server.ServerOptions
-  readonly all: string | undefined
-  readonly yes: boolean
-  readonly ids: ReadonlyArray<string>
-}
 
 /** One line from the terminal, which keeps its own ways: Ctrl-C is a signal. */
 const confirm = (question: string): Effect.Effect<boolean> =>
@@ -29,53 +24,45 @@ const confirm = (question: string): Effect.Effect<boolean> =>
     return Effect.sync(() => terminal.close())
   })
 
-interface Found {
-  readonly leases: ReadonlyArray<LockEntry.LockEntry>
-  /** The ids that are not those of leases. */
-  readonly missing: number
-}
+const isHeld = ({ state }: LockEntry.LockEntry) => state === "held"
 
-const find = (
-  options: BreakOptions
-): Effect.Effect<
-  Found,
-  LockError.InvalidPath | LockError.StoreError,
-  HierarchicalLock.HierarchicalLock | LockStore.LockStore
-> =>
+/** The leases, and how many ids are not those of leases. */
+const find = ({ args, values: { all } }: BreakInput) =>
   Effect.gen(function* () {
-    const isHeld = ({ state }: LockEntry.LockEntry) => state === "held"
-    if (options.all !== undefined) {
-      return { leases: (yield* HierarchicalLock.inspect(options.all)).filter(isHeld), missing: 0 }
+    if (all !== undefined) {
+      yield* paths.check(all, yield* server.separator)
+      return { leases: (yield* HierarchicalLock.inspect(all)).filter(isHeld), missing: 0 }
     }
-    const leases: Array<LockEntry.LockEntry> = []
-    for (const id of options.ids) {
-      const entry = yield* lookup(id)
-      if (entry !== undefined && isHeld(entry)) leases.push(entry)
-      else say(`${clean(id)} is not held${entry === undefined ? "" : ": it waits"}`)
+    const leases = new Map<string, LockEntry.LockEntry>()
+    let missing = 0
+    for (const id of args) {
+      const entry = yield* ids.find(id)
+      if (entry !== undefined && isHeld(entry)) leases.set(entry.id, entry)
+      else {
+        missing++
+        say(`${id} is not held${entry === undefined ? "" : ": it waits"}`)
+      }
     }
-    return { leases, missing: options.ids.length - leases.length }
+    return { leases: Array.from(leases.values()), missing }
   })
 
-const usage = (message: string) => new Failure({ message, code: exitCode.usage })
-
 /** Answers with the exit code. */
-export const breakLeases = (
-  options: BreakOptions
-): Effect.Effect<number, Failure | LockError.LockError | ConfigError.ConfigError> =>
+export const breakLeases = (input: BreakInput) =>
   Effect.gen(function* () {
-    if ((options.all === undefined) === (options.ids.length === 0)) {
-      return yield* usage("Name the leases to break by their ids, or all of a path by --all PREFIX")
+    const { all, yes } = input.values
+    if ((all === undefined) === (input.args.length === 0)) {
+      return yield* Effect.fail(usage("Name the leases to break by their ids, or all of a path by --all PREFIX"))
     }
-    const { leases, missing } = yield* find(options)
+    if (input.values.json && !yes) return yield* Effect.fail(usage("--json does not ask, so it needs --yes"))
+    const { leases, missing } = yield* find(input)
     const code = missing > 0 ? exitCode.negative : 0
-    if (leases.length === 0) {
-      if (options.all !== undefined) say(`Nothing is held at ${JSON.stringify(options.all)} or below`)
-      return code
+    if (!input.values.json) {
+      if (leases.length === 0 && all !== undefined) say(`Nothing is held at ${JSON.stringify(all)} or below`)
+      for (const lease of leases) say(LockEntry.format(lease))
     }
-    for (const lease of leases) say(clean(LockEntry.format(lease)))
-    if (!options.yes) {
+    if (leases.length > 0 && !yes) {
       if (!process.stdin.isTTY || !process.stderr.isTTY) {
-        return yield* usage("Nothing was broken: there is no terminal to ask in, so --yes is needed")
+        return yield* Effect.fail(usage("Nothing was broken: there is no terminal to ask in, so --yes is needed"))
       }
       const sure = yield* confirm(`Break ${leases.length === 1 ? "this lease" : `these ${leases.length} leases`}?`)
       if (!sure) {
@@ -83,8 +70,13 @@ export const breakLeases = (
         return exitCode.negative
       }
     }
-    let broken = 0
-    for (const { id } of leases) if (yield* HierarchicalLock.breakLease(id)) broken++
-    say(`${broken} of ${leases.length} broken${broken < leases.length ? "; the others had ended" : ""}`)
+    const results = yield* Effect.forEach(leases, (lease) =>
+      Effect.map(HierarchicalLock.breakLease(lease.id), (broken) => ({ ...lease, broken }))
+    )
+    if (input.values.json) yield* print([json(results, 2)])
+    else if (leases.length > 0) {
+      const broken = results.filter((result) => result.broken).length
+      say(`${broken} of ${leases.length} broken${broken < leases.length ? "; the others had ended" : ""}`)
+    }
     return code
-  }).pipe(Effect.provide(server.layer(options.server)))
+  }).pipe(Effect.provide(server.layer(input.values)))

@@ -1,15 +1,17 @@
 /**
  * `hilok doctor`: is the server fit for locks?
  */
-import { HierarchicalLock, type LockError } from "@hilok/core"
-import { RedisServer } from "@hilok/redis"
+import { HierarchicalLock } from "@hilok/core"
+import { RedisServer, RedisStore } from "@hilok/redis"
 import * as Clock from "effect/Clock"
-import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Redis } from "ioredis"
+import { clean, json } from "./clean.ts"
+import type { DoctorInput, ServerOptions } from "./commands.ts"
+import { denials } from "./doctorCommands.ts"
 import { exitCode } from "./failure.ts"
-import { print } from "./output.ts"
+import { print } from "./print.ts"
 import * as server from "./server.ts"
 import { paint, screenOf, span } from "./text.ts"
 
@@ -78,6 +80,17 @@ const latency = (client: Redis): Effect.Effect<Finding, string> =>
     }
   })
 
+const cluster = (info: string): ReadonlyArray<Finding> =>
+  field(info, "cluster_enabled") === "1"
+    ? [
+        {
+          ok: false,
+          text: "cluster: the server is a node of a Redis Cluster",
+          advice: "Connect to a server, or to Sentinels, outside a Cluster: a node refuses keys of other nodes."
+        }
+      ]
+    : []
+
 const scripts = (client: Redis): Effect.Effect<Finding, string> =>
   RedisServer.loader(client).pipe(
     Effect.mapBoth({
@@ -92,18 +105,26 @@ const scripts = (client: Redis): Effect.Effect<Finding, string> =>
     })
   )
 
-const clock = (client: Redis): Effect.Effect<Finding, string> =>
-  Effect.gen(function* () {
-    const before = yield* Clock.currentTimeMillis
-    const [seconds, micros] = yield* ask(() => client.time())
-    const after = yield* Clock.currentTimeMillis
-    const ahead = Number(seconds) * 1000 + Number(micros) / 1000 - (before + after) / 2
-    return {
-      ok: Math.abs(ahead) <= tolerable,
-      text: `clock: the server's is ${Math.abs(ahead).toFixed(0)} ms ${ahead >= 0 ? "ahead" : "behind"}`,
-      advice: "Locks go by the server's clock alone, but times in logs will not agree: let NTP set both clocks."
-    }
-  })
+const commands = (client: Redis, options: ServerOptions): Effect.Effect<ReadonlyArray<Finding>, string> =>
+  Effect.map(
+    ask(() => denials(client, server.keyBase(options))),
+    ({ commands: missing, others }) => [
+      ...(missing.length === 0
+        ? [{ ok: true, text: "commands: all that the scripts run are allowed" }]
+        : [
+            {
+              ok: false,
+              text: `commands: this user may not run ${missing.join(", ")}`,
+              advice: `Let it: ACL SETUSER … ${missing.map((name) => `+${name}`).join(" ")}`
+            }
+          ]),
+      ...others.map((said) => ({
+        ok: false,
+        text: `keys and channels: ${said}`,
+        advice: `Let this user use them: ACL SETUSER … ~${server.keyBase(options)}* &${server.keyBase(options)}*`
+      }))
+    ]
+  )
 
 /** Is there the database that was asked for? Each server has the first one. */
 const database = (client: Redis): Effect.Effect<ReadonlyArray<Finding>> =>
@@ -116,6 +137,19 @@ const database = (client: Redis): Effect.Effect<ReadonlyArray<Finding>> =>
       }
     ],
     onSuccess: (number) => (number === 0 ? [] : [{ ok: true, text: `database: ${number}` }])
+  })
+
+const clock = (client: Redis): Effect.Effect<Finding, string> =>
+  Effect.gen(function* () {
+    const before = yield* Clock.currentTimeMillis
+    const [seconds, micros] = yield* ask(() => client.time())
+    const after = yield* Clock.currentTimeMillis
+    const ahead = Number(seconds) * 1000 + Number(micros) / 1000 - (before + after) / 2
+    return {
+      ok: Math.abs(ahead) <= tolerable,
+      text: `clock: the server's is ${Math.abs(ahead).toFixed(0)} ms ${ahead >= 0 ? "ahead" : "behind"}`,
+      advice: "Locks go by the server's clock alone, but times in logs will not agree: let NTP set both clocks."
+    }
   })
 
 /** By how many milliseconds the clock of a replica may differ. */
@@ -138,7 +172,7 @@ const replicas = (client: Redis): Effect.Effect<ReadonlyArray<Finding>> =>
       }))
   })
 
-const trial = (options: server.ServerOptions): Effect.Effect<Finding, string> =>
+const trial = (options: ServerOptions): Effect.Effect<Finding, string> =>
   HierarchicalLock.withReadNode(Effect.void, ["hilok doctor", crypto.randomUUID()], { block: false }).pipe(
     // The lock of somebody who holds everything is in the way; that, too, the scripts have found out.
     Effect.catchTag("WouldBlock", () => Effect.void),
@@ -149,24 +183,27 @@ const trial = (options: server.ServerOptions): Effect.Effect<Finding, string> =>
     })
   )
 
-const checks = (client: Redis, options: server.ServerOptions): Effect.Effect<ReadonlyArray<Finding>> =>
+const checks = (client: Redis, options: ServerOptions): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const info = yield* Effect.either(ask(() => client.info()))
     const told =
       info._tag === "Left"
         ? [{ ok: false, text: `version and settings: ${info.left}`, advice: "Let this user run INFO." }]
-        : [version(info.right), role(info.right), eviction(info.right)]
+        : [version(info.right), role(info.right), ...cluster(info.right), eviction(info.right)]
     return [
       ...told,
+      ...(yield* database(client)),
       yield* finding(latency(client), "latency", "Let this user run PING."),
       yield* finding(scripts(client), "scripts", "Let this user run FCALL and FUNCTION LOAD, or EVAL and EVALSHA."),
       yield* finding(clock(client), "clock", "Let this user run TIME."),
       ...(yield* replicas(client)),
-      ...(yield* database(client)),
+      ...(yield* Effect.catchAll(commands(client, options), (problem) =>
+        Effect.succeed([{ ok: false, text: `commands: ${problem}` }])
+      )),
       yield* finding(
         trial(options),
         "a lock",
-        "Let this user use the keys and channels under the key prefix (docs/protocol.md lists them)."
+        "What else is wrong stands above; docs/protocol.md lists keys and channels."
       )
     ]
   })
@@ -191,52 +228,54 @@ const connect = (client: Redis): Effect.Effect<string | undefined> =>
     )
   })
 
-const show = (findings: ReadonlyArray<Finding>): Effect.Effect<void> =>
-  print(
+const show = (findings: ReadonlyArray<Finding>, asJson: boolean): Effect.Effect<void> => {
+  if (asJson) return print(json(findings, 2).split("\n"))
+  const screen = { ...screenOf(process.stdout), columns: undefined }
+  return print(
     findings.flatMap(({ advice, ok, text }) => {
-      const screen = { ...screenOf(process.stdout), columns: undefined }
-      const line = paint([ok ? span("✓ ", "green") : span("✗ ", "red"), span(text)], screen)
-      return ok || advice === undefined ? [line] : [line, `  ${advice}`]
+      const line = paint([ok ? span("✓ ", "green") : span("✗ ", "red"), span(clean(text))], screen)
+      return ok || advice === undefined ? [line] : [line, `  ${clean(advice)}`]
     })
   )
+}
+
+/** A connection of its own, which says what is wrong once, and nothing by itself. */
+const open = (options: ServerOptions) =>
+  Effect.gen(function* () {
+    const { shown, store } = yield* server.settings(options)
+    yield* RedisStore.validate(store)
+    const found = yield* RedisServer.clientOptions(store)
+    const client = yield* Effect.acquireRelease(
+      Effect.sync(
+        () =>
+          new Redis({
+            ...found,
+            connectionName: "hilok-doctor",
+            lazyConnect: true,
+            // It prints, and fails without INFO.
+            enableReadyCheck: false,
+            retryStrategy: () => null,
+            sentinelRetryStrategy: () => null
+          })
+      ),
+      (opened) => Effect.sync(() => opened.disconnect())
+    )
+    return { client, shown }
+  })
 
 /** Answers with the exit code. */
-export const doctor = (
-  options: server.ServerOptions
-): Effect.Effect<number, LockError.LockError | ConfigError.ConfigError> =>
+export const doctor = ({ values: options }: DoctorInput) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { url } = yield* server.settings(options)
-      yield* server.validate(options)
-      const where = yield* RedisServer.clientOptions({ url })
-      const address = RedisServer.address(url)
-      const client = yield* Effect.acquireRelease(
-        Effect.sync(
-          () =>
-            new Redis({
-              ...where,
-              connectionName: "hilok-doctor",
-              lazyConnect: true,
-              // It prints, and fails without INFO.
-              enableReadyCheck: false,
-              retryStrategy: () => null
-            })
-        ),
-        (opened) => Effect.sync(() => opened.disconnect())
-      )
+      const { client, shown } = yield* open(options)
       const problem = yield* connect(client)
       if (problem !== undefined) {
-        yield* show([
-          {
-            ok: false,
-            text: `reachable: ${address}: ${problem}`,
-            advice: "Check the address (--url, REDIS_URL), the password, and whether a firewall is in between."
-          }
-        ])
+        const advice = "Check the address (--url, REDIS_URL), the password, and whether a firewall is in between."
+        yield* show([{ ok: false, text: `reachable: ${shown}: ${problem}`, advice }], options.json)
         return exitCode.unavailable
       }
-      const findings = [{ ok: true, text: `reachable: ${address}` }, ...(yield* checks(client, options))]
-      yield* show(findings)
+      const findings = [{ ok: true, text: `reachable: ${shown}` }, ...(yield* checks(client, options))]
+      yield* show(findings, options.json)
       return findings.every(({ ok }) => ok) ? 0 : exitCode.negative
     })
   )

@@ -1,7 +1,7 @@
 /**
  * What ends the program with an exit code other than that of success.
  */
-import * as Data from "effect/Data"
+import { clean } from "./clean.ts"
 
 /** After sysexits.h, where it has a code. */
 export const exitCode = {
@@ -17,12 +17,20 @@ export const exitCode = {
 } as const
 
 /** Ends the program with a message on standard error and an exit code. */
-export class Failure extends Data.TaggedError("Failure")<{
-  readonly message: string
+export class Failure extends Error {
+  readonly _tag = "Failure"
   readonly code: number
-}> {}
+
+  constructor(fields: { readonly message: string; readonly code: number }) {
+    super(fields.message)
+    this.code = fields.code
+  }
+}
+
+/** The command line is wrong. */
+export const usage = (message: string): Failure => new Failure({ message, code: exitCode.usage })
 
 /** For people, on standard error: standard output may belong to a child or to a script. */
 export const say = (message: string): void => {
-  process.stderr.write(`hilok: ${message}\n`)
+  process.stderr.write(`hilok: ${clean(message)}\n`)
 }

@@ -1,52 +1,95 @@
 /**
- * The help of `@effect/cli`, made to fit: without the sentences that say nothing, and in lines that are not too long.
+ * The help, from the description of the commands.
  */
-import { stripVTControlCharacters } from "node:util"
+import * as commands from "./commands.ts"
+import type { Command, Option, Options, Section } from "./description.ts"
+import { bold } from "./output.ts"
 
-const idle =
-  /^\s*(?:A user-defined piece of text|A true or false value|An integer|This setting is optional|One of the following: .*|This argument (?:is optional|must be repeated at least 1 times|may be repeated zero or more times))\.?$/
-
-const widthOf = (text: string): number => stripVTControlCharacters(text).length
-
-/** Breaks a line between words. Those that follow the first line are indented like it, or by `hanging`. */
-const wrap = (line: string, columns: number, hanging = 0, words = line.trim().split(" ")): ReadonlyArray<string> => {
-  const indent = /^ */.exec(line)?.[0] ?? ""
+/** Breaks text between words. The first line has so much room less, as something stands before it. */
+const wrap = (text: string, columns: number): ReadonlyArray<string> => {
   const lines: Array<string> = []
-  let current = indent
-  for (const word of words) {
-    const isFirst = current.trim() === ""
-    if (!isFirst && widthOf(current) + 1 + widthOf(word) > columns) {
-      lines.push(current)
-      current = " ".repeat(Math.max(indent.length, hanging)) + word
-    } else current += isFirst ? word : ` ${word}`
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + 1 + word.length > columns) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
   }
-  return [...lines, current]
+  return lines
 }
 
-/** `- name [options] <arguments>      description` becomes `name  description`. */
-const command = /^\s*- (\S+)(?: .*?)?\s{2,}(\S.*)$/
-const nameColumns = 12
+const indent = 2
 
-const usage = (line: string, columns: number): ReadonlyArray<string> => {
-  const whole = line.replace(/^\$ (?!hilok)/, "$ hilok ") + (line.startsWith("$ run") ? " -- command args…" : "")
-  return wrap(whole, columns, 4, whole.match(/\[.*?\]|\S+/g) ?? [])
+/** Two columns: names, and what is said about them; under the name where that is too long. */
+const rows = (pairs: Section["rows"], columns: number): ReadonlyArray<string> => {
+  const longest = Math.max(...pairs.map(([name]) => name.length))
+  const at = Math.min(longest, 24) + 2 * indent
+  return pairs.flatMap(([name, about]) => {
+    const text = wrap(about, columns - at)
+    const head = `${" ".repeat(indent)}${name}`
+    const first = head.length + indent <= at ? [head.padEnd(at) + text[0]] : [head, " ".repeat(at) + text[0]]
+    return [...first, ...text.slice(1).map((line) => " ".repeat(at) + line)]
+  })
 }
 
-export const layout = (text: string, columns: number): string => {
-  if (!/^USAGE$/m.test(stripVTControlCharacters(text))) return text
-  const lines: Array<string> = []
-  for (const line of text.split("\n")) {
-    const bare = stripVTControlCharacters(line)
-    if (idle.test(bare) || (bare.trim() === "" && lines.at(-1) === "")) continue
-    // What is indented belongs to what is above it.
-    if (bare.startsWith("  ") && lines.at(-1) === "" && !isHeading(lines.at(-2))) lines.pop()
-    const [, name, description] = command.exec(bare) ?? []
-    if (name !== undefined) {
-      lines.push(...wrap(`  ${name.padEnd(nameColumns - 2)}${description}`, columns, nameColumns))
-    } else if (bare.startsWith("$ ")) lines.push(...usage(bare, columns))
-    else lines.push(...wrap(line.trimEnd(), columns))
+/** `-w, --wait TIME`. */
+const nameOf = ({ name, short, value }: Option<unknown>): string =>
+  `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value.name}`}`
+
+export const optionRows = (options: ReadonlyArray<Option<unknown>>): Section["rows"] =>
+  options.map((option) => [nameOf(option), option.about])
+
+export const usageOf = ({ args, name, options, takesCommand }: Command): string => {
+  const many = args !== undefined && args.most > 1 ? "…" : ""
+  const shown = args === undefined ? "" : args.least === 0 ? ` [${args.name}${many}]` : ` ${args.name}${many}`
+  const choices = Object.keys(options).length === 0 ? "" : " [options]"
+  return `hilok ${name}${choices}${shown}${takesCommand ? " -- command args…" : ""}`
+}
+
+export const optionsOf = (options: Options): Record<"own" | "server", ReadonlyArray<Option<unknown>>> => {
+  const all = Object.values(options)
+  return {
+    own: all.filter(({ name }) => !commands.isAboutServer(name)),
+    server: all.filter(({ name }) => commands.isAboutServer(name))
   }
-  return lines.join("\n")
 }
 
-const isHeading = (line = ""): boolean => /^[A-Z]+$/.test(stripVTControlCharacters(line))
+const block = (title: string, lines: ReadonlyArray<string>): ReadonlyArray<string> =>
+  lines.length === 0 ? [] : [bold(title.toUpperCase()), ...lines, ""]
+
+const table = (title: string, pairs: Section["rows"], columns: number): ReadonlyArray<string> =>
+  pairs.length === 0 ? [] : block(title, rows(pairs, columns))
+
+const examples = ({ examples }: Command): ReadonlyArray<string> =>
+  examples.flatMap(([line, about]) => [`  # ${about}`, `  ${line}`])
+
+export const ofCommand = (command: Command, columns: number): ReadonlyArray<string> => {
+  const { own, server } = optionsOf(command.options)
+  return [
+    ...block("Usage", [`  ${usageOf(command)}`]),
+    ...wrap(command.about, columns),
+    "",
+    ...table("Options", optionRows(own), columns),
+    ...table("The server", optionRows(server), columns),
+    ...command.sections.flatMap(({ rows: pairs, title }) => table(title, pairs, columns)),
+    ...block("Examples", examples(command))
+  ].slice(0, -1)
+}
+
+export const ofProgram = (version: string, columns: number): ReadonlyArray<string> => {
+  const { commands: all, general } = commands.grammar
+  return [
+    ...wrap(`hilok ${version}: ${commands.about}`, columns),
+    "",
+    ...block("Usage", ["  hilok COMMAND [options] …", "  hilok help [COMMAND]"]),
+    ...table(
+      "Commands",
+      all.map(({ name, summary }) => [name, summary]),
+      columns
+    ),
+    ...table("Options", optionRows(Object.values(general)), columns),
+    ...table(commands.environment.title, commands.environment.rows, columns),
+    ...block(
+      "Examples",
+      all.slice(0, 4).flatMap((command) => examples(command).slice(0, 2))
+    )
+  ].slice(0, -1)
+}

@@ -1,26 +1,21 @@
 /**
  * `hilok ls`: who holds what.
  */
-import { HierarchicalLock, type LockEntry, type LockError, type LockStore } from "@hilok/core"
-import type * as ConfigError from "effect/ConfigError"
-import * as Duration from "effect/Duration"
+import { HierarchicalLock, type LockEntry, type LockError } from "@hilok/core"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { exitCode, Failure } from "./failure.ts"
-import { lookup } from "./lookup.ts"
-import { print } from "./output.ts"
+import * as Stream from "effect/Stream"
+import { clean, json } from "./clean.ts"
+import type { LsInput } from "./commands.ts"
+import { usage } from "./failure.ts"
+import { lookup } from "./ids.ts"
+import * as paths from "./paths.ts"
+import { print } from "./print.ts"
 import * as render from "./render.ts"
 import * as server from "./server.ts"
 import { onSignal, signalCode } from "./signals.ts"
-import { clean, paint, screenOf, span } from "./text.ts"
-
-export interface LsOptions {
-  readonly server: server.ServerOptions
-  readonly output: "tree" | "table" | "json"
-  readonly watch: boolean
-  readonly olderThan: Duration.Duration | undefined
-  readonly prefix: string | undefined
-}
+import { paint, screenOf, span } from "./text.ts"
 
 interface Found {
   readonly entries: ReadonlyArray<LockEntry.LockEntry>
@@ -28,12 +23,9 @@ interface Found {
   readonly byId: ReadonlyMap<string, LockEntry.LockEntry>
 }
 
-const find = (options: LsOptions) =>
+const withBlockers = (entries: ReadonlyArray<LockEntry.LockEntry>) =>
   Effect.gen(function* () {
-    const all = yield* HierarchicalLock.inspect(options.prefix)
-    const byId = new Map(all.map((entry) => [entry.id, entry]))
-    const least = options.olderThan === undefined ? 0 : Duration.toMillis(options.olderThan)
-    const entries = all.filter(({ age }) => age >= least)
+    const byId = new Map(entries.map((entry) => [entry.id, entry]))
     const elsewhere = new Set(entries.flatMap(({ blockedBy }) => blockedBy ?? []).filter((id) => !byId.has(id)))
     for (const blocker of yield* Effect.forEach(elsewhere, lookup, { concurrency: 20 })) {
       if (blocker !== undefined) byId.set(blocker.id, blocker)
@@ -41,10 +33,23 @@ const find = (options: LsOptions) =>
     return { entries, byId }
   })
 
-const linesOf = ({ byId, entries }: Found, { output }: LsOptions, separator: string): ReadonlyArray<string> => {
-  if (output === "json") return JSON.stringify(entries, undefined, 2).split("\n")
+const formatOf = ({ values }: LsInput) => (values.json ? "json" : values.output)
+
+/** `elapsed`: how long ago it was found (milliseconds). */
+const linesOf = (found: Found, input: LsInput, separator: string, elapsed = 0): ReadonlyArray<string> => {
+  const format = formatOf(input)
+  const { byId } = found
+  const entries = found.entries
+    .map((entry) => ({
+      ...entry,
+      age: entry.age + elapsed,
+      timeLeft: entry.timeLeft && entry.timeLeft - elapsed
+    }))
+    .filter(({ age }) => age >= (input.values.olderThan ?? 0))
+  if (format === "json") return json(entries, 2).split("\n")
   if (entries.length === 0) return ["Nothing is held, and nobody waits."]
-  return (output === "tree" ? render.tree : render.table)(entries, byId, separator, screenOf(process.stdout))
+  const picture = { entries, byId, separator, screen: screenOf(process.stdout), wide: input.values.wide }
+  return format === "tree" ? render.tree(picture) : render.table(picture)
 }
 
 // The other screen, as editors have it, without a cursor and without a new line where one is too long.
@@ -93,53 +98,59 @@ const frame = (lines: ReadonlyArray<string>, rows: number): string => {
 }
 
 const watch = (
-  options: LsOptions,
+  input: LsInput,
   separator: string
-): Effect.Effect<
-  number,
-  LockError.InvalidPath,
-  HierarchicalLock.HierarchicalLock | LockStore.LockStore | Scope.Scope
-> =>
+): Effect.Effect<number, LockError.LockError, server.Service | Scope.Scope> =>
   Effect.gen(function* () {
     const draw = yield* openScreen
-    const look = find(options).pipe(
-      Effect.map((found) => linesOf(found, options, separator)),
-      // It may be there again soon.
-      Effect.catchTag("StoreError", ({ message }) =>
-        Effect.sync(() => [paint([span(clean(message), "red")], screenOf(process.stdout))])
+    // What there is to see by now.
+    let lines = (_now: number): ReadonlyArray<string> => []
+    const redraw = Effect.map(Clock.currentTimeMillis, (now) => draw(lines(now)))
+    const show = (next: typeof lines) =>
+      Effect.suspend(() => {
+        lines = next
+        return redraw
+      })
+    const follow = HierarchicalLock.changes(input.args[0], { refreshes: true }).pipe(
+      Stream.mapEffect(withBlockers),
+      Stream.runForEach((found) =>
+        Effect.flatMap(Clock.currentTimeMillis, (at) => show((now) => linesOf(found, input, separator, now - at)))
       ),
-      Effect.map(draw)
-    )
-    const ended = Effect.async<number>((resume) =>
-      // Ctrl-C is how one leaves it.
-      onSignal((signal) => resume(Effect.succeed(signal === "SIGINT" ? 0 : signalCode(signal))))
+      // It may be there again soon.
+      Effect.catchTag("StoreError", ({ message }) => {
+        const line = [span(clean(message), "red")]
+        return show(() => [paint(line, screenOf(process.stdout))])
+      }),
+      Effect.zipRight(Effect.sleep("1 second")),
+      Effect.forever
     )
     const resized = Effect.async<void>((resume) => {
       const onResize = () => resume(Effect.void)
       process.stdout.once("resize", onResize)
       return Effect.sync(() => process.stdout.off("resize", onResize))
     })
-    return yield* Effect.raceFirst(
-      ended,
-      Effect.forever(Effect.zipRight(look, Effect.raceFirst(resized, Effect.sleep("1 second"))))
+    const tick = Effect.forever(Effect.zipRight(Effect.raceFirst(resized, Effect.sleep("1 second")), redraw))
+    const ended = Effect.async<number>((resume) =>
+      // Ctrl-C is how one leaves it.
+      onSignal((signal) => resume(Effect.succeed(signal === "SIGINT" ? 0 : signalCode(signal))))
     )
+    return yield* Effect.raceFirst(ended, Effect.raceFirst(follow, tick))
   })
 
 /** Answers with the exit code. */
-export const ls = (
-  options: LsOptions
-): Effect.Effect<number, Failure | LockError.LockError | ConfigError.ConfigError> =>
+export const ls = (input: LsInput) =>
   Effect.gen(function* () {
-    if (options.watch && (!process.stdout.isTTY || options.output === "json")) {
-      return yield* new Failure({
-        message: "--watch draws a tree or a table in a terminal, and only there",
-        code: exitCode.usage
-      })
+    if (input.values.watch && (!process.stdout.isTTY || formatOf(input) === "json")) {
+      return yield* Effect.fail(usage("--watch draws a tree or a table in a terminal, and only there"))
     }
     const separator = yield* server.separator
-    return yield* Effect.scoped(
-      options.watch
-        ? watch(options, separator)
-        : Effect.flatMap(find(options), (found) => Effect.as(print(linesOf(found, options, separator)), 0))
-    ).pipe(Effect.provide(server.layer(options.server)))
+    yield* paths.check(input.args[0] ?? "", separator)
+    const shown = input.values.watch
+      ? watch(input, separator)
+      : HierarchicalLock.inspect(input.args[0]).pipe(
+          Effect.flatMap(withBlockers),
+          Effect.flatMap((found) => print(linesOf(found, input, separator))),
+          Effect.as(0)
+        )
+    return yield* Effect.provide(Effect.scoped(shown), server.layer(input.values))
   })

@@ -1,7 +1,7 @@
 /**
  * Where the program prints to.
  */
-import * as Effect from "effect/Effect"
+import { styleText } from "node:util"
 
 /** Are colours wanted there? Only in a terminal, and not with `NO_COLOR`. */
 export const isColored = (stream: NodeJS.WriteStream): boolean =>
@@ -10,10 +10,14 @@ export const isColored = (stream: NodeJS.WriteStream): boolean =>
 /** The width of a terminal, and of those that do not tell. */
 export const columnsOf = (stream: NodeJS.WriteStream): number => stream.columns || 80
 
+/** For standard output. */
+export const bold = (text: string): string =>
+  isColored(process.stdout) ? styleText("bold", text, { validateStream: false }) : text
+
 /** Lines on standard output. When they cannot be written, the program's listener to errors ends it. */
-export const print = (lines: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.async((resume) => {
+export const write = (lines: ReadonlyArray<string>): Promise<void> =>
+  new Promise((resolve) => {
     process.stdout.write(lines.map((line) => `${line}\n`).join(""), (error) => {
-      if (!error) resume(Effect.void)
+      if (!error) resolve()
     })
   })

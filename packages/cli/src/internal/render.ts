@@ -1,69 +1,80 @@
 /**
  * Leases and waiting requests as a tree and as a table.
  */
-import { type LockEntry, LockPath } from "@hilok/core"
-import * as Either from "effect/Either"
+import type { LockEntry } from "@hilok/core"
+import { clean } from "./clean.ts"
 import * as durations from "./durations.ts"
-import { clean, pad, paint, type Screen, type Span, span, width } from "./text.ts"
+import { shorten } from "./ids.ts"
+import { segmentsOf, shown } from "./paths.ts"
+import { fit, pad, paint, type Screen, type Span, span, width } from "./text.ts"
 
 type Entry = LockEntry.LockEntry
+type Mode = Entry["targets"][number]["mode"]
 
 const modeNames = { read: "read", write: "write", readNode: "read-node", writeNode: "write-node" } as const
-
-const segmentsOf = (path: LockPath.Input, separator: string): ReadonlyArray<string> =>
-  Either.match(LockPath.parse(path, separator), {
-    onLeft: () => (typeof path === "string" ? [path] : path),
-    onRight: LockPath.segments
-  })
-
-export const pathOf = (path: LockPath.Input, separator: string): string =>
-  clean(segmentsOf(path, separator).join(separator)) || "(root)"
 
 export const whoOf = (entry: Entry): string => clean(entry.label ?? "")
 
 export const whereOf = (entry: Entry): string =>
   entry.host === undefined ? "" : clean(`${entry.host}${entry.pid === undefined ? "" : `:${entry.pid}`}`)
 
-const nameOf = (entry: Entry | undefined, id: string): string =>
-  entry?.label === undefined ? id : `${whoOf(entry)} (${id.slice(0, 8)})`
-
-interface Node {
-  readonly children: Map<string, Node>
-  readonly here: Array<readonly [Entry, keyof typeof modeNames]>
+/** What is drawn, and how. */
+export interface Picture {
+  readonly entries: ReadonlyArray<Entry>
+  /** Entries by their ids, those included that are in the way of others, from elsewhere in the tree. */
+  readonly byId: ReadonlyMap<string, Entry>
+  readonly separator: string
+  readonly screen: Screen
+  /** Whole ids, and nothing cut off. */
+  readonly wide: boolean
 }
 
-const emptyNode = (): Node => ({ children: new Map(), here: [] })
+/** How ids are written, so that each can be given to another command. */
+const idsOf = ({ byId, entries, wide }: Picture): ((id: string) => string) => {
+  const short = shorten([...byId.keys(), ...entries.flatMap(({ blockedBy, id }) => [id, blockedBy ?? id])])
+  return (id) => clean(wide ? id : short(id))
+}
+
+const screenOf = ({ screen, wide }: Picture): Screen => (wide ? { ...screen, columns: undefined } : screen)
+
+const nameOf = (entry: Entry | undefined, id: string): string =>
+  entry?.label === undefined ? id : `${whoOf(entry)} (${id})`
 
 /** The entry in the words of a line; `place` is its turn among those that wait at the same node. */
-const describe = (entry: Entry, mode: keyof typeof modeNames, place: number, byId: ById): ReadonlyArray<Span> => {
+const describe = (
+  entry: Entry,
+  mode: Mode,
+  place: number,
+  { byId }: Picture,
+  idOf: (id: string) => string
+): ReadonlyArray<Span> => {
   const held = entry.state === "held"
   const exclusive = mode === "write" || mode === "writeNode"
   const who = whoOf(entry)
   const words: Array<Span> = [
     held ? span("● ", exclusive ? "red" : "green") : span(`○ ${place}. `, "yellow"),
+    span(`${idOf(entry.id)} `, "dim"),
     span(modeNames[mode], "bold"),
     ...(who === "" ? [] : [span(`  ${who}`, "cyan")]),
     span(`  ${held ? "for" : "waits"} ${durations.format(entry.age)}`)
   ]
   if (held && entry.timeLeft !== undefined) words.push(span(`, ${durations.format(entry.timeLeft)} left`))
   if (entry.blockedBy !== undefined) {
-    words.push(span(`  behind ${nameOf(byId.get(entry.blockedBy), entry.blockedBy)}`, "yellow"))
+    words.push(span(`  behind ${nameOf(byId.get(entry.blockedBy), idOf(entry.blockedBy))}`, "yellow"))
   }
-  if (entry.reason !== undefined) words.push(span(`  ${JSON.stringify(clean(entry.reason))}`))
-  words.push(span(`  ${entry.id}`, "dim"))
+  if (entry.reason !== undefined) words.push(span(`  ${clean(JSON.stringify(entry.reason))}`))
   if (whereOf(entry) !== "") words.push(span(`  ${whereOf(entry)}`, "dim"))
   return words
 }
 
-/** Entries by their ids, those included that are in the way of others. */
-type ById = ReadonlyMap<string, Entry>
+interface Node {
+  readonly children: Map<string, Node>
+  readonly here: Array<readonly [Entry, Mode]>
+}
 
-export const tree = (
-  entries: ReadonlyArray<Entry>,
-  byId: ById,
-  separator: string,
-  screen: Screen
-): ReadonlyArray<string> => {
+const emptyNode = (): Node => ({ children: new Map(), here: [] })
+
+const grow = ({ entries, separator }: Picture): Node => {
   const root = emptyNode()
   for (const entry of entries) {
     for (const { mode, path } of entry.targets) {
@@ -79,6 +90,20 @@ export const tree = (
       node.here.push([entry, mode])
     }
   }
+  return root
+}
+
+/** A node with those below it that are the only ones there, and where nothing else is. */
+const chain = (name: string, node: Node, separator: string): readonly [name: string, node: Node] => {
+  const [only, ...others] = node.children
+  if (node.here.length > 0 || only === undefined || others.length > 0) return [name, node]
+  return chain(`${name}${separator}${clean(only[0])}`, only[1], separator)
+}
+
+export const tree = (picture: Picture): ReadonlyArray<string> => {
+  const { separator } = picture
+  const screen = screenOf(picture)
+  const idOf = idsOf(picture)
   const lines: Array<string> = []
   const visit = (node: Node, indent: string): void => {
     const children = Array.from(node.children).sort(([a], [b]) => (a < b ? -1 : 1))
@@ -89,16 +114,19 @@ export const tree = (
     )
     for (const [entry, mode] of order) {
       if (entry.state === "waiting") place++
-      lines.push(paint([span(indent + guide, "dim"), ...describe(entry, mode, place, byId)], screen))
+      lines.push(paint([span(indent + guide, "dim"), ...describe(entry, mode, place, picture, idOf)], screen))
     }
-    children.forEach(([name, child], i) => {
+    children.forEach(([segment, child], i) => {
       const last = i === children.length - 1
-      lines.push(paint([span(`${indent}${last ? "└─ " : "├─ "}`, "dim"), span(clean(name), "bold")], screen))
-      visit(child, `${indent}${last ? "   " : "│  "}`)
+      const [name, below] = chain(clean(segment), child, separator)
+      const branch = `${indent}${last ? "└─ " : "├─ "}`
+      const room = screen.columns === undefined ? Number.POSITIVE_INFINITY : screen.columns - width(branch)
+      lines.push(paint([span(branch, "dim"), span(fit(name, room, "middle"), "bold")], screen))
+      visit(below, `${indent}${last ? "   " : "│  "}`)
     })
   }
   lines.push(paint([span(separator, "bold")], screen))
-  visit(root, "")
+  visit(grow(picture), "")
   return lines
 }
 
@@ -107,16 +135,17 @@ interface Column {
   readonly value: (entry: Entry, target: Entry["targets"][number]) => string
   /** How narrow it may become; columns without it keep their width. */
   readonly least?: number
+  readonly cut?: "middle"
 }
 
-export const table = (
-  entries: ReadonlyArray<Entry>,
-  byId: ById,
-  separator: string,
-  screen: Screen
-): ReadonlyArray<string> => {
+export const table = (picture: Picture): ReadonlyArray<string> => {
+  const { byId, entries, separator } = picture
+  const screen = screenOf(picture)
+  const idOf = idsOf(picture)
+  // What is cut off when there is no room at all stands last.
   const columns: ReadonlyArray<Column> = [
-    { title: "PATH", value: (_, { path }) => pathOf(path, separator), least: 12 },
+    { title: "ID", value: ({ id }) => idOf(id) },
+    { title: "PATH", value: (_, { path }) => shown(path, separator), least: 12, cut: "middle" },
     { title: "MODE", value: (_, { mode }) => modeNames[mode] },
     { title: "STATE", value: ({ state }) => state },
     { title: "AGE", value: ({ age }) => durations.format(age) },
@@ -124,18 +153,17 @@ export const table = (
     { title: "WHO", value: whoOf, least: 8 },
     {
       title: "BLOCKED BY",
-      value: ({ blockedBy }) => (blockedBy === undefined ? "" : nameOf(byId.get(blockedBy), blockedBy)),
+      value: ({ blockedBy }) => (blockedBy === undefined ? "" : nameOf(byId.get(blockedBy), idOf(blockedBy))),
       least: 10
     },
-    { title: "WHY", value: ({ reason }) => clean(reason ?? ""), least: 6 },
     { title: "WHERE", value: whereOf, least: 6 },
-    { title: "ID", value: ({ id }) => id, least: 8 }
+    { title: "WHY", value: ({ reason }) => clean(reason ?? ""), least: 6 }
   ]
   const rows = [
     columns.map(({ title }) => title),
     ...entries.flatMap((entry) => entry.targets.map((target) => columns.map(({ value }) => value(entry, target))))
   ]
-  const widths = columns.map((_, i) => Math.max(...rows.map((row) => width(row[i]!))))
+  const widths = columns.map((_, i) => rows.reduce((most, row) => Math.max(most, width(row[i]!)), 0))
   let excess = widths.reduce((sum, w) => sum + w + 2, -2) - (screen.columns ?? Number.POSITIVE_INFINITY)
   // The widest column gives way first.
   while (excess > 0) {
@@ -151,7 +179,7 @@ export const table = (
     paint(
       row.map((cell, i) =>
         span(
-          pad(fitCell(cell, widths[i]!), widths[i]!) + (i === row.length - 1 ? "" : "  "),
+          pad(fit(cell, widths[i]!, columns[i]!.cut), widths[i]!) + (i === row.length - 1 ? "" : "  "),
           at === 0 ? "bold" : undefined
         )
       ),
@@ -159,5 +187,3 @@ export const table = (
     )
   )
 }
-
-const fitCell = (cell: string, columns: number): string => paint([span(cell)], { columns, color: false })

@@ -2,87 +2,120 @@
  * `hilok run`: a command under a lock.
  */
 import { basename } from "node:path"
-import { HierarchicalLock, type LockError, type LockPath, Target } from "@hilok/core"
+import { HierarchicalLock, type Lease, LockDuration, type LockError, LockOptions, Target } from "@hilok/core"
 import * as Clock from "effect/Clock"
-import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as child from "./child.ts"
-import { exitCode, type Failure, say } from "./failure.ts"
-import { acquireOptions, patience, type RequestOptions } from "./request.ts"
+import type { RunInput } from "./commands.ts"
+import * as durations from "./durations.ts"
+import { exitCode, say, usage } from "./failure.ts"
+import * as request from "./request.ts"
 import * as server from "./server.ts"
-
-export interface RunOptions extends RequestOptions {
-  readonly maxHold: Duration.Duration | undefined
-  readonly killAfter: Duration.Duration
-  readonly verbose: boolean
-  readonly command: string
-  readonly args: ReadonlyArray<string>
-}
-
-/** The path as it is written, so that it can be given to a command again. */
-const written = (path: LockPath.Input): string => (typeof path === "string" ? path : path.join("/"))
+import { telling } from "./waiting.ts"
 
 const environment = (
-  lease: { readonly id: string; readonly token: number },
+  lease: Lease.Lease,
   within: ReadonlyArray<string>,
-  options: RunOptions
-) => ({
+  targets: RunInput["targets"]
+): NodeJS.ProcessEnv => ({
   ...process.env,
   HILOK_ID: lease.id,
   HILOK_TOKEN: String(lease.token),
-  HILOK_PATHS: options.targets.map(({ path }) => written(path)).join("\n"),
+  HILOK_PATHS: targets.map(({ path }) => path).join("\n"),
   HILOK_WITHIN: [...within, lease.id].join(",")
 })
 
 const milliseconds = (millis: number): string => `${millis < 10 ? millis.toFixed(1) : Math.round(millis)} ms`
 
-const lossMessage = (lost: LockError.LockLost, held: number, { maxHold, targets }: RunOptions): string =>
-  // The last refresh may have ended it a little earlier.
-  lost.reason !== "broken" && maxHold !== undefined && held + 100 > Duration.toMillis(maxHold)
-    ? `The lock on ${Target.format(targets)} was held for longer than --max-hold`
-    : lost.message
+/** For how long a lease lives on at least, whenever this process ends or is stopped (milliseconds). */
+const rest = (options: RunInput["values"], service: LockOptions.Options): number => {
+  const millis = (time: LockDuration.Input) =>
+    Either.getOrThrow(Either.map(LockDuration.decode(time), Duration.toMillis))
+  const ttl = Math.min(
+    options.ttl ?? millis(service.ttl ?? LockOptions.defaults.ttl),
+    options.maxHold ?? Number.POSITIVE_INFINITY
+  )
+  const interval =
+    service.refreshInterval === undefined ? ttl / LockOptions.defaults.refreshesPerTtl : millis(service.refreshInterval)
+  return Math.max(0, ttl - interval)
+}
+
+/** How the lock was lost, in words. */
+const lossOf = (lost: LockError.LockLost, targets: RunInput["targets"]): string =>
+  lost.maxHold === undefined
+    ? lost.message
+    : `The lock on ${Target.format(targets)} was held for longer than --max-hold (${durations.format(lost.maxHold)})`
+
+/** Looks until it is known whether the lease is live. */
+const look = (lease: Lease.Lease): Effect.Effect<void, LockError.LockLost> =>
+  Effect.catchTag(lease.check, "StoreError", () => Effect.delay(look(lease), "100 millis"))
 
 /** Answers with the exit code. */
-export const run = (
-  options: RunOptions
-): Effect.Effect<number, Failure | LockError.LockError | ConfigError.ConfigError> =>
+export const run = ({ rest: line, targets, values: options }: RunInput) =>
   Effect.gen(function* () {
-    const locks = yield* HierarchicalLock.HierarchicalLock
-    const asked = yield* acquireOptions(options)
-    const [waited, lease] = yield* Effect.timed(
-      locks.locks(options.targets, {
-        ...asked,
-        maxHold: options.maxHold,
-        label: options.label ?? (process.env.HILOK_LABEL || basename(options.command)),
-        onLost: "signal"
-      })
-    )
-    if (options.verbose) {
-      say(
-        `granted ${Target.format(options.targets)} after ${milliseconds(Duration.toMillis(waited))}, ` +
-          `token ${lease.token}, id ${lease.id}`
+    const [command, ...args] = line ?? []
+    if (command === undefined) {
+      return yield* Effect.fail(usage("The command is missing: hilok run [options] PATH… -- command args…"))
+    }
+    yield* request.check(options, targets)
+    const service = yield* server.lockOptions
+    const start = yield* Clock.currentTimeMillis
+    const underLock = Effect.gen(function* () {
+      const locks = yield* HierarchicalLock.HierarchicalLock
+      const label = options.label ?? service.label ?? basename(command)
+      const more = { maxHold: options.maxHold, label, onLost: "signal" } as const
+      const [waited, { lease, within }] = yield* Effect.timed(
+        telling(options, (onWait) =>
+          request.ask(options, start, (asked) =>
+            Effect.map(locks.locks(targets, { ...asked, ...more, onWait }), (lease) => ({ lease, ...asked }))
+          )
+        )
       )
-    }
-    const since = yield* Clock.currentTimeMillis
-    const running = yield* Effect.sync(() =>
-      child.start(options.command, options.args, environment(lease, asked.within, options))
-    )
-    // From here on a signal is for the child, so nothing interrupts.
-    const result = yield* Effect.raceFirst(Effect.either(running.ended), Effect.flip(lease.lost))
-    if (result._tag === "LockLost") {
-      const held = (yield* Clock.currentTimeMillis) - since
-      say(`${lossMessage(result, held, options)}; ending the command`)
-      yield* running.end(options.killAfter)
-      return exitCode.lost
-    }
-    const held = yield* Effect.catchAll(locks.release(lease), (error) => {
-      say(`${error.message}; the lock ends with its ttl`)
-      return Effect.succeed(true)
+      if (options.verbose) {
+        say(
+          `granted ${Target.format(targets)} after ${milliseconds(Duration.toMillis(waited))}, ` +
+            `token ${lease.token}, id ${lease.id}`
+        )
+      }
+      const running = yield* Effect.sync(() =>
+        child.start({
+          command,
+          args,
+          env: environment(lease, within, targets),
+          id: lease.id,
+          // The rest of the lease is for those whose refresh came late, and for KILL.
+          watch: options.noWatch ? undefined : Math.min(options.killAfter, rest(options, service) / 2),
+          pause: rest(options, service)
+        })
+      )
+      const guarded = Effect.forever(
+        running.awoken.pipe(Effect.zipRight(look(lease)), Effect.zipRight(Effect.sync(() => running.resume())))
+      )
+      // From here on a signal is for the child, so nothing interrupts.
+      const result = yield* Effect.raceFirst(
+        Effect.either(running.ended),
+        Effect.flip(Effect.raceFirst(lease.lost, guarded))
+      )
+      if (result._tag === "LockLost") {
+        say(`${lossOf(result, targets)}; ending the command`)
+        yield* running.end(options.killAfter)
+        return exitCode.lost
+      }
+      const held = yield* Effect.catchAll(locks.release(lease), (error) => {
+        say(`${error.message}; the lock ends with its ttl`)
+        return Effect.succeed(true)
+      })
+      if (!held) {
+        say(`The lock on ${Target.format(targets)} was lost before the command ended (lease ${lease.id})`)
+        return exitCode.lost
+      }
+      return yield* result
     })
-    if (!held) {
-      say(`The lock on ${Target.format(options.targets)} was lost before the command ended (lease ${lease.id})`)
-      return exitCode.lost
-    }
-    return yield* result
-  }).pipe(Effect.scoped, Effect.provide(server.layer(options.server, undefined, patience(options))))
+    return yield* underLock.pipe(
+      Effect.scoped,
+      Effect.provide(server.layer(options, { patience: request.patience(options) })),
+      request.orConflict(options)
+    )
+  })

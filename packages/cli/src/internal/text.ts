@@ -1,18 +1,18 @@
 /**
- * Text in a terminal: its width, its colours, and nothing in it that a terminal would obey.
+ * Text in a terminal: its width and its colours.
  */
-import stringWidth from "string-width"
+import { styleText } from "node:util"
 import { columnsOf, isColored } from "./output.ts"
 
-const colors = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const
+type Color = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 
 /** A piece of a line, in one colour. */
 export interface Span {
   readonly text: string
-  readonly color?: keyof typeof colors | undefined
+  readonly color?: Color | undefined
 }
 
-export const span = (text: string, color?: keyof typeof colors): Span => ({ text, color })
+export const span = (text: string, color?: Color): Span => ({ text, color })
 
 /** How much room there is, and whether colours are wanted. */
 export interface Screen {
@@ -26,44 +26,56 @@ export const screenOf = (stream: NodeJS.WriteStream): Screen => ({
   color: isColored(stream)
 })
 
-/** Names come from others: control characters in them would reach the terminal. */
-export const clean = (text: string): string =>
-  text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
+/** ASCII, and what is drawn here: each character takes one column. */
+const isPlain = (text: string): boolean => /^[\x20-\x7e│├└─●○✓✗…]*$/.test(text)
 
-export const width: (text: string) => number = stringWidth
+// For all other text there are tables. To load them takes a quarter of a start, so that is left until they are needed.
+const stringWidth = (text: string): number => (require("string-width") as typeof import("string-width")).default(text)
+const cliTruncate: typeof import("cli-truncate").default = (...args) =>
+  (require("cli-truncate") as typeof import("cli-truncate")).default(...args)
 
-const graphemes = new Intl.Segmenter()
+export const width = (text: string): number => (isPlain(text) ? text.length : stringWidth(text))
 
-/** The text in no more than this many columns. */
-const fit = (text: string, columns: number): string => {
-  if (width(text) <= columns) return text
-  if (columns <= 0) return ""
-  let taken = ""
-  let used = 0
-  for (const { segment } of graphemes.segment(text)) {
-    used += width(segment)
-    if (used > columns - 1) break
-    taken += segment
-  }
-  return `${taken}…`
+const fitPlain = (text: string, columns: number, position: "end" | "middle"): string => {
+  if (text.length <= columns) return text
+  if (columns <= 1) return "…".slice(0, columns)
+  const half = position === "middle" ? Math.floor(columns / 2) : columns - 1
+  const rest = columns - 1 - half
+  return `${text.slice(0, half)}…${rest === 0 ? "" : text.slice(-rest)}`
+}
+
+/** The text in no more than this many columns; what is left out is at its end or in its middle. */
+export const fit = (text: string, columns: number, position: "end" | "middle" = "end"): string => {
+  if (isPlain(text)) return fitPlain(text, columns, position)
+  let room = columns
+  let cut = cliTruncate(text, room, { position })
+  // Where a wide character is cut through, it takes one column too many.
+  while (room > 0 && width(cut) > columns) cut = cliTruncate(text, --room, { position })
+  return cut
 }
 
 export const pad = (text: string, columns: number): string => text + " ".repeat(Math.max(0, columns - width(text)))
 
-/** One line of the screen. */
-export const paint = (line: ReadonlyArray<Span>, { color, columns }: Screen): string => {
-  let left = columns ?? Number.POSITIVE_INFINITY
-  let painted = ""
-  for (const { color: name, text } of line) {
-    if (left <= 0) break
-    const shown = fit(text, left)
-    left -= width(shown)
-    painted += color && name !== undefined ? `\x1b[${colors[name]}m${shown}\x1b[0m` : shown
-    if (shown !== text) break
+/** As much of the line as fits. */
+const fitSpans = (line: ReadonlyArray<Span>, columns: number): ReadonlyArray<Span> => {
+  const shown: Array<Span> = []
+  let room = columns
+  for (const [i, { color, text }] of line.entries()) {
+    const taken = width(text)
+    if (taken > room || (taken === room && line.slice(i + 1).some((next) => next.text.trim() !== ""))) {
+      return [...shown, span(fit(taken > room ? text : `${text}…`, room), color)]
+    }
+    shown.push({ text, color })
+    room -= taken
   }
-  return painted.trimEnd()
+  return shown
 }
+
+/** One line of the screen. */
+export const paint = (line: ReadonlyArray<Span>, { color, columns }: Screen): string =>
+  (columns === undefined ? line : fitSpans(line, columns))
+    .map(({ color: name, text }) =>
+      color && name !== undefined && text !== "" ? styleText(name, text, { validateStream: false }) : text
+    )
+    .join("")
+    .trimEnd()

@@ -10,7 +10,7 @@ import { RedisStore } from "@hilok/redis"
 import { Effect, Layer, type Scope } from "effect"
 import type { Server } from "../../../redis/test/support/server.ts"
 
-export const bin = fileURLToPath(new URL("../../dist/bin.js", import.meta.url))
+export const bin = fileURLToPath(new URL("../../dist/bin.cjs", import.meta.url))
 
 interface Result {
   readonly code: number | null

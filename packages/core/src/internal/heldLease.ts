@@ -177,9 +177,14 @@ export class HeldLease extends Timer {
     else this.others?.delete(onLoss)
   }
 
-  /** Loses it if its local deadline has passed; answers whether it is still live. */
+  /**
+   * Loses it if its local deadline has passed; answers whether it is still live. When it has been held for as long as it may,
+   * no answer to a refresh would have helped.
+   */
   isLiveNow(now = this.now): boolean {
-    if (this.state === "held" && now >= this.deadline) this.lose(this.isAnswered ? "expired" : "unreachable")
+    if (this.state === "held" && now >= this.deadline) {
+      this.lose(this.isAnswered || this.isLast ? "expired" : "unreachable")
+    }
     return this.isLive
   }
 

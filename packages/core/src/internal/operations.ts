@@ -147,13 +147,17 @@ export interface Under<What, R0> {
 }
 
 /**
- * How to watch: `every`, how often to look. Default one second.
+ * How to watch.
+ *
+ * - `every`: how often to look. Default one second.
+ * - `refreshes`: show it also when a lease has been refreshed, for those who show how much time is left. Default `false`.
  *
  * @since 0.2.0
  * @category models
  */
 export interface ChangesOptions {
   readonly every?: LockDuration.Input | undefined
+  readonly refreshes?: boolean | undefined
 }
 
 /**

@@ -54,8 +54,11 @@ export const streamLocks = (
     )
   )
 
-/** All of an entry but what changes as time goes by. */
-const essence = ({ age: _age, timeLeft: _timeLeft, ...rest }: LockEntry): string => JSON.stringify(rest)
+/** All of an entry but what changes as time goes by, and when it ends, if that matters. */
+const essence =
+  (withEnd: boolean) =>
+  ({ age, timeLeft, ...rest }: LockEntry): string =>
+    JSON.stringify(withEnd && timeLeft !== undefined ? [rest, Math.round(rest.since + age + timeLeft)] : rest)
 
 export const changes =
   (inspect: (path?: LockPath.Input) => Effect.Effect<ReadonlyArray<LockEntry>, InvalidPath | StoreError>) =>
@@ -65,13 +68,13 @@ export const changes =
   ): Stream.Stream<ReadonlyArray<LockEntry>, InvalidPath | InvalidOptions | StoreError> =>
     Stream.unwrap(
       Effect.gen(function* () {
-        yield* LockOptions.checkNames(options, { every: true })
+        yield* LockOptions.checkNames(options, { every: true, refreshes: true })
         const every = yield* Either.mapLeft(
           LockDuration.decode(options.every ?? "1 second", { zero: false, infinite: false }),
           (reason) => new InvalidOptions({ option: "every", reason })
         )
         return Stream.repeatEffectWithSchedule(inspect(path), Schedule.spaced(every)).pipe(
-          Stream.map((entries) => ({ entries, essence: entries.map(essence).join("\n") })),
+          Stream.map((entries) => ({ entries, essence: entries.map(essence(options.refreshes ?? false)).join("\n") })),
           Stream.changesWith((one, other) => one.essence === other.essence),
           Stream.map(({ entries }) => entries)
         )

@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { ShortWait, UnderWay } from "./background.ts"
 import { Batch } from "./batch.ts"
@@ -96,13 +97,18 @@ export interface Settings {
   readonly keys: Keys.Keys
   readonly connectTimeout: Duration.Duration
   readonly commandTimeout: Duration.Duration
+  /** Listen a moment later, in the background. */
+  readonly lazyListening: boolean
 }
+
+/** How long a client that listens lazily does without: by then one that takes a free lock for a moment is done. */
+const lazyPause = Duration.millis(100)
 
 /** Makes the client; with the scope it ends, and waits a moment for what it still has to send. */
 export const make = (
   connection: Connection.Connection,
-  { commandTimeout, connectTimeout, keys, namespace }: Settings
-): Effect.Effect<LockStore.LockStore["Type"], LockError.StoreError, Scope.Scope> =>
+  { commandTimeout, connectTimeout, keys, lazyListening, namespace }: Settings
+): Effect.Effect<LockStore.LockStore["Type"], LockError.StoreError | LockError.InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Effect.clock
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
@@ -174,7 +180,7 @@ export const make = (
         )
       })
     )
-    listening = yield* Listening.listen(
+    const listen = Listening.listen(
       connection,
       keys.channels + id,
       connectTimeout,
@@ -184,7 +190,25 @@ export const make = (
         onEvents(message.slice(head + 1), Number(message.slice(0, head)))
       },
       () => requests.lookAtAll()
+    ).pipe(
+      Effect.tap((opened) =>
+        Effect.sync(() => {
+          listening = opened
+        })
+      )
     )
+    const open = Effect.zipRight(connection.openSubscriber, listen)
+    yield* lazyListening
+      ? open.pipe(
+          // What was said meanwhile.
+          Effect.zipRight(Effect.sync(() => requests.lookAtAll(false))),
+          Effect.tapError(({ message }) => Effect.logWarning(`${message}; it is tried again`)),
+          Effect.retry(Schedule.spaced("1 second")),
+          Effect.delay(lazyPause),
+          Effect.interruptible,
+          Effect.forkScoped
+        )
+      : open
     // From its answer the difference of the clocks is known, without which no command can be told that it is late.
     yield* Effect.ignore(commands.run(Script.look, [], () => undefined))
 

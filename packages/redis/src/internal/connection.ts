@@ -24,6 +24,8 @@ export type Source =
 export interface Connection {
   readonly client: Redis
   readonly subscriber: Redis
+  /** Connects the one that listens. */
+  readonly openSubscriber: Effect.Effect<void, Failure>
   /**
    * Gives the connection for commands up and makes a new one. `silent`: the other end may be gone without a word; the
    * client of an application is left alone. `refused`: another server may be behind the address by now. Then the one that
@@ -154,7 +156,7 @@ const reconnect = (client: Redis): void => {
   if (client.status === "ready" || client.status === "connect") client.disconnect(true)
 }
 
-/** Opens both connections, checks the server, and closes what was opened with the scope. */
+/** Opens the connection for commands, checks the server, and closes what was opened with the scope. */
 export const open = (source: Source, patience: Duration.Duration): Effect.Effect<Connection, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     const own = source._tag === "Own"
@@ -190,10 +192,9 @@ export const open = (source: Source, patience: Duration.Duration): Effect.Effect
     yield* serverCheck.check(client, own ? "redis" : "client", operation, patience)
     const subscriber = listener(client)
     yield* keep(subscriber, true)
-    yield* ready(subscriber, database, patience)
     const renew = (why: "silent" | "refused") => {
       if (own || (why === "refused" && typeof client.options.retryStrategy === "function")) reconnect(client)
       if (why === "refused") reconnect(subscriber)
     }
-    return { client, subscriber, renew }
+    return { client, subscriber, openSubscriber: ready(subscriber, database, patience), renew }
   })

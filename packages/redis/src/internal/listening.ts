@@ -97,14 +97,16 @@ export const listen = (
       )
     )
 
+    // A message may come along with the answer.
+    const deafen = ioredis.on(subscriber, "message", receive)
     yield* persist(
       ask(() => subscriber.subscribe(channel), operation, patience),
       operation,
       patience
-    )
+    ).pipe(Effect.onError(() => Effect.sync(deafen)))
     yield* Effect.acquireRelease(
       Effect.sync(() => [
-        ioredis.on(subscriber, "message", receive),
+        deafen,
         ioredis.on(subscriber, "ready", onReady),
         ioredis.on(client, "ready", onConnect),
         host.fork(watch)

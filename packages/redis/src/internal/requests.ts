@@ -406,12 +406,12 @@ export class Requests {
     this.ask(request)
   }
 
-  /** Looks at all that wait: messages may have been missed. */
-  lookAtAll(): void {
-    this.look(Array.from(this.waiting.values()))
+  /** Looks at all that wait: messages may have been missed. `listened`: had somebody listened for them? */
+  lookAtAll(listened = true): void {
+    this.look(Array.from(this.waiting.values()), listened)
   }
 
-  private look(requests: ReadonlyArray<Request>): void {
+  private look(requests: ReadonlyArray<Request>, listened = true): void {
     for (let from = 0; from < requests.length; from += looksPerCommand) {
       const some = requests.slice(from, from + looksPerCommand)
       for (const request of some) request.lookAt = Number.POSITIVE_INFINITY
@@ -419,13 +419,13 @@ export class Requests {
         Script.look,
         some.flatMap(({ request, waitTtl }) => [request.id, String(waitTtl)]),
         (result) => {
-          for (let i = 0; i < some.length; i++) this.looked(some[i]!, result, i)
+          for (let i = 0; i < some.length; i++) this.looked(some[i]!, result, i, listened)
         }
       )
     }
   }
 
-  private looked(request: Request, result: Reply | LockError.StoreError, i: number): void {
+  private looked(request: Request, result: Reply | LockError.StoreError, i: number, listened: boolean): void {
     if (request.state !== "waiting") return
     if (!("values" in result)) {
       const now = this.host.now()
@@ -438,7 +438,7 @@ export class Requests {
     }
     const [tag, first, second] = result.values.slice(3 * i, 3 * i + 3)
     if (tag === 0) return this.askAgain(request)
-    if (tag === 1) this.onMissed(request.request.id)
+    if (tag === 1 && listened) this.onMissed(request.request.id)
     this.answer(request, result, tag, first, second)
   }
 

@@ -3,6 +3,7 @@
  * with the connection. And the end of it in the process, which behaves as a client of ioredis does.
  */
 import { EventEmitter } from "node:events"
+import { Effect } from "effect"
 import type { Redis } from "ioredis"
 import type { Connection } from "../../../src/internal/connection.ts"
 import type { Random } from "./random.ts"
@@ -275,6 +276,7 @@ export const open = (process: Process, server: Server, random: Random, weather: 
     connection: {
       client: commands as unknown as Redis,
       subscriber: listening as unknown as Redis,
+      openSubscriber: Effect.void,
       renew: () => {
         if (commands.status === "ready") commands.disconnect(true)
       }

@@ -63,7 +63,8 @@ const begin = (world: World, server: Server, random: Random, name: string, style
         namespace: "simulation",
         keys: Keys.make("hilok", "simulation"),
         connectTimeout: Duration.seconds(5),
-        commandTimeout: Duration.millis(style.commandTimeout)
+        commandTimeout: Duration.millis(style.commandTimeout),
+        lazyListening: false
       })
       locks = yield* Effect.provideService(
         HierarchicalLock.make({ ttl: style.ttl, spans: false }),
