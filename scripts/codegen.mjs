@@ -3,10 +3,15 @@
 // - packages/redis/src/internal/scripts.gen.ts has the files of packages/redis/lua in one text: files that are read at run time
 //   break in bundlers, and tsc does not copy them.
 // - packages/core/src/internal/accessors.gen.ts: see accessors.mjs.
+// - docs/modes-*.svg: see picture.mjs. The rights in docs/production.md: see acl.mjs.
+// - package.json and README.md of the public packages, in part: see manifests.mjs.
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { generateAccessors } from "./accessors.mjs"
+import { withAcl } from "./acl.mjs"
+import { manifests } from "./manifests.mjs"
+import { pictures } from "./picture.mjs"
 
 /** The text of a file with each `--@include name` line replaced by name.lua, once. */
 export const resolveIncludes = (file, read, seen = new Set()) =>
@@ -53,7 +58,10 @@ const outputs = () => ({
   "packages/redis/src/internal/scripts.gen.ts": generate(join(root, "packages/redis/lua")),
   "packages/core/src/internal/accessors.gen.ts": generateAccessors(
     readFileSync(join(root, "packages/core/src/internal/operations.ts"), "utf8")
-  )
+  ),
+  "docs/production.md": withAcl(readFileSync(join(root, "docs/production.md"), "utf8"), join(root, "packages/redis")),
+  ...pictures,
+  ...manifests(root)
 })
 
 const main = (args) => {

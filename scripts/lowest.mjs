@@ -1,6 +1,7 @@
 // Checks the libraries with the lowest versions of their peers: copies them to a temporary folder, installs there the
 // lowest that each range in `peerDependencies` allows, type-checks what is published, and runs the tests of `core` and the
-// main ones of `redis`. `npm test` runs with the highest, those of the lock file. Needs the npm registry.
+// main ones of `redis`. With `--highest`, the highest that are published (of ioredis, of its first major). `npm test` runs
+// with those of the lock file. Needs the npm registry.
 import { execFileSync } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -11,22 +12,24 @@ import { ensureRedisServer } from "./redis.mjs"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const packages = ["packages/core", "packages/testing", "packages/redis"]
-const files = ["vitest.workspace.ts", "tsconfig.base.json", "tsconfig.build.json", ".npmrc", "scripts"]
+const files = ["docs", "vitest.workspace.ts", "tsconfig.base.json", "tsconfig.build.json", ".npmrc", "scripts"]
 
 const readJson = (file) => JSON.parse(readFileSync(join(root, file), "utf8"))
 
-/** `^3.19.19 || ^4.0.0` → `3.19.19`. */
-const lowestOf = (range) => /\d+\.\d+\.\d+/.exec(range)[0]
+const wanted = process.argv[2] === "--highest" ? "highest" : "lowest"
 
-const folder = mkdtempSync(join(tmpdir(), "hilok-lowest-"))
+/** `^3.19.19 || ^4.0.0` → `3.19.19`, or, for the highest, `^3.19.19`. */
+const versionOf = (range) => (wanted === "highest" ? range.split("||")[0].trim() : /\d+\.\d+\.\d+/.exec(range)[0])
+
+const folder = mkdtempSync(join(tmpdir(), `hilok-${wanted}-`))
 const run = (args, env) => runInForeground(process.execPath, args, env, folder)
 
 try {
-  const lowest = {}
+  const versions = {}
   for (const name of packages) {
     const manifest = readJson(`${name}/package.json`)
     for (const [peer, range] of Object.entries(manifest.peerDependencies)) {
-      if (!peer.startsWith("@hilok/")) lowest[peer] = lowestOf(range)
+      if (!peer.startsWith("@hilok/")) versions[peer] = versionOf(range)
     }
     cpSync(join(root, name), join(folder, name), {
       recursive: true,
@@ -46,10 +49,10 @@ try {
   const tools = Object.fromEntries(["@types/node", "typescript", "vitest"].map((name) => [name, devDependencies[name]]))
   writeFileSync(
     join(folder, "package.json"),
-    JSON.stringify({ ...manifest, workspaces: packages, devDependencies: { ...tools, ...lowest } })
+    JSON.stringify({ ...manifest, workspaces: packages, devDependencies: { ...tools, ...versions } })
   )
   console.log(
-    `The lowest: ${Object.entries(lowest)
+    `The ${wanted}: ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(", ")}`
   )

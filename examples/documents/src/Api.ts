@@ -12,7 +12,7 @@ const manner = {
   wait: Schema.optionalWith(Schema.BooleanFromString, { default: () => true }),
   /** How many seconds the work takes: real work would take its time by itself. */
   takes: Schema.optionalWith(Schema.NumberFromString.pipe(Schema.between(0, 60)), { default: () => 0 }),
-  /** Who asks, for the people who wait. */
+  /** Whoever asks, for the people who wait. */
   who: Schema.optional(Schema.String)
 }
 export type Manner = Schema.Struct.Type<typeof manner>

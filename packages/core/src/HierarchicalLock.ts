@@ -28,7 +28,7 @@ export type {
 } from "./internal/operations.ts"
 
 /**
- * As `AcquireOptions`, for a lease that exists.
+ * Like `AcquireOptions`, for a lease that exists already.
  *
  * @since 0.1.0
  * @category models

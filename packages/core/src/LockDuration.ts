@@ -23,7 +23,7 @@ export type Input = Duration.DurationInput | `${number}${"ms" | "s" | "m" | "h" 
  *
  * - `bare`: the unit of a number that has none. Default `"millis"`, as in code and in the environment; `"seconds"` on a
  *   command line.
- * - `zero`, `infinite`: may it be that? Default `true`. It is never negative.
+ * - `zero`, `infinite`: whether it may be that. Default `true`. A length of time is never negative.
  *
  * @since 0.2.0
  * @category models

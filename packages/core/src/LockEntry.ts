@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Target from "./Target.ts"
 
 /**
- * Who asks, for people. Nothing here decides anything.
+ * Whoever asks, described for people. Nothing in it decides anything.
  *
  * @since 0.1.0
  * @category models
@@ -26,7 +26,7 @@ export interface Holder {
  *
  * - `since`: when the lease was granted, or when the waiting request arrived (epoch).
  * - `age`: how long ago that was.
- * - `timeLeft`: how long until it is dropped unless it is refreshed; absent when it is not kept by time.
+ * - `timeLeft`: how long until it is dropped unless it is refreshed; absent when it does not expire.
  * - `ticket`: its place in the order of arrival; `token`: the fencing token of a lease.
  * - `blockedBy`: one request that a waiting one waits for. There may be others.
  * - `within`: the enclosing leases it was requested in.

@@ -46,7 +46,7 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/Lo
 }
 
 /**
- * A lease is not held any more, though it was not released here.
+ * A lease is no longer held, although it was not released here.
  *
  * - `expired`: its deadline passed (or it never was).
  * - `broken`: an operator ended it.
@@ -55,7 +55,7 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/Lo
  * - `unreachable`: the store could not be reached until the local deadline, so that another may hold the lock by now.
  * - `closed`: the lock service was closed while the lease was held, and has released it.
  *
- * `maxHold` (milliseconds) is there when it expired because it may not be held longer, however well it is refreshed.
+ * `maxHold` (milliseconds) is set when the lease ended because it had been held for as long as it may be.
  *
  * @since 0.1.0
  * @category errors
@@ -89,13 +89,13 @@ export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost
 }
 
 /**
- * The request could never be granted, as it waits for something that waits for it.
+ * The request could never be granted, because it waits for something that waits for it.
  *
  * - `cycle`: the ids of the requests and leases in the cycle, the failed request first; or, for a request that is
  *   blocked by a lease of its own fiber, that lease.
  * - `members`: those of the cycle that were live, after the failed request: who they are, what they hold or wait for.
- * - `enclosing`: that lease, when the caller's own lease is in the way. Ask with `reentrant: true` to be let in; or, in work
- *   that outlives that lease, such as a daemon, ask as an outsider (`detached`).
+ * - `enclosing`: that lease, when the caller's own lease is in the way. Ask with `reentrant: true` to be granted it all the same;
+ *   or, in work that outlives that lease, such as a daemon, ask as an outsider (`detached`).
  * - `isForked`: the request was made by another fiber than the one that holds that lease. It cannot be known whether that one
  *   waits for it.
  *
@@ -124,10 +124,10 @@ export class Deadlock extends Schema.TaggedError<Deadlock>("@hilok/core/Deadlock
     }
     const held = LockEntry.format(this.enclosing)
     const advice =
-      "Use `reentrant: true` to be let in under one's own lock, `block: false` or a `timeout` to be refused"
+      "Use `reentrant: true` to be granted it inside your own lock, or `block: false` or a `timeout` to be refused"
     return this.isForked === true
       ? `Waiting for ${wanted} might never end: the caller runs inside ${held}, which may wait for it. ` +
-          `If that does not wait for it (a daemon), ask in \`HierarchicalLock.detached\`. Else: ${advice.replace("Use", "use")}`
+          `If its holder does not wait for it (a daemon), ask in \`HierarchicalLock.detached\`. Otherwise ${advice.replace("Use", "use")}`
       : `Waiting for ${wanted} would never end: the caller itself holds ${held}. ${advice}`
   }
 }
@@ -167,11 +167,11 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>("@hilok/c
  *
  * - `timeout`: the store did not answer in time.
  * - `connection`: it could not be reached, or the connection was lost.
- * - `busy`: it cannot answer for now, as it runs a long script, loads its data or fails over.
+ * - `busy`: it cannot answer for now, because it is running a long script, loading its data or failing over.
  * - `denied`: the user, the password or a right is missing.
  * - `full`: it is out of memory, or cannot save its data.
  * - `closed`: the store or the lock service was closed here.
- * - `other`: all else; the message says what.
+ * - `other`: everything else; the message says what.
  *
  * @since 0.2.0
  * @category errors
@@ -181,8 +181,8 @@ export const StoreErrorKind: Schema.Literal<["timeout", "connection", "busy", "d
 
 /**
  * The store could not do what it was asked to. `operation` says what, `reason` why in words, `kind` why for programs, `cause`
- * what the store's client reported. An acquire that failed so has been taken back, as far as the store could be reached; else its ttl
- * ends it.
+ * what the store's client reported. An acquire that failed has been withdrawn, if the store could be reached; otherwise it expires
+ * with its ttl.
  *
  * @since 0.1.0
  * @category errors

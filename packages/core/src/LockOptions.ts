@@ -17,15 +17,15 @@ import * as LockPath from "./LockPath.ts"
 import type { Target } from "./Target.ts"
 
 /**
- * What one request may set. All of it has a default in the service's `Options`, but for:
+ * What one request may set. Everything has a default in the service's `Options`, except for:
  *
  * - `block`: `false` fails with `WouldBlock` when the lock is not free. Default: wait.
- * - `timeout`: how long to wait for the grant, as a whole, before `LockTimeout`. Default: for ever. Not with `block: false`.
+ * - `timeout`: how long to wait for the grant, as a whole, before `LockTimeout`. Default: no limit. Not with `block: false`.
  * - `reason`: why the lock is taken, for people who `inspect`. The Redis store tells them its first 256 characters.
  * - `within`: ids of leases that enclose the request though they are held elsewhere, such as by a parent process.
  *   Conflicts with them are waived. At most 100.
  * - `onWait`: called when the request has to wait, and again when who is in its way, or how many are ahead, has changed: at
- *   most once a second. What it does goes on beside the wait, and is interrupted when that is over.
+ *   most once a second. Its effect runs alongside the wait, and is interrupted when the wait is over.
  * - `delegate`: `false` asks the store that all processes share, where there is a `DelegatingStore` before it. Default: that may
  *   decide, unless the lease is acquired by hand or the request has a `within`.
  *
@@ -71,7 +71,7 @@ export interface Waiting {
 export type OnWait = (waiting: Waiting) => Effect.Effect<void>
 
 /**
- * As `AcquireOptions`, for what is only done when the lock is free.
+ * Like `AcquireOptions`, for work that is only done when the lock is free.
  *
  * @since 0.2.0
  * @category models
@@ -79,7 +79,7 @@ export type OnWait = (waiting: Waiting) => Effect.Effect<void>
 export type IfAvailableOptions = Omit<AcquireOptions, "block" | "timeout" | "onWait">
 
 /**
- * As `AcquireOptions`, for a lease that exists.
+ * Like `AcquireOptions`, for a lease that exists already.
  *
  * @since 0.2.0
  * @category models
@@ -87,7 +87,7 @@ export type IfAvailableOptions = Omit<AcquireOptions, "block" | "timeout" | "onW
 export type RestoreOptions = Pick<AcquireOptions, "ttl" | "refreshInterval" | "onLost" | "maxHold">
 
 /**
- * As `AcquireOptions`, for a stream under locks, which ends with `LockLost` when the lease is lost.
+ * Like `AcquireOptions`, for a stream under locks, which ends with `LockLost` when the lease is lost.
  *
  * @since 0.2.0
  * @category models
@@ -109,8 +109,8 @@ export type RefreshOptions = Pick<AcquireOptions, "ttl">
  *   wait for a holder that crashed.
  * - `refreshInterval`: how often a lease that is held is refreshed. Default a third of the ttl; below it.
  * - `separator`: between the segments of a path that is written as a string. Default `/`.
- * - `reentrant`: let a request in under the leases that enclose it. Default `false`: a request that conflicts with an
- *   enclosing lease of its own is refused.
+ * - `reentrant`: grant a request even if it conflicts with a lease that its own fiber holds already. Default `false`: such a
+ *   request is refused.
  * - `onLost`: what a lost scoped lease does to the fiber that acquired it: `"interrupt"` (default), or `"signal"`,
  *   which only shows in `lease.lost`.
  * - `maxHold`: ends a lease that is held longer, however well it is refreshed. Default none.
@@ -230,7 +230,7 @@ export const checkNames = (
 /** What a request goes by, after checks and defaults. Times are in milliseconds. */
 export interface Settings {
   readonly block: boolean
-  /** `Infinity`: wait for ever. */
+  /** `Infinity`: wait forever. */
   readonly timeout: number
   readonly ttl: number
   readonly refreshInterval: number

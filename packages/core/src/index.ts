@@ -1,6 +1,7 @@
 /**
  * Hierarchical, distributed read-write locks for Effect.
  *
+ * @module @hilok/core
  * @since 0.1.0
  */
 export * as DelegatingStore from "./DelegatingStore.ts"

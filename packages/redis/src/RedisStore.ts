@@ -46,13 +46,13 @@ export interface StoreOptions {
 
 /**
  * Where the server is: a `url`, options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default
- * `redis://127.0.0.1:6379`. What the URL says goes before `redis`, and a `username` or `password` here before both.
+ * `redis://127.0.0.1:6379`. What the URL says takes precedence over `redis`, and a `username` or `password` here over both.
  *
  * - `url`: `redis://user:password@host:port/db`, `rediss://…` for TLS, or a unix socket: its path, or
- *   `unix://user:password@/path?db=0`. Behind a `?` there may be `db`, `username`, `password`, `family`, `connectionName` and
- *   `keyPrefix`. What is not a letter or a digit in a user or password is written `%xx`.
- * - `redis`: `failoverDetector` is on unless it is set here. Of no effect are `lazyConnect`, `maxRetriesPerRequest`,
- *   `enableReadyCheck`, `disconnectTimeout`, and what changes answers (`stringNumbers`, `replyMapping`).
+ *   `unix://user:password@/path?db=0`. After a `?` there may be `db`, `username`, `password`, `family`, `connectionName` and
+ *   `keyPrefix`. In a user or password, whatever is not a letter or a digit is written `%xx`.
+ * - `redis`: `failoverDetector` is on unless it is set here. `lazyConnect`, `maxRetriesPerRequest`, `enableReadyCheck`,
+ *   `disconnectTimeout`, and options that change answers (`stringNumbers`, `replyMapping`) have no effect.
  *
  * @since 0.1.0
  * @category models
@@ -88,7 +88,7 @@ const name = (option: string, value: string): Either.Either<string, LockError.In
     : Either.left(
         refuse(
           option,
-          `it is ${JSON.stringify(value)}, but must be 1 to 200 characters without { } and control characters`
+          `it is ${JSON.stringify(value)}, but must be 1 to 200 characters, none of them {, } or a control character`
         )
       )
 
@@ -204,7 +204,7 @@ const duration = (variable: string, otherwise: Duration.DurationInput): Config.C
   Config.withDefault(LockDuration.config(variable, limits), Duration.decode(otherwise))
 
 /**
- * The options from the environment: `REDIS_URL` (needed), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
+ * The options from the environment: `REDIS_URL` (required), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
  * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds).
  *
  * @since 0.1.0

@@ -22,7 +22,7 @@ import { type Entry, Reference } from "./Reference.ts"
 import * as Session from "./Session.ts"
 
 /**
- * - `advance`: lets so much time pass for the store.
+ * - `advance`: lets that much time pass for the store.
  * - `exactTime`: whether nothing else lets time pass (`TestClock`). Then ttl and `advance` commands count, and times are
  *   compared exactly. Otherwise leases last for a minute, and only `expire` ends them.
  *

@@ -11,7 +11,7 @@ import type { Region } from "@hilok/core/LockMode"
 import * as LockPath from "@hilok/core/LockPath"
 
 /**
- * A request. Times are in milliseconds; `waitTtl` is how long it stays in the queue, by default for ever.
+ * A request. Times are in milliseconds; `waitTtl` is how long it stays in the queue, by default forever.
  *
  * @since 0.1.0
  * @category models

@@ -1,6 +1,7 @@
 /**
  * For authors of stores: the contract suite, and what it is made of.
  *
+ * @module @hilok/testing
  * @since 0.1.0
  */
 export * as Command from "./Command.ts"

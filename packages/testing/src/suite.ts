@@ -27,11 +27,11 @@ import * as Session from "./Session.ts"
 /**
  * - `excludeTestServices`: runs on the real clock, as a store has to that keeps its time elsewhere. Default `false`: the
  *   store is built with `TestClock`.
- * - `advance`: lets so much time pass for the store. By default `TestClock.adjust`, and on the real clock a sleep.
+ * - `advance`: lets that much time pass for the store. By default `TestClock.adjust`, and on the real clock a sleep.
  * - `exactTime`: whether time passes by `advance` alone, so that times can be compared exactly and the random runs let
  *   leases expire by themselves. Default: on `TestClock`.
  * - `ttl`: of the leases that tests let expire. Default ten seconds, on the real clock 500 milliseconds.
- * - `runs`, `seed`: of the random comparison with the reference. Default 50 runs, each time others.
+ * - `runs`, `seed`: of the random comparison with the reference. Default 50 runs, different ones each time.
  * - `timeout`: of one test. Default 30 seconds.
  * - `delegations`: can the store give delegations? Then it is also held to that part of the contract. Default `false`.
  *

@@ -1,5 +1,5 @@
 /**
- * A job as cron would start it: holds a lock for its scope and works for ever. Its lease is broken meanwhile, as by
+ * A job as cron would start it: holds a lock for its scope and works forever. Its lease is broken meanwhile, as by
  * `hilok break`. `plain`: in `Effect.scoped`; `typed`: in `HierarchicalLock.scoped`.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"

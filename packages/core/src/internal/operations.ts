@@ -267,7 +267,7 @@ export interface Operations<R> {
   readonly writeNode: AcquireOne<R>
 
   /**
-   * Holds several targets until the scope closes; they are granted all or none. Otherwise as `read`.
+   * Holds several targets until the scope closes; they are granted together or not at all. Otherwise as `read`.
    *
    * @example
    * ```ts
@@ -287,7 +287,7 @@ export interface Operations<R> {
   readonly locks: AcquireAll<Scope.Scope | R>
 
   /**
-   * Runs an effect while the node and everything below it are held, shared, and releases the lock whatever comes.
+   * Runs an effect while the node and everything below it are held, shared, and releases the lock whatever happens.
    *
    * Takes the effect, or a function from the lease to one, first or in a `pipe`. Waits for its turn, and can be
    * interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, with
@@ -373,7 +373,7 @@ export interface Operations<R> {
   readonly withWriteNode: With<LockPath.Input, R>
 
   /**
-   * Runs an effect while several targets are held; they are granted all or none. Otherwise as `withRead`.
+   * Runs an effect while several targets are held; they are granted together or not at all. Otherwise as `withRead`.
    *
    * @example
    * ```ts
@@ -394,7 +394,7 @@ export interface Operations<R> {
 
   /**
    * Runs an effect while the node and everything below it are held, shared, if that is free at once: then the result is a
-   * `Some`. Else the effect is not run, and the result is `None`.
+   * `Some`. Otherwise the effect is not run, and the result is `None`.
    *
    * Takes the effect, or a function from the lease to one, first or in a `pipe`. Never waits, and never passes those who do.
    * Can be interrupted at any time; an interruption, like any failure, leaves nothing behind. Fails as the effect does, also
@@ -642,8 +642,8 @@ export interface Operations<R> {
   readonly release: (lease: Lease | string) => Effect.Effect<boolean, StoreError, R>
 
   /**
-   * Turns `write` into `read` and `writeNode` into `readNode`, in place and without a gap, and lets in those who may
-   * now enter. What is shared stays. The answer is the lease with its new targets.
+   * Turns `write` into `read` and `writeNode` into `readNode`, in place and without a gap, and grants the requests that
+   * no longer conflict. Shared targets stay as they are. Returns the lease with its new targets.
    *
    * Fails with `LockLost` when the lease is not live, and with `StoreError`; then it has happened or has not, for both sides:
    * `lease.targets` says which, as soon as the store can be asked. An interrupted downgrade goes on.
@@ -699,7 +699,7 @@ export interface Operations<R> {
   readonly share: (lease: Lease) => Effect.Effect<void, LockLost | StoreError, R>
 
   /**
-   * The leases and the waiting requests at the path or below it (default: all), in the order of their tickets.
+   * The leases and the waiting requests at the path or below it (default: all), in order of arrival.
    *
    * Fails with `InvalidPath`, and with `StoreError`. Changes nothing.
    *
@@ -723,8 +723,8 @@ export interface Operations<R> {
 
   /**
    * What `inspect` shows, as it is now and then each time it has changed: who holds and who waits for what. It looks
-   * once every second, or as `every` says, and tells only when an entry has come, gone or changed; that time goes by is
-   * no change.
+   * once a second, or as often as `every` says, and emits only when an entry was added, removed or changed; the passing of
+   * time is no change.
    *
    * Does not end by itself. Fails with `InvalidPath` and `InvalidOptions` before anything is sent, and with `StoreError`:
    * `Stream.retry` looks again.
@@ -892,7 +892,7 @@ export interface Layers<I> {
 
   /**
    * The service over a memory store of its own, in one line: for first steps, for tests, and for locks between the
-   * fibers of one process. Each that is built is a world of its own: put it into a `const` and provide it once.
+   * fibers of one process. Two that are built know nothing of each other: put it into a `const` and provide it once.
    *
    * @example
    * ```ts

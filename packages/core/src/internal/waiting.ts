@@ -25,7 +25,7 @@ class Look implements Waiter {
   }
 }
 
-/** Goes on for ever: what the caller says is called when the request is seen to wait, and when what is seen has changed. */
+/** Goes on forever: what the caller says is called when the request is seen to wait, and when what is seen has changed. */
 const tellFrom = (
   context: Context,
   lease: HeldLease,

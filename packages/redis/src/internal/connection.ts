@@ -38,7 +38,7 @@ type Failure = LockError.StoreError | LockError.InvalidOptions
 
 const operation = "connect"
 
-/** Reconnects soon at first, then every second, for ever: what waits meanwhile has time limits of its own. */
+/** Reconnects soon at first, then every second, forever: what waits meanwhile has time limits of its own. */
 const retryStrategy = (times: number): number => Math.min(times * 50, 1000)
 
 const isSelect = (error: unknown): boolean => ioredis.commandOf(error) === "select"

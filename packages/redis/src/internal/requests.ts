@@ -3,7 +3,7 @@
  *
  * The server queues and grants; a grant comes as a message. Messages are hints: a waiting request is also looked at
  * when it says that it still waits (three times per ttl of its place in the queue), when the deadline of what blocks it
- * passes, and when a connection is made anew. One that the server has forgotten is asked for again.
+ * passes, and when a connection is re-established. One that the server has forgotten is asked for again.
  */
 import { type LockEntry, LockError, type LockStore } from "@hilok/core"
 import * as Duration from "effect/Duration"

@@ -59,7 +59,7 @@ const parseUnix = (text: string): Parsed =>
   Either.gen(function* () {
     const [before, rest] = split(text.slice("unix://".length))
     const [, user = "", password = "", path = ""] = /^(?:([^@:/]*)(?::([^@/]*))?@)?(\/.+)$/.exec(before) ?? []
-    if (path === "") return yield* Either.left("behind unix:// there must be the path of a socket, which begins with /")
+    if (path === "") return yield* Either.left("after unix:// there must be the path of a socket, which begins with /")
     return { ...(yield* query(rest)), ...(yield* credentials(user, password)), path: yield* decode(path) }
   })
 
@@ -69,7 +69,7 @@ const parseTcp = (text: string): Parsed =>
     if (url.hostname === "") return yield* Either.left("it has no host")
     const db = url.pathname.replace(/^\//, "")
     if (!/^\d{0,9}$/.test(db)) {
-      return yield* Either.left("behind the host there may only be the number of a database")
+      return yield* Either.left("after the host there may only be the number of a database")
     }
     return {
       ...(yield* query(url.search.slice(1))),
