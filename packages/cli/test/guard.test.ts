@@ -11,10 +11,11 @@ import { bin, site, timeLimit, until } from "./support/hilok.ts"
 import { gone, isAlive, send, stopped } from "./support/processes.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 import * as Terminal from "./support/terminal.ts"
+import { ensure } from "./support/tools.ts"
 
 const server = sharedServer()
 
-beforeAll(Terminal.ensureTmux, 300_000)
+beforeAll(() => ensure("tmux"), 300_000)
 
 /** Waits without starting anything: a shell that is stopped while it starts a command is not in the state of one that is. */
 const calm = "sleep 60 & wait"

@@ -6,14 +6,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { describe, expect, it } from "@effect/vitest"
+import { beforeAll, describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { start, startSentinel } from "../../redis/test/support/server.ts"
 import { samples } from "../src/internal/doctorCommands.ts"
 import { launch, site, timeLimit } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
+import { ensure } from "./support/tools.ts"
 
 const server = sharedServer()
+beforeAll(() => ensure("openssl"), 300_000)
 
 /** A key and its certificate for this machine, made for one test. */
 const keyPair = Effect.acquireRelease(

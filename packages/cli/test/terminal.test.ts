@@ -4,10 +4,11 @@ import { start } from "../../redis/test/support/server.ts"
 import { bin, site, timeLimit, until } from "./support/hilok.ts"
 import { sharedServer } from "./support/sharedServer.ts"
 import * as Terminal from "./support/terminal.ts"
+import { ensure } from "./support/tools.ts"
 
 const server = sharedServer()
 
-beforeAll(Terminal.ensureTmux, 300_000)
+beforeAll(() => ensure("tmux"), 300_000)
 
 const open = Effect.gen(function* () {
   const all = yield* site(server())

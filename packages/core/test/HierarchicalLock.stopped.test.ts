@@ -282,8 +282,7 @@ describe("the log of a loss", () => {
         yield* run(locks)
       }).pipe(
         Effect.scoped,
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
-        Effect.provide(Logger.add(logger))
+        Effect.provide(Layer.merge(Logger.replace(Logger.defaultLogger, logger), Logger.add(logger)))
       )
       return lines
     })

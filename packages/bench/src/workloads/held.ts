@@ -53,7 +53,7 @@ const holdAll = async (bench: Bench, names: ReadonlyArray<string>) => {
 const keepers = ["redlock-using", "redis-semaphore", "effect-distributed-lock-polling", "hilok"]
 
 /** How many one process of HiLok is to keep by itself. */
-export const counts = [1_000, 10_000, 50_000] as const
+const counts = [1_000, 10_000, 50_000] as const
 
 const keepMany = async (bench: Bench, count: number): Promise<void> => {
   const key = `kept/${count}/hilok`

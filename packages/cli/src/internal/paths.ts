@@ -1,7 +1,7 @@
 /**
  * Paths as people write them.
  */
-import { LockMode, LockPath, type Target } from "@hilok/core"
+import { LockPath } from "@hilok/core"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { clean } from "./clean.ts"
@@ -29,15 +29,3 @@ export const segmentsOf = (path: LockPath.Input, separator: string): ReadonlyArr
 /** A path for people. */
 export const shown = (path: LockPath.Input, separator: string): string =>
   clean(segmentsOf(path, separator).join(separator)) || separator
-
-/** Do the targets of two requests exclude each other? */
-export const conflict = (
-  a: ReadonlyArray<Target.Target>,
-  b: ReadonlyArray<Target.Target>,
-  separator: string
-): boolean => LockMode.anyConflict(regions(a, separator), regions(b, separator))
-
-const regions = (targets: ReadonlyArray<Target.Target>, separator: string): ReadonlyArray<LockMode.Region> =>
-  targets.flatMap(({ mode, path }) =>
-    Either.match(LockPath.parse(path, separator), { onLeft: () => [], onRight: (parsed) => [{ mode, path: parsed }] })
-  )

@@ -1,7 +1,7 @@
 /**
  * A real terminal: a session of tmux.
  */
-import { execFile, spawnSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { Effect, type Scope } from "effect"
 import { until } from "./hilok.ts"
@@ -15,29 +15,6 @@ export interface Terminal {
   readonly type: (...keys: ReadonlyArray<string>) => Effect.Effect<void>
   readonly resize: (columns: number, rows: number) => Effect.Effect<void>
   readonly isCursorShown: Effect.Effect<boolean>
-}
-
-const hasTmux = (): boolean => spawnSync("tmux", ["-V"]).error === undefined
-
-/** Installs tmux where it is missing and may be installed; else says what to do. It may take a minute. */
-export const ensureTmux = (): void => {
-  if (hasTmux()) return
-  const root = process.getuid?.() === 0 ? "" : "sudo -n "
-  const installers = [
-    `${root}apt-get update; ${root}apt-get install -y --no-install-recommends tmux`,
-    `${root}apk add --no-cache tmux`,
-    "brew install tmux"
-  ]
-  let said = ""
-  for (const installer of installers) {
-    const { stderr } = spawnSync("sh", ["-c", installer], {
-      encoding: "utf8",
-      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
-    })
-    if (hasTmux()) return
-    said += stderr
-  }
-  throw new Error(`These tests need a terminal: install tmux, so that it is on the PATH\n${said}`)
 }
 
 /** A shell in a terminal of its own. */

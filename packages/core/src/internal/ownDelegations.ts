@@ -5,7 +5,7 @@ import * as LockMode from "../LockMode.ts"
 import type { Delegation } from "./delegation.ts"
 import { HeldIndex, type Reach } from "./regionIndex.ts"
 
-export const reachOf = ({ mode, path }: LockMode.Region): Reach => ({
+const reachOf = ({ mode, path }: LockMode.Region): Reach => ({
   keys: path === "" ? [] : path.slice(0, -1).split("/"),
   subtree: LockMode.coversSubtree(mode)
 })

@@ -41,7 +41,7 @@ export interface User {
   waits: Waiting | undefined
 }
 
-export interface Waiting {
+interface Waiting {
   readonly id: string
   readonly targets: ReadonlyArray<LockMode.Region>
   readonly within: ReadonlyArray<string>
@@ -50,7 +50,7 @@ export interface Waiting {
   readonly order: number
 }
 
-export const storeError = new LockError.StoreError({ operation: "command", reason: "it is lost", kind: "timeout" })
+const storeError = new LockError.StoreError({ operation: "command", reason: "it is lost", kind: "timeout" })
 
 export interface Surroundings {
   readonly now: () => number
