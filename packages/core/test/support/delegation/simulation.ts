@@ -181,6 +181,10 @@ class Simulation {
 
   /** Nothing is on its way, and everybody has looked. */
   private checkQuiet(): void {
+    for (const client of this.live) {
+      const doomed = client.leases().find((lease) => this.isDoomed(lease))
+      if (doomed !== undefined) this.fail(`c${client.number} does not know that ${doomed.id} is lost`)
+    }
     const held = [
       ...this.live.flatMap((client) => client.leases()),
       ...this.taken.filter(({ id }) => this.server.isHeld(id))
