@@ -31,7 +31,7 @@ interface Given {
   readonly within: ReadonlyArray<string>
   readonly token: number
   /** How many had been given when its delegation, or it, ended in the server. */
-  readonly under: string | undefined
+  readonly under: ReadonlySet<string>
 }
 
 class Simulation {
@@ -125,11 +125,11 @@ class Simulation {
 
   private granted(client: Client, lease: Lease): void {
     const { id, targets, token, under, within } = lease
-    this.count(under === undefined ? "below" : "local")
-    const lost = Math.min(...[id, under ?? id].map((id) => this.dead.get(id) ?? Number.POSITIVE_INFINITY))
+    this.count(under.size === 0 ? "below" : "local")
+    const lost = Math.min(...[id, ...under].map((id) => this.dead.get(id) ?? Number.POSITIVE_INFINITY))
     for (const [i, earlier] of this.given.entries()) {
       if (!LockMode.anyConflict(earlier.targets, targets)) continue
-      const isLost = this.dead.has(earlier.id) || (earlier.under !== undefined && this.dead.has(earlier.under))
+      const isLost = this.isDead(earlier)
       if (isLost || token > earlier.token) {
         // What a delegation that has ended still grants must be older than what was given since.
         if (lost <= i && !isLost && !this.standsStill && earlier.client !== client.number && token >= earlier.token) {
@@ -141,8 +141,18 @@ class Simulation {
   }
 
   /** May its holder not know yet that it has lost it? */
-  private isDoomed({ id, under }: Lease): boolean {
-    return this.dead.has(id) || (under !== undefined && this.dead.has(under) && !this.server.isHeld(id))
+  private isDoomed(client: Client, lease: Lease): boolean {
+    if (this.dead.has(lease.id)) return true
+    const delegation = client.delegate.locals.get(lease.id)?.delegation
+    const isCovered = delegation !== undefined && this.server.isHeld(delegation.id)
+    return this.isDead(lease) && !isCovered && !this.server.isHeld(lease.id)
+  }
+
+  /** Has it, or a delegation that it was under, ended in the server other than by this process? */
+  private isDead({ id, under }: Pick<Given, "id" | "under">): boolean {
+    if (this.dead.has(id)) return true
+    for (const delegation of under) if (this.dead.has(delegation)) return true
+    return false
   }
 
   private check(): void {
@@ -155,8 +165,11 @@ class Simulation {
           this.fail(`${local.id} is nested and waits in c${client.number}`)
       }
       for (const lease of client.leases()) {
-        if (this.now >= lease.deadline || this.isDoomed(lease) || takenIds.has(lease.id)) continue
-        if (!this.server.isHeld(lease.id) && !(lease.under !== undefined && this.isCovered(client, lease))) {
+        // A wider one may have taken its place.
+        const delegation = client.delegate.locals.get(lease.id)?.delegation
+        if (delegation !== undefined) lease.under.add(delegation.id)
+        if (this.now >= lease.deadline || this.isDoomed(client, lease) || takenIds.has(lease.id)) continue
+        if (!this.server.isHeld(lease.id) && !this.isCovered(client, lease)) {
           this.fail(`c${client.number} has ${lease.id}, and the server knows nothing of it`)
         }
         held.push(lease)
@@ -182,7 +195,7 @@ class Simulation {
   /** Nothing is on its way, and everybody has looked. */
   private checkQuiet(): void {
     for (const client of this.live) {
-      const doomed = client.leases().find((lease) => this.isDoomed(lease))
+      const doomed = client.leases().find((lease) => this.isDoomed(client, lease))
       if (doomed !== undefined) this.fail(`c${client.number} does not know that ${doomed.id} is lost`)
     }
     const held = [
