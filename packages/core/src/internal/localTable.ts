@@ -108,6 +108,11 @@ export abstract class LocalTable {
       const local = this.locals.get(event.id)
       const delegation = local?.delegation
       if (local === undefined || delegation === undefined) continue
+      // The process may have been stopped past its deadline.
+      if (this.host.now() >= delegation.ends) {
+        this.expire(delegation)
+        continue
+      }
       this.detach(local)
       local.answer(Exit.succeed(this.hold(local, delegation)))
     }
