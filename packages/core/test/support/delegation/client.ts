@@ -333,7 +333,9 @@ export class Client {
       `downgrade ${id}`,
       (server) => server.change((table, now) => table.downgrade(id, now, id)),
       (isDone: boolean) => isDone && local && this.delegate.downgraded(local),
-      undefined
+      undefined,
+      // One that is lost leaves the lease as it was, which is what `targets` would have to say then.
+      true
     )
   }
 
