@@ -290,6 +290,46 @@ describe("when another process asks", () => {
       })
   )
 
+  it.scoped("a lease that goes on under its delegation is made known when it is downgraded, and readers get in", () =>
+    Effect.gen(function* () {
+      const { below, one, other } = yield* two()
+      const goOn = yield* Deferred.make<void>()
+      const end = yield* Deferred.make<void>()
+      const held = yield* Effect.fork(
+        one.locks.withWrite(
+          (lease) =>
+            Deferred.await(goOn).pipe(
+              Effect.zipRight(one.locks.downgrade(lease)),
+              Effect.zipRight(Deferred.await(end))
+            ),
+          "a"
+        )
+      )
+      yield* settle
+      const reader = yield* hold((use) => other.locks.withRead(use, "a"))
+      assert.isFalse(yield* reader.isHeld)
+      assert.include(yield* shown(below), 'kept write "a"')
+      yield* Deferred.succeed(goOn, undefined)
+      yield* settle
+      assert.isTrue(yield* reader.isHeld)
+      assert.sameMembers([...(yield* shown(below))], ['held read "a"', 'kept read "a"'])
+      yield* Deferred.succeed(end, undefined)
+      yield* Fiber.join(held)
+      yield* reader.end
+    })
+  )
+
+  it.scoped("no more leases than `maxLocal` are under one delegation", () =>
+    Effect.gen(function* () {
+      const { below, one } = yield* two({ maxLocal: 2 })
+      yield* one.locks.withRead(Effect.void, "a")
+      const readers = yield* Effect.forEach([1, 2, 3], () => hold((use) => one.locks.withRead(use, "a")))
+      assert.deepStrictEqual(yield* Effect.all(readers.map(({ isHeld }) => isHeld)), [true, true, true])
+      assert.deepStrictEqual(yield* shown(below), ['kept read "a"', 'kept read "a"'])
+      for (const { end } of readers) yield* end
+    })
+  )
+
   it.scoped("other leases are made known below, and the rest is given back", () =>
     Effect.gen(function* () {
       const { below, one, other } = yield* two()
@@ -390,6 +430,28 @@ describe("nested requests", () => {
       yield* reader.end
       yield* Fiber.join(upgrade)
       assert.isTrue(Option.isSome(yield* Deferred.poll(inner)))
+    })
+  )
+
+  it.scoped("inside a lease that goes on under a recalled delegation make it known, so that a deadlock is seen", () =>
+    Effect.gen(function* () {
+      const { one, other } = yield* two()
+      const goOn = yield* Deferred.make<void>()
+      const mine = yield* Effect.fork(
+        one.locks.withWrite(Effect.zipRight(Deferred.await(goOn), one.locks.withWrite(Effect.void, "b")), "a")
+      )
+      yield* settle
+      // This recalls what is kept for `a`, which then serves its one lease.
+      const theirs = yield* Effect.fork(other.locks.withWrite(other.locks.withWrite(Effect.void, "a"), "b"))
+      yield* settle
+      assert.isNull(theirs.unsafePoll())
+      yield* Deferred.succeed(goOn, undefined)
+      const exits = yield* Effect.all([Fiber.await(mine), Fiber.await(theirs)])
+      const failures = exits.flatMap((exit) => (Exit.isFailure(exit) ? [Cause.squash(exit.cause)] : []))
+      assert.deepStrictEqual(
+        failures.map((error) => (error as { readonly _tag: string })._tag),
+        ["Deadlock"]
+      )
     })
   )
 

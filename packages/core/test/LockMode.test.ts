@@ -50,6 +50,29 @@ describe("two locks", () => {
     )
   })
 
+  it("exclude the same others when the one covers the other, and more", () => {
+    FastCheck.assert(
+      FastCheck.property(region, region, region, (a, b, other) => {
+        if (LockMode.covers(a, b) && LockMode.conflicts(b, other)) assert.isTrue(LockMode.conflicts(a, other))
+        if (LockMode.covers(a, b)) assert.isTrue(LockMode.overlaps(a, b))
+        assert.isTrue(LockMode.covers(a, a))
+      }),
+      { numRuns: 2_000 }
+    )
+    const covered = (mode: LockMode.LockMode) =>
+      LockMode.all.flatMap((below) =>
+        [[], ["a"], ["a", "b"]].flatMap((segments) =>
+          LockMode.covers({ mode, path: path(["a"]) }, { mode: below, path: path(segments) })
+            ? [`${below} ${segments.join("/")}`]
+            : []
+        )
+      )
+    assert.deepStrictEqual(covered("read"), ["read a", "read a/b", "readNode a", "readNode a/b"])
+    assert.deepStrictEqual(covered("readNode"), ["readNode a"])
+    assert.deepStrictEqual(covered("writeNode"), ["readNode a", "writeNode a"])
+    assert.strictEqual(covered("write").length, 8)
+  })
+
   it("of one region conflict with themselves when they are exclusive", () => {
     for (const mode of LockMode.all) {
       const region = { mode, path: path(["a"]) }

@@ -5,6 +5,7 @@
  * and prints its trace.
  */
 import { assert, describe, it } from "@effect/vitest"
+import type { Rules } from "./support/delegation/server.ts"
 import { type Result, simulate } from "./support/delegation/simulation.ts"
 
 const alone = process.env.HILOK_SIM_SEED
@@ -36,6 +37,30 @@ describe("simulation of delegations", () => {
       ...["Deadlock", "refused", "StoreError"]
     ]) {
       assert.isAbove(seen.get(what) ?? 0, 20, what)
+    }
+  })
+
+  describe("notices", () => {
+    const cases: ReadonlyArray<readonly [what: string, left: keyof Rules, says: RegExp]> = [
+      ["that tokens do not go on above a delegation that was given back", "floors", /has token \d+, after/],
+      ["that a recall is not told", "recalls", /waits for|all wait for each other/],
+      ["that a loss is not told", "revocations", /does not know that|waits for nobody|all wait/],
+      ["that a lease is not taken in", "registrations", /the server knows nothing of it|at the same time/],
+      [
+        "that a lease of a lost delegation is said to be taken in",
+        "refusals",
+        /does not know that|knows nothing of it/
+      ],
+      ["that an impatient request waits for a user", "impatience", /was not to wait|waits for nobody|all wait/]
+    ]
+    for (const [what, left, says] of cases) {
+      it(what, { timeout: 60_000 }, () => {
+        let noticed: string | undefined
+        for (let seed = 0; seed < 400 && noticed === undefined; seed++) {
+          noticed = simulate(seed, { rules: { [left]: false } }).violation
+        }
+        assert.match(noticed ?? "nothing was noticed", says)
+      })
     }
   })
 

@@ -99,6 +99,23 @@ describe("the index of what is held", () => {
     )
   })
 
+  it("calls for everybody whose region overlaps", () => {
+    FastCheck.assert(
+      FastCheck.property(histories, (history) => {
+        const index = new HeldIndex<Owner>()
+        play(history, index, (live, asks) => {
+          const found = new Set<Owner>()
+          index.each(asks, (owner) => found.add(owner))
+          const overlapping = Array.from(live).flatMap(([owner, regions]) =>
+            regions.some((region) => overlap(region, asks)) ? [owner] : []
+          )
+          assert.sameMembers(Array.from(found), overlapping)
+        })
+      }),
+      { numRuns: 200 }
+    )
+  })
+
   it("looks at no more owners when 10,000 more are held elsewhere", () => {
     const index = new HeldIndex<Owner>()
     class Counting extends Set<Owner> {
@@ -163,6 +180,24 @@ describe("the index of what waits", () => {
         }
       ),
       { numRuns: 100 }
+    )
+  })
+})
+
+describe("the index of what waits", () => {
+  it("tests those whose region overlaps, until it is so for one", () => {
+    FastCheck.assert(
+      FastCheck.property(histories, (history) => {
+        const index = new WaitIndex<Owner>()
+        play(history, index, (live, asks, choice) => {
+          const test = ({ ticket }: Owner) => ticket % 5 === choice % 5
+          const isSo = Array.from(live).some(
+            ([owner, regions]) => test(owner) && regions.some((region) => overlap(region, asks))
+          )
+          assert.strictEqual(index.some(asks, test), isSo)
+        })
+      }),
+      { numRuns: 200 }
     )
   })
 })

@@ -237,6 +237,8 @@ export class Delegate extends LocalTable {
     const { region, request } = delegation
     this.own.delete(delegation)
     delegation.state = "over"
+    // It is not known what became of it.
+    if (Exit.isFailure(answer)) this.host.withdraw(delegation.id)
     if (request === undefined) return this.notWidened(region.path)
     this.forget(request)
     request.answer(answer)
@@ -335,12 +337,13 @@ export class Delegate extends LocalTable {
   /** The users of the small ones are those of the wide one from now on. */
   private replace(wide: Delegation, small: ReadonlyArray<Delegation>): void {
     this.metrics.widened("granted")
-    const replaced = small.filter(({ state }) => state === "live")
-    for (const delegation of replaced) {
-      wide.nextToken = Math.max(wide.nextToken, delegation.nextToken)
-      wide.floor = Math.max(wide.floor, delegation.floor)
-      this.moveUsers(delegation, wide)
+    for (const { floor, nextToken } of small) {
+      // Also of those that have ended meanwhile: the store below did not know how far they had come when it granted.
+      wide.nextToken = Math.max(wide.nextToken, nextToken)
+      wide.floor = Math.max(wide.floor, floor)
     }
+    const replaced = small.filter(({ state }) => state === "live")
+    for (const delegation of replaced) this.moveUsers(delegation, wide)
     if (replaced.length > 0) this.giveBack(replaced)
   }
 

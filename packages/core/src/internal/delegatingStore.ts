@@ -128,10 +128,9 @@ export const make = (
           Effect.uninterruptibleMask((restore) =>
             Effect.map(Effect.exit(restore(ask(request, queues))), (answer) => {
               asked.delete(id)
-              // One that was interrupted has left nothing behind.
-              if (Exit.isSuccess(answer) || !Cause.isInterrupted(answer.cause)) {
-                turn(() => delegate.answered(id, answer))
-              }
+              // The interruption may have come after the answer.
+              if (Exit.isFailure(answer) && Cause.isInterrupted(answer.cause)) host.withdraw(id)
+              else turn(() => delegate.answered(id, answer))
             })
           )
         )

@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import type { LockEntry } from "../LockEntry.ts"
 import { StoreError } from "../LockError.ts"
+import { anyConflict, type Region } from "../LockMode.ts"
 import type { Grant, LockRequest, Revocation } from "../LockStore.ts"
 import { LockTable } from "../LockTable.ts"
 import { Agenda } from "./agenda.ts"
@@ -107,6 +108,11 @@ export abstract class LocalTable {
       const local = this.locals.get(event.id)
       const delegation = local?.delegation
       if (local === undefined || delegation === undefined) continue
+      // The process may have been stopped past its deadline.
+      if (this.host.now() >= delegation.ends) {
+        this.expire(delegation)
+        continue
+      }
       this.detach(local)
       local.answer(Exit.succeed(this.hold(local, delegation)))
     }
@@ -144,8 +150,17 @@ export abstract class LocalTable {
    */
   ended(local: Local, goesOn: boolean): void {
     if (local.state !== "held") return
-    if (goesOn && local.delegation !== undefined) this.settle(local.delegation)
+    if (goesOn) this.leaveAlone(local.targets)
     this.end(local)
+  }
+
+  /** Gives back all that conflicts with a lease which this process does not see the end of. */
+  private leaveAlone(targets: ReadonlyArray<Region>): void {
+    for (const delegation of this.own.conflicting(targets)) this.settle(delegation)
+    // A wider one may have been granted already: a lease that was registered meanwhile is no obstacle to it.
+    for (const delegation of this.own.values()) {
+      if (delegation.state === "asked" && anyConflict([delegation.region], targets)) this.noteRecall(delegation)
+    }
   }
 
   /** The exclusive targets of a lease are shared now. */

@@ -28,9 +28,8 @@ export interface Lease {
   targets: ReadonlyArray<LockMode.Region>
   readonly within: ReadonlyArray<string>
   readonly token: number
-  /** The delegations under which it was granted, if it was here. */
-  readonly local: Local | undefined
-  readonly under: string | undefined
+  /** The delegations under which it is and has been, if it was granted here. */
+  readonly under: Set<string>
   readonly user: User
   deadline: number
   refreshAt: number
@@ -134,11 +133,10 @@ export class Client {
         } else if (said._tag !== "waiting") this.receive(said)
       },
       () => {
-        // What a failed request may have got is given back.
-        if (this.asked.delete(id)) {
-          this.takeBack(id)
-          done(Exit.fail(storeError))
-        }
+        if (!this.asked.delete(id)) return
+        // What a failed request may have got is given back by who asked.
+        if (request.delegated === undefined) this.takeBack(id)
+        done(Exit.fail(storeError))
       }
     )
   }
@@ -256,7 +254,7 @@ export class Client {
       const under = local?.delegation?.id
       const now = this.world.now()
       const lease: Lease = {
-        ...{ id, targets, within, token, local: under === undefined ? undefined : local, under, user, deadline },
+        ...{ id, targets, within, token, under: new Set(under === undefined ? [] : [under]), user, deadline },
         refreshAt: now + (deadline - now) / 3
       }
       this.world.say(
@@ -335,7 +333,9 @@ export class Client {
       `downgrade ${id}`,
       (server) => server.change((table, now) => table.downgrade(id, now, id)),
       (isDone: boolean) => isDone && local && this.delegate.downgraded(local),
-      undefined
+      undefined,
+      // One that is lost leaves the lease as it was, which is what `targets` would have to say then.
+      true
     )
   }
 

@@ -22,6 +22,31 @@ export interface Granted {
   readonly token: number
 }
 
+/** What the server does for delegations, each of which can be left out to see whether that is noticed. */
+export interface Rules {
+  /** It raises its tokens above those of a delegation that is given back. */
+  readonly floors: boolean
+  /** It tells clients that somebody waits for what they keep. */
+  readonly recalls: boolean
+  /** It tells clients what they have lost. */
+  readonly revocations: boolean
+  /** It takes in the leases of a delegation that is given back. */
+  readonly registrations: boolean
+  /** It takes in no lease of a delegation that is gone. */
+  readonly refusals: boolean
+  /** It refuses an impatient request that finds a user in its way. */
+  readonly impatience: boolean
+}
+
+const allRules: Rules = {
+  floors: true,
+  recalls: true,
+  revocations: true,
+  registrations: true,
+  refusals: true,
+  impatience: true
+}
+
 export class Server {
   readonly table = new LockTable.LockTable()
   private readonly clientOf = new Map<string, number>()
@@ -34,8 +59,10 @@ export class Server {
   onEnded: (id: string, isDelegation: boolean) => void = () => undefined
   recalls = 0
   violation: string | undefined = undefined
+  private readonly rules: Rules
 
-  constructor(now: () => number, push: (client: number, message: Message) => void) {
+  constructor(now: () => number, push: (client: number, message: Message) => void, rules: Partial<Rules>) {
+    this.rules = { ...allRules, ...rules }
     this.now = now
     this.push = push
   }
@@ -73,9 +100,11 @@ export class Server {
     const answers = registrations.map(({ from, request, token }) => {
       this.clientOf.set(request.id, client)
       const wanted = { ...request, ttl: Duration.toMillis(request.ttl), waitTtl: 0 }
-      return this.table.register(wanted, token, from, this.now())
+      if (!this.rules.registrations) return true
+      const isKnown = this.table.register(wanted, token, from, this.now())
+      return isKnown || !this.rules.refusals
     })
-    for (const { floor, id } of releases) this.table.release(id, this.now(), id, floor)
+    for (const { floor, id } of releases) this.table.release(id, this.now(), id, this.rules.floors ? floor : 0)
     this.publish()
     return answers
   }
@@ -116,7 +145,7 @@ export class Server {
           this.push(client!, { _tag: "granted", id: event.id, grant: event })
           break
         case "Refused":
-          this.push(client!, { _tag: "refused", id: event.id, blocker: event.blocker })
+          if (this.rules.impatience) this.push(client!, { _tag: "refused", id: event.id, blocker: event.blocker })
           break
         case "Deadlock":
           this.checkCycle(event.cycle)
@@ -124,11 +153,11 @@ export class Server {
           break
         case "Recalled":
           this.recalls++
-          this.push(client!, { _tag: "recall", id: event.id, urgent: event.urgent })
+          if (this.rules.recalls) this.push(client!, { _tag: "recall", id: event.id, urgent: event.urgent })
           break
         case "Ended":
           if (event.state === "held") this.onEnded(event.id, this.delegations.has(event.id))
-          if (client !== undefined && event.owner === event.id) {
+          if (client !== undefined && event.owner === event.id && this.rules.revocations) {
             this.push(client, { _tag: "revoked", id: event.id, reason: event.reason })
           }
       }

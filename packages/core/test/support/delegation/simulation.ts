@@ -9,13 +9,20 @@ import { LockMode, LockPath } from "@hilok/core"
 import { Either } from "effect"
 import { Client, type Command, type Lease, show, ttl, type User } from "./client.ts"
 import { Random } from "./random.ts"
-import { type Message, Server } from "./server.ts"
+import { type Message, type Rules, Server } from "./server.ts"
 
 export interface Result {
   readonly seed: number
   readonly violation: string | undefined
   readonly trace: ReadonlyArray<string>
   readonly counts: Readonly<Record<string, number>>
+}
+
+export interface Options {
+  readonly isVerbose?: boolean
+  readonly steps?: number
+  /** What the server does not do. */
+  readonly rules?: Partial<Rules>
 }
 
 class Violation extends Error {}
@@ -31,7 +38,7 @@ interface Given {
   readonly within: ReadonlyArray<string>
   readonly token: number
   /** How many had been given when its delegation, or it, ended in the server. */
-  readonly under: string | undefined
+  readonly under: ReadonlySet<string>
 }
 
 class Simulation {
@@ -53,6 +60,8 @@ class Simulation {
   /** Does hardly any time go by? Then tokens in the server do not follow its clock. */
   private readonly standsStill: boolean
   private readonly isHostile: boolean
+  /** Are commands and their answers lost? */
+  private readonly isLossy: boolean
   /** Is it one process that does nearly everything? */
   private readonly isLonely: boolean
   /** Of a hundred things that a holder does, how many end a lease. */
@@ -61,12 +70,13 @@ class Simulation {
   private readonly haste: number
   private readonly paths: ReadonlyArray<LockPath.LockPath>
 
-  constructor(seed: number, isVerbose: boolean) {
+  constructor(seed: number, { isVerbose = false, rules = {} }: Options) {
     this.isVerbose = isVerbose
     const random = new Random(seed)
     this.random = random
     this.standsStill = random.oneIn(4)
     this.isHostile = !random.oneIn(5)
+    this.isLossy = this.isHostile && !random.oneIn(3)
     this.isLonely = random.oneIn(2)
     this.haste = random.pick([50, 75, 90])
     this.ending = random.pick([50, 70, 90])
@@ -76,7 +86,8 @@ class Simulation {
       (client, message) => {
         const found = this.clients[client]
         if (found !== undefined && !found.isCrashed) found.pushed.push(message)
-      }
+      },
+      rules
     )
     this.server.onEnded = (id) => {
       if (!this.dead.has(id)) this.dead.set(id, this.given.length)
@@ -125,11 +136,11 @@ class Simulation {
 
   private granted(client: Client, lease: Lease): void {
     const { id, targets, token, under, within } = lease
-    this.count(under === undefined ? "below" : "local")
-    const lost = Math.min(...[id, under ?? id].map((id) => this.dead.get(id) ?? Number.POSITIVE_INFINITY))
+    this.count(under.size === 0 ? "below" : "local")
+    const lost = Math.min(...[id, ...under].map((id) => this.dead.get(id) ?? Number.POSITIVE_INFINITY))
     for (const [i, earlier] of this.given.entries()) {
       if (!LockMode.anyConflict(earlier.targets, targets)) continue
-      const isLost = this.dead.has(earlier.id) || (earlier.under !== undefined && this.dead.has(earlier.under))
+      const isLost = this.isDead(earlier)
       if (isLost || token > earlier.token) {
         // What a delegation that has ended still grants must be older than what was given since.
         if (lost <= i && !isLost && !this.standsStill && earlier.client !== client.number && token >= earlier.token) {
@@ -141,8 +152,18 @@ class Simulation {
   }
 
   /** May its holder not know yet that it has lost it? */
-  private isDoomed({ id, under }: Lease): boolean {
-    return this.dead.has(id) || (under !== undefined && this.dead.has(under) && !this.server.isHeld(id))
+  private isDoomed(client: Client, lease: Lease): boolean {
+    if (this.dead.has(lease.id)) return true
+    const delegation = client.delegate.locals.get(lease.id)?.delegation
+    const isCovered = delegation !== undefined && this.server.isHeld(delegation.id)
+    return this.isDead(lease) && !isCovered && !this.server.isHeld(lease.id)
+  }
+
+  /** Has it, or a delegation that it was under, ended in the server other than by this process? */
+  private isDead({ id, under }: Pick<Given, "id" | "under">): boolean {
+    if (this.dead.has(id)) return true
+    for (const delegation of under) if (this.dead.has(delegation)) return true
+    return false
   }
 
   private check(): void {
@@ -155,8 +176,11 @@ class Simulation {
           this.fail(`${local.id} is nested and waits in c${client.number}`)
       }
       for (const lease of client.leases()) {
-        if (this.now >= lease.deadline || this.isDoomed(lease) || takenIds.has(lease.id)) continue
-        if (!this.server.isHeld(lease.id) && !(lease.under !== undefined && this.isCovered(client, lease))) {
+        // A wider one may have taken its place.
+        const delegation = client.delegate.locals.get(lease.id)?.delegation
+        if (delegation !== undefined) lease.under.add(delegation.id)
+        if (this.now >= lease.deadline || this.isDoomed(client, lease) || takenIds.has(lease.id)) continue
+        if (!this.server.isHeld(lease.id) && !this.isCovered(client, lease)) {
           this.fail(`c${client.number} has ${lease.id}, and the server knows nothing of it`)
         }
         held.push(lease)
@@ -179,8 +203,16 @@ class Simulation {
     return delegation !== undefined && (this.server.isHeld(delegation.id) || this.dead.has(delegation.id))
   }
 
+  private checkLossesAreKnown(): void {
+    for (const client of this.live) {
+      const doomed = client.leases().find((lease) => this.isDoomed(client, lease))
+      if (doomed !== undefined) this.fail(`c${client.number} does not know that ${doomed.id} is lost`)
+    }
+  }
+
   /** Nothing is on its way, and everybody has looked. */
   private checkQuiet(): void {
+    this.checkLossesAreKnown()
     const held = [
       ...this.live.flatMap((client) => client.leases()),
       ...this.taken.filter(({ id }) => this.server.isHeld(id))
@@ -227,13 +259,13 @@ class Simulation {
   }
 
   private deliver(client: Client, command: Command): void {
-    const hostile = this.isHostile && !command.isSafe && !this.isCalm
-    if (hostile && this.random.oneIn(40)) {
+    const isUnsafe = this.isLossy && !command.isSafe && !this.isCalm
+    if (isUnsafe && this.random.oneIn(40)) {
       this.say(`   ${command.name} is lost`)
       return void client.replies.push(command.failed)
     }
     const result = command.run(this.server)
-    if (hostile && this.random.oneIn(40)) {
+    if (isUnsafe && this.random.oneIn(40)) {
       this.say(`   the answer to ${command.name} is lost`)
       return void client.replies.push(command.failed)
     }
@@ -385,6 +417,7 @@ class Simulation {
       this.checkNothingIsForgotten()
     }
     this.drain()
+    if (!this.isLossy) this.checkLossesAreKnown()
     for (const { isCrashed, number } of this.clients) if (isCrashed) this.server.forgetWaiting(number)
     // What was left behind in disorder is over by then.
     this.pass(ttl + 200)
@@ -446,11 +479,8 @@ class Simulation {
   }
 }
 
-export const simulate = (
-  seed: number,
-  options: { readonly isVerbose?: boolean; readonly steps?: number } = {}
-): Result => {
-  const simulation = new Simulation(seed, options.isVerbose ?? false)
+export const simulate = (seed: number, options: Options = {}): Result => {
+  const simulation = new Simulation(seed, options)
   const violation = simulation.run(options.steps ?? 300)
   return { seed, violation, trace: simulation.trace, counts: simulation.counts }
 }
