@@ -365,6 +365,36 @@ describe("when another process asks", () => {
     })
   )
 
+  it.scoped("without waiting, so does a process that has no delegations itself", () =>
+    Effect.gen(function* () {
+      const { below, one } = yield* two()
+      const plain = yield* Effect.provideService(HierarchicalLock.make(), LockStore.LockStore, below)
+      yield* one.locks.withWrite(Effect.void, "a")
+      assert.deepStrictEqual(yield* plain.withWriteIfAvailable(Effect.succeed(1), "a"), Option.some(1))
+      yield* one.locks.withWrite(Effect.void, "b")
+      assert.strictEqual(yield* Effect.uninterruptible(plain.withRead(Effect.succeed(2), "b", { block: false })), 2)
+      const held = yield* hold((use) => one.locks.withWrite(use, "c", { reason: "mine" }))
+      const refused = yield* Effect.flip(plain.withWrite(Effect.void, "c", { timeout: 0 }))
+      assert.strictEqual(refused._tag === "LockTimeout" && refused.blocker?.reason, "mine")
+      yield* held.end
+      // One that does not answer is waited for no longer than a second.
+      const silent = yield* crashing(below, { linger: "1 hour" })
+      yield* silent.locks.withWrite(Effect.void, "d")
+      silent.faults.set("settle", "hangs")
+      const late = yield* Effect.fork(Effect.flip(plain.withWrite(Effect.void, "d", { block: false })))
+      yield* settle
+      yield* TestClock.adjust("999 millis")
+      assert.isNull(late.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      const error = yield* Fiber.join(late)
+      assert.isTrue(error._tag === "WouldBlock" && error.blocker?.delegated)
+      assert.isTrue(
+        (yield* entries(below)).every(({ state }) => state === "held"),
+        "nobody is left in the queue"
+      )
+    })
+  )
+
   it.scoped("without waiting, it is refused after `recallTimeout` by a process that does not answer", () =>
     Effect.gen(function* () {
       const { below, other } = yield* two()

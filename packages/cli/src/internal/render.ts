@@ -40,6 +40,12 @@ const screenOf = ({ screen, wide }: Picture): Screen => (wide ? { ...screen, col
 const nameOf = (entry: Entry | undefined, id: string): string =>
   entry?.label === undefined ? id : `${whoOf(entry)} (${id})`
 
+/** Held, only kept (a delegation), or waiting for its turn. */
+const mark = ({ delegated, state }: Entry, exclusive: boolean, place: number): Span => {
+  if (state === "waiting") return span(`○ ${place}. `, "yellow")
+  return delegated ? span("◌ ", "dim") : span("● ", exclusive ? "red" : "green")
+}
+
 /** The entry in the words of a line; `place` is its turn among those that wait at the same node. */
 const describe = (
   entry: Entry,
@@ -52,11 +58,11 @@ const describe = (
   const exclusive = mode === "write" || mode === "writeNode"
   const who = whoOf(entry)
   const words: Array<Span> = [
-    held ? span("● ", exclusive ? "red" : "green") : span(`○ ${place}. `, "yellow"),
+    mark(entry, exclusive, place),
     span(`${idOf(entry.id)} `, "dim"),
     span(modeNames[mode], "bold"),
     ...(who === "" ? [] : [span(`  ${who}`, "cyan")]),
-    span(`  ${held ? "for" : "waits"} ${durations.format(entry.age)}`)
+    span(`  ${entry.delegated ? "kept for" : held ? "for" : "waits"} ${durations.format(entry.age)}`)
   ]
   if (held && entry.timeLeft !== undefined) words.push(span(`, ${durations.format(entry.timeLeft)} left`))
   if (entry.blockedBy !== undefined) {

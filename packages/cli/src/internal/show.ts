@@ -21,9 +21,9 @@ const details = (
 ): ReadonlyArray<string> => {
   const rows: ReadonlyArray<readonly [string, string | undefined]> = [
     ["id", clean(entry.id)],
-    ["state", entry.state],
+    ["state", entry.delegated ? "kept: a delegation, given back when somebody else asks" : entry.state],
     ...entry.targets.map(({ mode, path }) => [mode, paths.shown(path, separator)] as const),
-    [entry.state === "held" ? "held for" : "waits for", durations.format(entry.age)],
+    [entry.delegated ? "kept for" : entry.state === "held" ? "held for" : "waits for", durations.format(entry.age)],
     ["time left", entry.timeLeft === undefined ? undefined : durations.format(entry.timeLeft)],
     ["token", entry.token?.toString()],
     ["ticket", entry.ticket.toString()],

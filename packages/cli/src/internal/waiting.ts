@@ -30,7 +30,8 @@ interface Seen {
 
 /** `key`: what stays the same while nothing happens. */
 const describe = ({ at, waiting: { ahead, blocker, targets } }: Seen, now: number) => {
-  const who = `${blocker.state === "held" ? "held by" : "behind"} ${whoOf(blocker)}`
+  const how = blocker.delegated ? "kept by" : blocker.state === "held" ? "held by" : "behind"
+  const who = `${how} ${whoOf(blocker)}`
   const start = `waiting for ${Target.format(targets)}: ${who}`
   const place = `${ordinal(ahead + 1)} in line`
   return {

@@ -5,9 +5,11 @@
  * refusal is followed by a release, which is idempotent by id, so that a grant whose reply was lost is given back, too.
  */
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import type { LockEntry } from "../LockEntry.ts"
 import { Deadlock, LockTimeout, type StoreError, WouldBlock } from "../LockError.ts"
 import type { Grant, LockRequest } from "../LockStore.ts"
 import type { Context, Restore } from "./context.ts"
@@ -128,6 +130,23 @@ const attempt = (
   })
 }
 
+/** How long a request that does not wait does wait for other processes to give back what they do not use. */
+const recallTimeout = Duration.seconds(1)
+
+/** Asks for the lock at once. What another process only keeps is not in the way: see `DelegatingStore`. */
+const tryAcquire = (
+  { store }: Context,
+  request: LockRequest
+): Effect.Effect<Either.Either<Grant, LockEntry>, StoreError> =>
+  Effect.flatMap(store.tryAcquire(request), (answer) => {
+    const isKept = Either.isLeft(answer) && answer.left.delegated === true && store.delegations !== undefined
+    return isKept
+      ? store
+          .tryAcquire({ ...request, impatient: true })
+          .pipe(Effect.interruptible, Effect.timeoutOption(recallTimeout), Effect.map(Option.getOrElse(() => answer)))
+      : Effect.succeed(answer)
+  })
+
 const take = (
   context: Context,
   { lease, settings }: Pending,
@@ -135,7 +154,7 @@ const take = (
   timeout: Timeout | undefined
 ): Effect.Effect<Grant, AcquireFailure> => {
   if (!settings.block || settings.timeout === 0) {
-    return Effect.flatMap(context.store.tryAcquire(request), (answer): Effect.Effect<Grant, AcquireFailure> => {
+    return Effect.flatMap(tryAcquire(context, request), (answer): Effect.Effect<Grant, AcquireFailure> => {
       if (Either.isRight(answer)) return Effect.succeed(answer.right)
       const blocker = context.localize(answer.left)
       return Effect.fail(
