@@ -44,7 +44,7 @@ const keysAre = (admin: Redis, names: ReadonlyArray<string>) =>
 
 const failure = <A, E>(effect: Effect.Effect<A, E>) => Effect.timed(Effect.flip(effect))
 
-/** A server that says nothing is not ready, for an ioredis that asks it something first (from 5.7 on); else it does not answer. */
+/** A server that says nothing is not ready, for an ioredis that asks it something first; for older ones it does not answer. */
 const unanswered = (millis: number): RegExp => new RegExp(`(not ready|did not answer) within ${millis} ms`)
 
 const refusedBecause = (effect: Effect.Effect<unknown, unknown>, reason: RegExp) =>
