@@ -5,8 +5,8 @@ stands before this text and behind it, when it is loaded as functions or run as 
 Times are in microseconds of the server's clock, ttls in milliseconds. Ids have no slash and no space.
 ]]
 --@include call
---@include modes
 --@include table
+--@include modes
 --@include sets
 --@include held
 --@include events
@@ -15,9 +15,9 @@ Times are in microseconds of the server's clock, ttls in milliseconds. Ids have 
 --@include deadlock
 --@include queue
 --@include expiry
---@include small
+--@include young
 --@include save
---@include fast
 --@include acquire
 --@include operations
+--@include show
 --@include perform

@@ -1,6 +1,6 @@
 /**
  * The library as the server gets it, run by hand: with a clock that stands still unless the test moves it, and with what each
- * operation did beside its answer. In one variant a table can be small. In the other it cannot: that is what the first must not
+ * operation did beside its answer. In one variant leases can be young. In the other they cannot: that is what the first must not
  * differ from.
  */
 import { createHash } from "node:crypto"
@@ -100,8 +100,8 @@ const variant = (change: (library: string) => string) => {
   return { lua, sha: createHash("sha1").update(lua).digest("hex") }
 }
 const variants = {
-  small: variant((library) => library),
-  large: variant((library) => library.replace(/^local few\b.*$/m, (line) => line.replace("= 8", "= 0")))
+  young: variant((library) => library),
+  entered: variant((library) => library.replace(/^local few\b.*$/m, (line) => line.replace("= 8", "= 0")))
 }
 
 /** What an operation did. */
@@ -130,7 +130,7 @@ export interface Raw {
   readonly clear: Effect.Effect<void>
 }
 
-/** A namespace in which tables are small as long as they can be, or one in which they never are. */
+/** A namespace in which leases are young as long as they can be, or one in which they never are. */
 export const make = (
   { admin, keys, namespace }: Fixture,
   variant: keyof typeof variants
