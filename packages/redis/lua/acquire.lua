@@ -75,14 +75,16 @@ local function ask(request, wait_ttl)
     drop(request)
     return 4, table.concat(cycle, ' '), 0
   end
-  set_deadline(request, now + wait_ttl * 1000)
+  set_deadline('q' .. request[ID], now + wait_ttl * 1000)
   return 2, blocker, deadline_of(blocker)
 end
 
 function operations.acquire(args)
+  if #args == 7 and acquire_young(args) then return nil, now end
+  forget()
+  local first_token = #args > 7 and grant_many(args)
+  if first_token then return nil, first_token end
   local requests, wait_ttls = parse_requests(args)
-  load_table()
-  if #args == 7 and args[6] ~= '' and acquire_young(requests[1]) then return nil, now end
   local answers, all_granted = {}, true
   begin()
   for i = 1, #requests do

@@ -13,15 +13,11 @@ end
 -- Only below a subtree that is asked for can anything be in the way, and only so deep.
 local function reaches_below(target) return target.mode.covers_subtree and target.depth < head[DEEP] end
 
--- Is nothing at all at the nodes of a request, above or below them? Most are free.
-local function is_free(request)
-  local targets = request[TARGET_LIST]
-  for i = 1, #targets do
-    local target = targets[i]
-    if cache[target.node] ~= false or reaches_below(target) then return false end
-    for j = 1, target.depth do
-      if cache[target.above[j]] ~= false then return false end
-    end
+-- Is nothing at all at the node of a target, above or below it? Most are free.
+local function is_free(target)
+  if cache[target.node] ~= false or reaches_below(target) then return false end
+  for i = 1, target.depth do
+    if cache[target.above[i]] ~= false then return false end
   end
   return true
 end
@@ -99,13 +95,12 @@ end
 -- (b) The latest waiting request before it that conflicts with it, unless it is nested: those who wait may wait for a lease
 -- that encloses it. Else (a) a lease that conflicts with it and does not enclose it. `is_next`: there is none as in (b).
 local function find_blocker(request, is_next)
-  if is_free(request) then return nil end
   local is_nested = request[WITHIN] ~= ''
   local earlier = not is_nested and not is_next and head[WAITING] > 0 and find_earlier(request)
   if earlier then return earlier end
   local waived, targets = is_nested and enclosing(request), request[TARGET_LIST]
   for i = 1, head[SHARED] + head[EXCLUSIVE] > 0 and #targets or 0 do
-    local id = find_held(targets[i], waived)
+    local id = not is_free(targets[i]) and find_held(targets[i], waived)
     if id then return id end
   end
   return nil

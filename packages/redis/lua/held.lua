@@ -16,7 +16,7 @@ local function place_held(record, by)
     local total = mode.access.total
     head[total] = head[total] + by
     count(targets[i].node, mode.held, by)
-    put(index, targets[i].held .. tail, '0')
+    put(index, mode.access.held .. targets[i].path .. mode.mark .. tail, '0')
   end
 end
 
@@ -24,13 +24,13 @@ end
 local latest_deadline, deadline_number, deadline_text, known_deadlines = 0, nil, nil, {}
 
 -- Something is due then: it is looked for no later, and the keys outlive it.
-local function set_deadline(record, deadline)
+local function set_deadline(member, deadline)
   if head[DUE] == 0 or deadline < head[DUE] then head[DUE] = deadline end
   if deadline > latest_deadline then latest_deadline = deadline end
   if deadline ~= deadline_number then
     deadline_number, deadline_text = deadline, digits(deadline)
   end
-  add(deadlines, record[STATE] .. record[ID], deadline_text)
+  add(deadlines, member, deadline_text)
 end
 
 local function deadline_of(id)
@@ -48,7 +48,7 @@ end
 local function limit_deadline(id)
   local record = record_of(id)
   local latest = record and now + record[TTL] * 1000
-  if record and deadline_of(id) > latest then set_deadline(record, latest) end
+  if record and deadline_of(id) > latest then set_deadline(record[STATE] .. id, latest) end
 end
 
 -- Whether something is due, or was left to be looked at.
@@ -70,7 +70,7 @@ local function grant(request)
   request[STATE], request[TOKEN], request[SINCE], request[BLOCKER] = 'h', next_token(), now, ''
   set_record(request[ID], request)
   place_held(request, 1)
-  set_deadline(request, now + request[TTL] * 1000)
+  set_deadline('h' .. request[ID], now + request[TTL] * 1000)
 end
 
 -- The keys outlive the last deadline by a minute or two: moving that on is seldom needed.

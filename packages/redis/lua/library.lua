@@ -17,6 +17,7 @@ Times are in microseconds of the server's clock, ttls in milliseconds. Ids have 
 --@include expiry
 --@include young
 --@include save
+--@include many
 --@include acquire
 --@include operations
 --@include show

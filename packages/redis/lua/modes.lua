@@ -51,20 +51,15 @@ local modes = {
   w = node_alone(exclusive, { exclusive, shared }),
 }
 
--- What a target says, and what follows from its path: the field of its node, and those of the nodes above it, the root first; its
--- lists in the index, and those under the nodes above. Paths with more segments than `depth` are deeper.
+-- What a target says, and what follows from its path: the field of its node; those of the nodes above it, the root first, of which
+-- there are `depth`.
 local function parse_target(text)
-  local mode, path, at = modes[sub(text, 1, 1)], sub(text, 2), 0
-  local above, waiting_above, waiting = {}, {}, mode.access.waiting
+  local mode, path, above, depth, at = modes[sub(text, 1, 1)], sub(text, 2), {}, 0, 0
   while at and at < #path do
-    local higher, depth = sub(path, 1, at), #above + 1
-    above[depth], waiting_above[depth] = 'n' .. higher, waiting .. higher .. '/b'
-    at = find(path, '/', at + 1, true)
+    depth = depth + 1
+    above[depth], at = 'n' .. sub(path, 1, at), find(path, '/', at + 1, true)
   end
-  local target = { mode = mode, path = path, node = 'n' .. path, above = above, depth = #above }
-  target.held, target.waiting, target.waiting_above =
-    mode.access.held .. path .. mode.mark, waiting .. path .. mode.mark, waiting_above
-  return target
+  return { mode = mode, path = path, node = 'n' .. path, above = above, depth = depth }
 end
 
 -- The same is asked for again and again: some of it is remembered from call to call. (Targets follow each other with a zero byte
@@ -78,7 +73,7 @@ local function targets_of(text)
   for target in gmatch(text, '%Z+') do
     targets[#targets + 1] = parse_target(target)
   end
-  if known_count >= 500 then
+  if known_count >= 1000 then
     known_targets, known_count = {}, 0
   end
   if #text <= 200 then

@@ -1,18 +1,18 @@
 --[[
 What is done with leases, and with requests that wait: see acquire.lua.
 ]]
--- Reads the leases that are named by every argument from the fourth on, or every second.
-local function load_named(args, step)
+-- Wants the leases that are named by every argument from the fourth on, or every second.
+local function want_named(args, step)
+  forget()
   for at = 4, #args, step do
     want('r' .. parse_name(args[at]))
   end
-  load_table()
 end
 
--- Reads one lease.
+-- Begins a call on one lease.
 local function begin_with(id)
+  forget()
   want('r' .. id)
-  load_table()
   begin(true)
 end
 
@@ -23,8 +23,9 @@ args[4..]  names (owners.lua). By hand the owner of a lease is told
 Answers with 1 for each that was live, and that owner's, else 0
 ]]
 function operations.release(args)
-  load_named(args, 1)
   if release_young(args) then return nil, true end
+  want_named(args, 1)
+  if end_many(args) then return nil, true end
   local answers, ended, regions, all_live = {}, {}, 0, true
   begin()
   for at = 4, #args do
@@ -64,7 +65,7 @@ end
 
 local function prolong(record, deadline)
   local before = deadline_of(record[ID])
-  set_deadline(record, deadline)
+  set_deadline(record[STATE] .. record[ID], deadline)
   if record[STATE] == 'h' and deadline < before then tell_watchers(record[ID]) end
   return deadline
 end
@@ -104,7 +105,7 @@ Answers for each with its deadline, or 0 when it is not live, or not that owner'
 ]]
 function operations.refresh(args)
   local answers, is_lost = {}, false
-  load_named(args, 2)
+  want_named(args, 2)
   begin(true)
   load_deadlines(args)
   for at = 4, #args, 2 do
@@ -144,7 +145,7 @@ Answers with three for each:
 ]]
 function operations.look(args)
   local answers = {}
-  load_named(args, 2)
+  want_named(args, 2)
   begin(true)
   for at = 4, #args, 2 do
     local record, a = record_of(args[at]), #answers + 1
@@ -155,7 +156,7 @@ function operations.look(args)
       if is_owner(record[ID], record) then deadline = prolong(record, math.max(deadline, now + record[TTL] * 1000)) end
       answers[a], answers[a + 1], answers[a + 2] = 1, record[TOKEN], deadline
     elseif record then
-      set_deadline(record, now + tonumber(args[at + 1]) * 1000)
+      set_deadline('q' .. record[ID], now + tonumber(args[at + 1]) * 1000)
       limit_deadline(record[BLOCKER])
       answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], deadline_of(record[BLOCKER])
     end

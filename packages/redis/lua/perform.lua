@@ -11,7 +11,8 @@ local always_in_time = { release = true, give_back = true, lookup = true, inspec
 local function perform(name, keys, args)
   begin_call(keys, args)
   if not always_in_time[name] and is_late then return { now, -1 } end
-  forget()
+  local found = call('HMGET', table_key, 'm', 's')
+  stored_head, stored_young = found[1], found[2]
   local values, first_token = operations[name](args)
   local events, more = '', false
   -- The fast paths have saved what they did.

@@ -5,11 +5,12 @@ Those who wait: each watches what is in its way, and looks again when that is go
 local function place_waiting(request, by)
   local put, tail, targets = by > 0 and add or remove, request[TICKET] .. request[ID], request[TARGET_LIST]
   for i = 1, #targets do
-    local above = targets[i].waiting_above
-    count(targets[i].node, targets[i].mode.waiting, by)
-    put(index, targets[i].waiting .. tail, '0')
-    for j = 1, #above do
-      put(index, above[j] .. tail, '0')
+    local target, mode = targets[i], targets[i].mode
+    local list = mode.access.waiting
+    count(target.node, mode.waiting, by)
+    put(index, list .. target.path .. mode.mark .. tail, '0')
+    for j = 1, target.depth do
+      put(index, list .. sub(target.above[j], 2) .. '/b' .. tail, '0')
     end
   end
   head[WAITING] = head[WAITING] + by

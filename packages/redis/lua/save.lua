@@ -1,16 +1,9 @@
 --[[
 The beginning and the end of a call on the table.
 ]]
--- Reads the head, and what else is wanted.
-local function load_table()
-  want('m')
-  want('s')
-  load()
-  stored_head, stored_young = cache.m, cache.s
-end
-
--- Drops what has expired. What only adds to the deadlines, or takes from them, does not have to know whether they are lost.
+-- Reads what is wanted, and drops what has expired. What only adds to the deadlines, or takes from them, does not have to know whether they are lost.
 local function begin(needs_deadlines)
+  load()
   if stored_head then
     head = unpack_known(stored_head)
   else
@@ -43,8 +36,20 @@ local function save_nothing()
   end
 end
 
--- Writes what has changed. Removals come before additions: when memory is short, the server lets a script that has removed
--- something add to it.
+-- Writes the sorted sets; then fields of the table and their values, the head first, and deletes others. Removals come before
+-- additions: when memory is short, the server lets a script that has removed something add to it.
+local function write(values, count, removals, removed)
+  flush(index)
+  flush(deadlines)
+  local is_later = latest_deadline + minute > head[EXPIRES]
+  if is_later then head[EXPIRES] = latest_deadline + 2 * minute end
+  values[2] = pack(unpack(head))
+  call_with('HDEL', table_key, removals, removed)
+  if count > 2 or values[2] ~= stored_head then call_with('HSET', table_key, values, count) end
+  if is_later or sets_are_new then expire_keys(head[EXPIRES], true) end
+end
+
+-- Writes what has changed.
 local function save()
   publish()
   if head[SHARED] + head[EXCLUSIVE] + head[WAITING] == 0 then return save_nothing() end
@@ -58,12 +63,5 @@ local function save()
       removals[removed] = field
     end
   end
-  flush(index)
-  flush(deadlines)
-  local is_later = latest_deadline + minute > head[EXPIRES]
-  if is_later then head[EXPIRES] = latest_deadline + 2 * minute end
-  values[2] = pack(unpack(head))
-  call_with('HDEL', table_key, removals, removed)
-  if count > 2 or values[2] ~= stored_head then call_with('HSET', table_key, values, count) end
-  if is_later or sets_are_new then expire_keys(head[EXPIRES], true) end
+  write(values, count, removals, removed)
 end

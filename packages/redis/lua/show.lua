@@ -19,10 +19,10 @@ many waiting requests come before it (at most 100 are counted), then that
 ]]
 function operations.lookup(args)
   local answers = {}
+  forget()
   for at = 4, #args do
     want('r' .. string.match(args[at], '[^>]*$'))
   end
-  load_table()
   begin(true)
   for at = 4, #args do
     local id, is_blocker = string.gsub(args[at], '^>', '')
@@ -48,7 +48,7 @@ Answers with the two to go on with (0 and the empty string at the end), then the
 each of its targets
 ]]
 function operations.inspect(args)
-  load_table()
+  forget()
   begin(true)
   flush(index)
   local page, behind, shown, answers = 250, args[6], {}, { 0, '' }

@@ -34,21 +34,30 @@ local function read_young()
   return values[2] < now and values
 end
 
+-- Is a request free to be granted, as far as the table goes? What is deeper than all before has to be noted in its head.
+local function has_no_blocker(id, text)
+  forget()
+  local request = make_record(id, 'q', '', 0, now, 0, client, '', text, '', '', '', '')
+  want('r' .. id)
+  want_nodes(request)
+  load()
+  return request[TARGET_LIST][1].depth <= head[DEEP] and not cache['r' .. id] and not find_blocker(request)
+end
+
 -- Asks for one lock. Answers whether it was granted; if not, nothing was done.
-local function acquire_young(request)
-  local id, text, ttl, values = request[ID], request[TARGETS], request[TTL], read_young()
+local function acquire_young(args)
+  local id, text, ttl = args[6], args[7], tonumber(args[5])
+  local values = id ~= '' and read_young()
   if not values or #values >= first_lease + (few - 1) * lease_length then return false end
   for at = first_lease, #values, lease_length do
     if values[at] == id or conflict(text, values[at + 1]) then return false end
   end
   local ticket, expires, deadline = values[3] + 1, values[4], now + ttl * 1000
   local is_later = deadline + minute > expires
-  -- What is deeper than all before has to be noted in the head.
-  local is_deeper = stored_head and request[TARGET_LIST][1].depth > head[DEEP]
-  if stored_head and (is_later or is_deeper or cache['r' .. id] or find_blocker(request)) then return false end
+  if stored_head and (is_later or not has_no_blocker(id, text)) then return false end
   if is_later then expires = deadline + 2 * minute end
   local beginning = pack(layout, now, ticket, expires, unpack(values, first_lease))
-  call('HSET', table_key, 's', beginning .. pack(id, text, ticket, now, ttl, client, request[HOLDER]))
+  call('HSET', table_key, 's', beginning .. pack(id, text, ticket, now, ttl, client, args[4]))
   if is_later then expire_keys(expires, false) end
   return true
 end
@@ -87,6 +96,6 @@ local function enter_young()
     note_depth(record)
     set_record(id, record)
     place_held(record, 1)
-    set_deadline(record, token + ttl * 1000)
+    set_deadline('h' .. id, token + ttl * 1000)
   end
 end

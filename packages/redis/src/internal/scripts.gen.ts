@@ -147,17 +147,12 @@ local modes = {
   w = node_alone(exclusive, { exclusive, shared }),
 }
 local function parse_target(text)
-  local mode, path, at = modes[sub(text, 1, 1)], sub(text, 2), 0
-  local above, waiting_above, waiting = {}, {}, mode.access.waiting
+  local mode, path, above, depth, at = modes[sub(text, 1, 1)], sub(text, 2), {}, 0, 0
   while at and at < #path do
-    local higher, depth = sub(path, 1, at), #above + 1
-    above[depth], waiting_above[depth] = 'n' .. higher, waiting .. higher .. '/b'
-    at = find(path, '/', at + 1, true)
+    depth = depth + 1
+    above[depth], at = 'n' .. sub(path, 1, at), find(path, '/', at + 1, true)
   end
-  local target = { mode = mode, path = path, node = 'n' .. path, above = above, depth = #above }
-  target.held, target.waiting, target.waiting_above =
-    mode.access.held .. path .. mode.mark, waiting .. path .. mode.mark, waiting_above
-  return target
+  return { mode = mode, path = path, node = 'n' .. path, above = above, depth = depth }
 end
 local known_targets, known_count = {}, 0
 local function targets_of(text)
@@ -167,7 +162,7 @@ local function targets_of(text)
   for target in gmatch(text, '%Z+') do
     targets[#targets + 1] = parse_target(target)
   end
-  if known_count >= 500 then
+  if known_count >= 1000 then
     known_targets, known_count = {}, 0
   end
   if #text <= 200 then
@@ -238,17 +233,17 @@ local function place_held(record, by)
     local total = mode.access.total
     head[total] = head[total] + by
     count(targets[i].node, mode.held, by)
-    put(index, targets[i].held .. tail, '0')
+    put(index, mode.access.held .. targets[i].path .. mode.mark .. tail, '0')
   end
 end
 local latest_deadline, deadline_number, deadline_text, known_deadlines = 0, nil, nil, {}
-local function set_deadline(record, deadline)
+local function set_deadline(member, deadline)
   if head[DUE] == 0 or deadline < head[DUE] then head[DUE] = deadline end
   if deadline > latest_deadline then latest_deadline = deadline end
   if deadline ~= deadline_number then
     deadline_number, deadline_text = deadline, digits(deadline)
   end
-  add(deadlines, record[STATE] .. record[ID], deadline_text)
+  add(deadlines, member, deadline_text)
 end
 local function deadline_of(id)
   local record, held, queued = cache['r' .. id], 'h' .. id, 'q' .. id
@@ -263,7 +258,7 @@ end
 local function limit_deadline(id)
   local record = record_of(id)
   local latest = record and now + record[TTL] * 1000
-  if record and deadline_of(id) > latest then set_deadline(record, latest) end
+  if record and deadline_of(id) > latest then set_deadline(record[STATE] .. id, latest) end
 end
 local function is_more() return head[MARKS] > 0 or head[DUE] ~= 0 and head[DUE] <= now end
 local function next_token()
@@ -278,7 +273,7 @@ local function grant(request)
   request[STATE], request[TOKEN], request[SINCE], request[BLOCKER] = 'h', next_token(), now, ''
   set_record(request[ID], request)
   place_held(request, 1)
-  set_deadline(request, now + request[TTL] * 1000)
+  set_deadline('h' .. request[ID], now + request[TTL] * 1000)
 end
 local minute = 60000000
 local expires_in, expires_in_text
@@ -357,14 +352,10 @@ local function enclosing(request)
   return set
 end
 local function reaches_below(target) return target.mode.covers_subtree and target.depth < head[DEEP] end
-local function is_free(request)
-  local targets = request[TARGET_LIST]
-  for i = 1, #targets do
-    local target = targets[i]
-    if cache[target.node] ~= false or reaches_below(target) then return false end
-    for j = 1, target.depth do
-      if cache[target.above[j]] ~= false then return false end
-    end
+local function is_free(target)
+  if cache[target.node] ~= false or reaches_below(target) then return false end
+  for i = 1, target.depth do
+    if cache[target.above[i]] ~= false then return false end
   end
   return true
 end
@@ -431,13 +422,12 @@ local function find_earlier(request)
   return latest
 end
 local function find_blocker(request, is_next)
-  if is_free(request) then return nil end
   local is_nested = request[WITHIN] ~= ''
   local earlier = not is_nested and not is_next and head[WAITING] > 0 and find_earlier(request)
   if earlier then return earlier end
   local waived, targets = is_nested and enclosing(request), request[TARGET_LIST]
   for i = 1, head[SHARED] + head[EXCLUSIVE] > 0 and #targets or 0 do
-    local id = find_held(targets[i], waived)
+    local id = not is_free(targets[i]) and find_held(targets[i], waived)
     if id then return id end
   end
   return nil
@@ -488,11 +478,12 @@ end
 local function place_waiting(request, by)
   local put, tail, targets = by > 0 and add or remove, request[TICKET] .. request[ID], request[TARGET_LIST]
   for i = 1, #targets do
-    local above = targets[i].waiting_above
-    count(targets[i].node, targets[i].mode.waiting, by)
-    put(index, targets[i].waiting .. tail, '0')
-    for j = 1, #above do
-      put(index, above[j] .. tail, '0')
+    local target, mode = targets[i], targets[i].mode
+    local list = mode.access.waiting
+    count(target.node, mode.waiting, by)
+    put(index, list .. target.path .. mode.mark .. tail, '0')
+    for j = 1, target.depth do
+      put(index, list .. sub(target.above[j], 2) .. '/b' .. tail, '0')
     end
   end
   head[WAITING] = head[WAITING] + by
@@ -655,19 +646,27 @@ local function read_young()
   end
   return values[2] < now and values
 end
-local function acquire_young(request)
-  local id, text, ttl, values = request[ID], request[TARGETS], request[TTL], read_young()
+local function has_no_blocker(id, text)
+  forget()
+  local request = make_record(id, 'q', '', 0, now, 0, client, '', text, '', '', '', '')
+  want('r' .. id)
+  want_nodes(request)
+  load()
+  return request[TARGET_LIST][1].depth <= head[DEEP] and not cache['r' .. id] and not find_blocker(request)
+end
+local function acquire_young(args)
+  local id, text, ttl = args[6], args[7], tonumber(args[5])
+  local values = id ~= '' and read_young()
   if not values or #values >= first_lease + (few - 1) * lease_length then return false end
   for at = first_lease, #values, lease_length do
     if values[at] == id or conflict(text, values[at + 1]) then return false end
   end
   local ticket, expires, deadline = values[3] + 1, values[4], now + ttl * 1000
   local is_later = deadline + minute > expires
-  local is_deeper = stored_head and request[TARGET_LIST][1].depth > head[DEEP]
-  if stored_head and (is_later or is_deeper or cache['r' .. id] or find_blocker(request)) then return false end
+  if stored_head and (is_later or not has_no_blocker(id, text)) then return false end
   if is_later then expires = deadline + 2 * minute end
   local beginning = pack(layout, now, ticket, expires, unpack(values, first_lease))
-  call('HSET', table_key, 's', beginning .. pack(id, text, ticket, now, ttl, client, request[HOLDER]))
+  call('HSET', table_key, 's', beginning .. pack(id, text, ticket, now, ttl, client, args[4]))
   if is_later then expire_keys(expires, false) end
   return true
 end
@@ -702,16 +701,11 @@ local function enter_young()
     note_depth(record)
     set_record(id, record)
     place_held(record, 1)
-    set_deadline(record, token + ttl * 1000)
+    set_deadline('h' .. id, token + ttl * 1000)
   end
 end
-local function load_table()
-  want('m')
-  want('s')
-  load()
-  stored_head, stored_young = cache.m, cache.s
-end
 local function begin(needs_deadlines)
+  load()
   if stored_head then
     head = unpack_known(stored_head)
   else
@@ -741,6 +735,16 @@ local function save_nothing()
     expire_keys(head[EXPIRES], false)
   end
 end
+local function write(values, count, removals, removed)
+  flush(index)
+  flush(deadlines)
+  local is_later = latest_deadline + minute > head[EXPIRES]
+  if is_later then head[EXPIRES] = latest_deadline + 2 * minute end
+  values[2] = pack(unpack(head))
+  call_with('HDEL', table_key, removals, removed)
+  if count > 2 or values[2] ~= stored_head then call_with('HSET', table_key, values, count) end
+  if is_later or sets_are_new then expire_keys(head[EXPIRES], true) end
+end
 local function save()
   publish()
   if head[SHARED] + head[EXCLUSIVE] + head[WAITING] == 0 then return save_nothing() end
@@ -754,14 +758,92 @@ local function save()
       removals[removed] = field
     end
   end
-  flush(index)
-  flush(deadlines)
-  local is_later = latest_deadline + minute > head[EXPIRES]
-  if is_later then head[EXPIRES] = latest_deadline + 2 * minute end
-  values[2] = pack(unpack(head))
-  call_with('HDEL', table_key, removals, removed)
-  if count > 2 or values[2] ~= stored_head then call_with('HSET', table_key, values, count) end
-  if is_later or sets_are_new then expire_keys(head[EXPIRES], true) end
+  write(values, count, removals, removed)
+end
+local function is_quiet()
+  load()
+  if stored_young or token_floor > 0 then return false end
+  if stored_head then
+    head = unpack_known(stored_head)
+  else
+    new_head(0, 0, 0)
+  end
+  has_sets = head[SHARED] + head[EXCLUSIVE] > 0
+  return head[WAITING] == 0 and not is_more() and not (has_sets and not call('ZSCORE', index_key, stamp))
+end
+local function want_simple(args)
+  local targets = {}
+  for at = 6, #args, 2 do
+    if args[at] == '' then return nil end
+    local target = targets_of(args[at + 1])[1]
+    targets[at] = target
+    want('r' .. args[at])
+    want(target.node)
+    for i = 1, target.depth do
+      want(target.above[i])
+    end
+  end
+  return targets
+end
+local function grant_many(args)
+  local targets = #args <= 125 and want_simple(args)
+  if not targets or not is_quiet() then return nil end
+  local taken = {}
+  for at = 6, #args, 2 do
+    if targets[at].depth > head[DEEP] then head[DEEP] = targets[at].depth end
+  end
+  for at = 6, #args, 2 do
+    local id, node = args[at], targets[at].node
+    if cache['r' .. id] or taken[id] or taken[node] or not is_free(targets[at]) then return nil end
+    taken[id], taken[node] = true, true
+  end
+  local ttl, values, count, first_token = tonumber(args[5]), { 'm', '' }, 2, nil
+  local deadline = now + ttl * 1000
+  for at = 6, #args, 2 do
+    local id, target, ticket, token = args[at], targets[at], next_ticket(), next_token()
+    local mode, tail = target.mode, ticket .. id
+    local record = pack('h', ticket, token, now, ttl, client, args[4], args[at + 1], '', '', '', '')
+    first_token = first_token or token
+    values[count + 1], values[count + 2], values[count + 3], values[count + 4] =
+      'r' .. id, record, target.node, alone[mode.held]
+    count = count + 4
+    head[mode.access.total] = head[mode.access.total] + 1
+    add(index, mode.access.held .. target.path .. mode.mark .. tail, '0')
+    set_deadline('h' .. id, deadline)
+  end
+  write(values, count, {}, 0)
+  return first_token
+end
+local function end_many(args)
+  if #args > 1000 or not is_quiet() then return false end
+  local targets, tails, seen, removals, removed = {}, {}, {}, {}, 0
+  for at = 4, #args do
+    local field = 'r' .. args[at]
+    if not cache[field] or seen[field] then return false end
+    local _, ticket, _, _, _, _, _, text, _, _, owner = unpack_values(cache[field])
+    local list = targets_of(text)
+    if list[2] or owner ~= '' then return false end
+    seen[field], targets[at], tails[at] = true, list[1], ticket .. args[at]
+    removals[removed + 1], removals[removed + 2], removed = field, list[1].node, removed + 2
+    want(list[1].node)
+  end
+  if #args - 3 == head[SHARED] + head[EXCLUSIVE] then
+    head[SHARED], head[EXCLUSIVE] = 0, 0
+    save_nothing()
+    return true
+  end
+  load()
+  for at = 4, #args do
+    if cache[targets[at].node] ~= alone[targets[at].mode.held] then return false end
+  end
+  for at = 4, #args do
+    local mode = targets[at].mode
+    head[mode.access.total] = head[mode.access.total] - 1
+    remove(index, mode.access.held .. targets[at].path .. mode.mark .. tails[at])
+    remove(deadlines, 'h' .. args[at])
+  end
+  write({ 'm', '' }, 2, removals, removed)
+  return true
 end
 local operations = {}
 local function new_request(id, ttl, holder, targets, within)
@@ -815,13 +897,15 @@ local function ask(request, wait_ttl)
     drop(request)
     return 4, table.concat(cycle, ' '), 0
   end
-  set_deadline(request, now + wait_ttl * 1000)
+  set_deadline('q' .. request[ID], now + wait_ttl * 1000)
   return 2, blocker, deadline_of(blocker)
 end
 function operations.acquire(args)
+  if #args == 7 and acquire_young(args) then return nil, now end
+  forget()
+  local first_token = #args > 7 and grant_many(args)
+  if first_token then return nil, first_token end
   local requests, wait_ttls = parse_requests(args)
-  load_table()
-  if #args == 7 and args[6] ~= '' and acquire_young(requests[1]) then return nil, now end
   local answers, all_granted = {}, true
   begin()
   for i = 1, #requests do
@@ -831,20 +915,21 @@ function operations.acquire(args)
   end
   return answers, all_granted and requests[1][TOKEN]
 end
-local function load_named(args, step)
+local function want_named(args, step)
+  forget()
   for at = 4, #args, step do
     want('r' .. parse_name(args[at]))
   end
-  load_table()
 end
 local function begin_with(id)
+  forget()
   want('r' .. id)
-  load_table()
   begin(true)
 end
 function operations.release(args)
-  load_named(args, 1)
   if release_young(args) then return nil, true end
+  want_named(args, 1)
+  if end_many(args) then return nil, true end
   local answers, ended, regions, all_live = {}, {}, 0, true
   begin()
   for at = 4, #args do
@@ -880,7 +965,7 @@ function operations.release(args)
 end
 local function prolong(record, deadline)
   local before = deadline_of(record[ID])
-  set_deadline(record, deadline)
+  set_deadline(record[STATE] .. record[ID], deadline)
   if record[STATE] == 'h' and deadline < before then tell_watchers(record[ID]) end
   return deadline
 end
@@ -906,7 +991,7 @@ local function load_deadlines(args)
 end
 function operations.refresh(args)
   local answers, is_lost = {}, false
-  load_named(args, 2)
+  want_named(args, 2)
   begin(true)
   load_deadlines(args)
   for at = 4, #args, 2 do
@@ -935,7 +1020,7 @@ function operations.refresh(args)
 end
 function operations.look(args)
   local answers = {}
-  load_named(args, 2)
+  want_named(args, 2)
   begin(true)
   for at = 4, #args, 2 do
     local record, a = record_of(args[at]), #answers + 1
@@ -945,7 +1030,7 @@ function operations.look(args)
       if is_owner(record[ID], record) then deadline = prolong(record, math.max(deadline, now + record[TTL] * 1000)) end
       answers[a], answers[a + 1], answers[a + 2] = 1, record[TOKEN], deadline
     elseif record then
-      set_deadline(record, now + tonumber(args[at + 1]) * 1000)
+      set_deadline('q' .. record[ID], now + tonumber(args[at + 1]) * 1000)
       limit_deadline(record[BLOCKER])
       answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], deadline_of(record[BLOCKER])
     end
@@ -1003,10 +1088,10 @@ local function waiting_ahead(request)
 end
 function operations.lookup(args)
   local answers = {}
+  forget()
   for at = 4, #args do
     want('r' .. string.match(args[at], '[^>]*$'))
   end
-  load_table()
   begin(true)
   for at = 4, #args do
     local id, is_blocker = string.gsub(args[at], '^>', '')
@@ -1022,7 +1107,7 @@ function operations.lookup(args)
   return answers
 end
 function operations.inspect(args)
-  load_table()
+  forget()
   begin(true)
   flush(index)
   local page, behind, shown, answers = 250, args[6], {}, { 0, '' }
@@ -1051,7 +1136,8 @@ local always_in_time = { release = true, give_back = true, lookup = true, inspec
 local function perform(name, keys, args)
   begin_call(keys, args)
   if not always_in_time[name] and is_late then return { now, -1 } end
-  forget()
+  local found = call('HMGET', table_key, 'm', 's')
+  stored_head, stored_young = found[1], found[2]
   local values, first_token = operations[name](args)
   local events, more = '', false
   if values then
