@@ -50,7 +50,7 @@ local function grant_many(args)
   for at = 6, #args, 2 do
     local id, target, ticket, token = args[at], targets[at], next_ticket(), next_token()
     local mode, tail = target.mode, ticket .. id
-    local record = pack('h', ticket, token, now, ttl, client, args[4], args[at + 1], '', '', '', '')
+    local record = pack('h', ticket, token, now, ttl, client, args[4], args[at + 1])
     first_token = first_token or token
     values[count + 1], values[count + 2], values[count + 3], values[count + 4] =
       'r' .. id, record, target.node, alone[mode.held]
@@ -72,7 +72,7 @@ local function end_many(args)
     if not cache[field] or seen[field] then return false end
     local _, ticket, _, _, _, _, _, text, _, _, owner = unpack_values(cache[field])
     local list = targets_of(text)
-    if list[2] or owner ~= '' then return false end
+    if list[2] or owner and owner ~= '' then return false end
     seen[field], targets[at], tails[at] = true, list[1], ticket .. args[at]
     removals[removed + 1], removals[removed + 2], removed = field, list[1].node, removed + 2
     want(list[1].node)

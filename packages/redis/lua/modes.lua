@@ -87,6 +87,7 @@ local function downgraded(text)
 end
 
 local function make_record(id, state, ticket, token, since, ttl, whom, holder, targets, blocker, within, owner, former)
+  blocker, within, owner, former = blocker or '', within or '', owner or '', former or ''
   local list = targets_of(targets)
   return { state, ticket, token, since, ttl, whom, holder, targets, blocker, within, owner, former, id, list }
 end

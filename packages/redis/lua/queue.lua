@@ -25,6 +25,7 @@ local function enqueue(request) place_waiting(request, 1) end
 
 local function dequeue(request)
   place_waiting(request, -1)
+  index.is_queue_changed = true
   remove(deadlines, 'q' .. request[ID])
   if request[BLOCKER] ~= '' then remove(index, 'w' .. request[BLOCKER] .. '/' .. request[TICKET] .. request[ID]) end
 end

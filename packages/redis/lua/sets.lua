@@ -37,7 +37,7 @@ end
 
 local function forget_changes(set)
   if set.added > 0 then set.scores = {} end
-  set.removed, set.added = 0, 0
+  set.removed, set.added, set.is_queue_changed = 0, 0, false
 end
 
 local function flush(set)
@@ -54,9 +54,10 @@ local function remove(set, member)
   set.removals[set.removed] = member
 end
 
--- The first members of the index with a prefix, behind so many of them. `even_gone`: those that are to be removed may be among them.
-local function members_with(prefix, count, offset, even_gone)
-  if index.added > 0 or not even_gone then flush(index) end
+-- The first members of the index with a prefix, behind so many of them. `even_held`: regions that are
+-- held no more may be among them.
+local function members_with(prefix, count, offset, even_held)
+  if index.added > 0 or index.is_queue_changed or not even_held then flush(index) end
   return call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', offset or '0', count)
 end
 

@@ -30,7 +30,7 @@ local function new_head(last_token, last_ticket, expires)
 end
 
 -- Of a lease (STATE h, held) or a waiting request (q). TARGETS and WITHIN, the ids of the leases that enclose it, are lists: with
--- zero bytes and with spaces between. OWNER and FORMER: see owners.lua. What follows is not stored: its ID, and the TARGETS
+-- zero bytes and with spaces between. What is behind TARGETS is not stored if it is empty. OWNER and FORMER: see owners.lua. What follows is not stored: its ID, and the TARGETS
 -- as modes.lua reads them.
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, TARGETS = 1, 2, 3, 4, 5, 6, 7, 8
 local BLOCKER, WITHIN, OWNER, FORMER, ID, TARGET_LIST = 9, 10, 11, 12, 13, 14
@@ -120,6 +120,10 @@ end
 -- What is to be stored in a field, or false.
 local function written(field)
   local value = cache[field]
-  if type(value) == 'table' then value = pack(unpack(value, 1, value[ID] and FORMER or 8)) end
+  if type(value) == 'table' then
+    -- A node has as many values as a record that has nothing behind its targets.
+    local is_longer = value[ID] and value[BLOCKER] .. value[WITHIN] .. value[OWNER] .. value[FORMER] ~= ''
+    value = pack(unpack(value, 1, is_longer and FORMER or TARGETS))
+  end
   return value ~= empty_node and value
 end

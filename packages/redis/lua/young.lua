@@ -20,6 +20,8 @@ end
 -- The values, and the head if there is one. Nothing, if the table has to be looked at: somebody waits, or something is due.
 local function read_young()
   if token_floor > 0 then return nil end
+  -- What is left of a table that is gone, or somebody else's, is looked at.
+  if not stored_head and not stored_young and call('EXISTS', index_key, deadlines_key) > 0 then return nil end
   local values = stored_young and unpack_known(stored_young) or { layout, 0, 0, 0 }
   for at = first_lease, #values, lease_length do
     if values[at + 3] + values[at + 4] * 1000 <= now then return nil end

@@ -99,7 +99,10 @@ local function count(field, at, by)
 end
 local function written(field)
   local value = cache[field]
-  if type(value) == 'table' then value = pack(unpack(value, 1, value[ID] and FORMER or 8)) end
+  if type(value) == 'table' then
+    local is_longer = value[ID] and value[BLOCKER] .. value[WITHIN] .. value[OWNER] .. value[FORMER] ~= ''
+    value = pack(unpack(value, 1, is_longer and FORMER or TARGETS))
+  end
   return value ~= empty_node and value
 end
 local shared = {
@@ -174,6 +177,7 @@ local function downgraded(text)
   return (string.gsub('\\0' .. text, '%z[Ww]', { ['\\0W'] = '\\0R', ['\\0w'] = '\\0r' }):sub(2))
 end
 local function make_record(id, state, ticket, token, since, ttl, whom, holder, targets, blocker, within, owner, former)
+  blocker, within, owner, former = blocker or '', within or '', owner or '', former or ''
   local list = targets_of(targets)
   return { state, ticket, token, since, ttl, whom, holder, targets, blocker, within, owner, former, id, list }
 end
@@ -201,7 +205,7 @@ local function add(set, member, score)
 end
 local function forget_changes(set)
   if set.added > 0 then set.scores = {} end
-  set.removed, set.added = 0, 0
+  set.removed, set.added, set.is_queue_changed = 0, 0, false
 end
 local function flush(set)
   if set.added > 0 and not has_sets then make_sets() end
@@ -215,8 +219,8 @@ local function remove(set, member)
   set.removed = set.removed + 1
   set.removals[set.removed] = member
 end
-local function members_with(prefix, count, offset, even_gone)
-  if index.added > 0 or not even_gone then flush(index) end
+local function members_with(prefix, count, offset, even_held)
+  if index.added > 0 or index.is_queue_changed or not even_held then flush(index) end
   return call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\\255', 'LIMIT', offset or '0', count)
 end
 local function id_of(member) return sub(string.match(member, '^.*/(.*)$'), 18) end
@@ -496,6 +500,7 @@ end
 local function enqueue(request) place_waiting(request, 1) end
 local function dequeue(request)
   place_waiting(request, -1)
+  index.is_queue_changed = true
   remove(deadlines, 'q' .. request[ID])
   if request[BLOCKER] ~= '' then remove(index, 'w' .. request[BLOCKER] .. '/' .. request[TICKET] .. request[ID]) end
 end
@@ -634,6 +639,7 @@ local function conflict(one, other)
 end
 local function read_young()
   if token_floor > 0 then return nil end
+  if not stored_head and not stored_young and call('EXISTS', index_key, deadlines_key) > 0 then return nil end
   local values = stored_young and unpack_known(stored_young) or { layout, 0, 0, 0 }
   for at = first_lease, #values, lease_length do
     if values[at + 3] + values[at + 4] * 1000 <= now then return nil end
@@ -802,7 +808,7 @@ local function grant_many(args)
   for at = 6, #args, 2 do
     local id, target, ticket, token = args[at], targets[at], next_ticket(), next_token()
     local mode, tail = target.mode, ticket .. id
-    local record = pack('h', ticket, token, now, ttl, client, args[4], args[at + 1], '', '', '', '')
+    local record = pack('h', ticket, token, now, ttl, client, args[4], args[at + 1])
     first_token = first_token or token
     values[count + 1], values[count + 2], values[count + 3], values[count + 4] =
       'r' .. id, record, target.node, alone[mode.held]
@@ -822,7 +828,7 @@ local function end_many(args)
     if not cache[field] or seen[field] then return false end
     local _, ticket, _, _, _, _, _, text, _, _, owner = unpack_values(cache[field])
     local list = targets_of(text)
-    if list[2] or owner ~= '' then return false end
+    if list[2] or owner and owner ~= '' then return false end
     seen[field], targets[at], tails[at] = true, list[1], ticket .. args[at]
     removals[removed + 1], removals[removed + 2], removed = field, list[1].node, removed + 2
     want(list[1].node)

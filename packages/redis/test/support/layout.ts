@@ -68,7 +68,7 @@ const parseRecord = (id: string, values: ReadonlyArray<unknown>): Record => {
     ticket: String(values[1]),
     client: String(values[5]),
     owner: String(values[10] || id),
-    blocker: String(values[8]),
+    blocker: String(values[8] ?? ""),
     targets: words(values[7], "\0"),
     within: words(values[9], " "),
     values
@@ -81,7 +81,7 @@ const parseYoung = ([, , , , ...rest]: ReadonlyArray<unknown>) => {
   const deadlines = new Map<string, number>()
   for (let at = 0; at < rest.length; at += 7) {
     const [id, target, ticket, token, ttl, client, holder] = rest.slice(at, at + 7)
-    const record = ["h", String(ticket).padStart(16, "0"), token, token, ttl, client, holder, target, "", "", "", ""]
+    const record = ["h", String(ticket).padStart(16, "0"), token, token, ttl, client, holder, target]
     records.push(parseRecord(String(id), record))
     deadlines.set(`h${id}`, Number(token) + Number(ttl) * 1000)
   }
