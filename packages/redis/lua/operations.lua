@@ -52,7 +52,7 @@ function operations.release(args)
   if head[WAITING] == 0 and regions == head[SHARED] + head[EXCLUSIVE] then
     -- These were all there were.
     head[SHARED], head[EXCLUSIVE] = 0, 0
-  else
+  elseif ended[1] then
     load()
     for i = 1, #ended do
       drop(ended[i])

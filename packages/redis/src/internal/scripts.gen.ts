@@ -960,7 +960,7 @@ function operations.release(args)
   end
   if head[WAITING] == 0 and regions == head[SHARED] + head[EXCLUSIVE] then
     head[SHARED], head[EXCLUSIVE] = 0, 0
-  else
+  elseif ended[1] then
     load()
     for i = 1, #ended do
       drop(ended[i])
