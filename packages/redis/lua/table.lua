@@ -85,7 +85,7 @@ local function load()
 end
 
 local function stored(field)
-  if cache[field] == nil then cache[field] = call('HGET', table_key, field) end
+  if cache[field] == nil then cache[field] = call('HMGET', table_key, field)[1] end
   return cache[field]
 end
 

@@ -121,7 +121,7 @@ describe("RedisStore, in trouble", () => {
       leavesNothing(({ admin, server: { url } }) =>
         Effect.gen(function* () {
           const commands =
-            "fcall function|load eval evalsha publish subscribe unsubscribe time hget hmget hset hdel del exists pexpire zadd " +
+            "fcall function|load eval evalsha publish subscribe unsubscribe time hmget hset hdel del exists pexpire zadd " +
             "zrem zcard zscore zmscore zrange zrangebylex zrevrangebylex zrangebyscore zremrangebylex"
           const rules = ["on", `>${secret}`, "~hilok:*", "&hilok:*", ...commands.split(" ").map((name) => `+${name}`)]
           yield* Effect.promise(() => admin.acl("SETUSER", "app", ...rules))
