@@ -1,7 +1,8 @@
 --[[
 The beginning and the end of a call on the table.
 ]]
--- Reads what is wanted, and drops what has expired. What only adds to the deadlines, or takes from them, does not have to know whether they are lost.
+-- Reads what is wanted, and drops what has expired. What only adds to the deadlines, or takes from them, does not have to know
+-- whether they are lost.
 local function begin(needs_deadlines)
   load()
   if stored_head then
