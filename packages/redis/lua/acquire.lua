@@ -9,11 +9,13 @@ Asks for locks, in order. Idempotent by id.
 
 args[4]    the holder (JSON), and args[5] the ttl (ms), of the requests that do not say otherwise
 args[6..]  the requests, in order. A simple one, which queues, for one target and not nested: id, target.
-           Another: an empty string, id, ttl (ms), q to queue or t to be refused, holder, the number of targets, the targets, the
-           number of enclosing leases, their ids. Both together are 3,900 at most, and the segments of the paths
-           4,000: more is an error, and nothing is done. Behind q may stand how long it stays in the queue (ms), if not for the ttl
+           Another: an empty string, id, ttl (ms), a letter, holder, the number of targets, the targets, the number of enclosing
+           leases, their ids. Both together are 3,900 at most, and the segments of the paths 4,000: more is an error, and nothing is
+           done. The letter is q to queue, t to be refused, i to queue while only delegations are in its way. Behind it may stand
+           how long it stays in the queue (ms), if not for the ttl; behind that, for a delegation, a slash and whose it is
 Answers with three for each request:
              1, token, deadline            granted
+             5, token, deadline            granted: a delegation, and it is wanted back
              2, blocker, its deadline      waiting
              3, the blocker (describe), 0  refused
              4, cycle (ids, by space), 0   deadlock
@@ -35,7 +37,15 @@ local function parse_request(args, at)
   local texts = table.concat(args, '\0', at + 6, inside_at - 1)
   local within = table.concat(args, ' ', inside_at + 1, inside_at + inside)
   local request = new_request(args[at + 1], ttl, args[at + 4], texts, within)
-  return request, inside_at + inside + 1, queue == 'q' and ttl or tonumber(sub(queue, 2))
+  if queue == 'q' then return request, inside_at + inside + 1, ttl end
+  local letter, wait_ttl, delegate = string.match(queue, '^(%a)(%d*)/?(.*)$')
+  if letter == 'i' then
+    request[URGENCY] = urged
+  elseif delegate ~= '' then
+    request[URGENCY] = recalled
+  end
+  if delegate ~= '' then request[DELEGATE] = delegate end
+  return request, inside_at + inside + 1, letter ~= 't' and (tonumber(wait_ttl) or ttl)
 end
 
 -- Answers with the requests, and how long they stay in the queue. What they need of the table is wanted from then on.
@@ -54,7 +64,7 @@ end
 local function ask(request, wait_ttl)
   local known = record_of(request[ID])
   if known and known[STATE] == 'h' then
-    return 1, known[TOKEN], deadline_of(known[ID])
+    return granted_as(known), known[TOKEN], deadline_of(known[ID])
   elseif known then
     return 2, known[BLOCKER], deadline_of(known[BLOCKER])
   end
@@ -63,8 +73,8 @@ local function ask(request, wait_ttl)
   local blocker = find_blocker(request)
   if not blocker then
     grant(request)
-    return 1, request[TOKEN], now + request[TTL] * 1000
-  elseif not wait_ttl then
+    return granted_as(request), request[TOKEN], now + request[TTL] * 1000
+  elseif not wait_ttl or may_not_wait(request, blocker) then
     head[LAST_TICKET] = head[LAST_TICKET] - 1
     limit_deadline(blocker)
     return 3, describe(blocker), 0
@@ -76,6 +86,7 @@ local function ask(request, wait_ttl)
     return 4, table.concat(cycle, ' '), 0
   end
   set_deadline('q' .. request[ID], now + wait_ttl * 1000)
+  if head[KEPT] > 0 then recall(request) end
   return 2, blocker, deadline_of(blocker)
 end
 
@@ -90,7 +101,7 @@ function operations.acquire(args)
   for i = 1, #requests do
     local request, a = requests[i], 3 * i - 2
     answers[a], answers[a + 1], answers[a + 2] = ask(request, wait_ttls[i])
-    all_granted = all_granted and request[STATE] == 'h' and request[TTL] == requests[1][TTL]
+    all_granted = all_granted and answers[a] == 1 and request[STATE] == 'h' and request[TTL] == requests[1][TTL]
   end
   return answers, all_granted and requests[1][TOKEN]
 end

@@ -60,6 +60,23 @@ local function find_held(target, waived)
   return nil
 end
 
+-- Visits the lists of the index in which all waiting requests stand that conflict with a target, until that answers with something.
+local function visit_waiting(target, visit)
+  local path, above, against, node = target.path, target.above, target.mode.against, node_of(target.node)
+  for a = 1, #against do
+    local access = against[a]
+    local found = node and node[access.waiting_subtree] > 0 and visit(access.waiting .. path .. '/s')
+      or node and node[access.waiting_node] > 0 and visit(access.waiting .. path .. '/n')
+      or reaches_below(target) and visit(access.waiting .. path .. '/b')
+    if found then return found end
+    for j = 1, #above do
+      local higher = node_of(above[j])
+      found = higher and higher[access.waiting_subtree] > 0 and visit(access.waiting .. sub(above[j], 2) .. '/s')
+      if found then return found end
+    end
+  end
+end
+
 -- The latest waiting request before this one that conflicts with it.
 local function find_earlier(request)
   local latest, latest_ticket, last_ticket = nil, '', format('%016d', request[TICKET] - 1)
@@ -71,39 +88,62 @@ local function find_earlier(request)
     if member and ticket > latest_ticket then
       latest, latest_ticket = sub(member, #prefix + 17), ticket
     end
+    -- None can be later than that.
+    return latest_ticket == last_ticket
   end
   local targets = request[TARGET_LIST]
   for i = 1, #targets do
-    local target = targets[i]
-    local path, above, against, node = target.path, target.above, target.mode.against, node_of(target.node)
-    for a = 1, #against do
-      local access = against[a]
-      if node and node[access.waiting_subtree] > 0 then consider(access.waiting .. path .. '/s') end
-      if node and node[access.waiting_node] > 0 then consider(access.waiting .. path .. '/n') end
-      -- None can be later than that.
-      if latest_ticket == last_ticket then return latest end
-      if reaches_below(target) then consider(access.waiting .. path .. '/b') end
-      for j = 1, #above do
-        local higher = node_of(above[j])
-        if higher and higher[access.waiting_subtree] > 0 then consider(access.waiting .. sub(above[j], 2) .. '/s') end
-      end
-    end
+    if visit_waiting(targets[i], consider) then return latest end
   end
   return latest
 end
 
+-- The lists of the index in which all delegations stand that conflict with a request.
+local function kept_lists(request)
+  local lists, targets = {}, request[TARGET_LIST]
+  local function is_kept_at(field)
+    local node = node_of(field)
+    return node and (node[KEPT_HERE] or 0) > 0
+  end
+  for i = 1, #targets do
+    local target = targets[i]
+    local mode, above = target.mode, target.above
+    local is_here = is_kept_at(target.node) or reaches_below(target)
+    for a = 1, #mode.against do
+      local kept = mode.against[a].kept
+      if is_here then lists[#lists + 1] = kept .. target.path .. (mode.covers_subtree and '' or '/') end
+      for j = 1, #above do
+        if is_kept_at(above[j]) then lists[#lists + 1] = kept .. sub(above[j], 2) .. '/s' end
+      end
+    end
+  end
+  return lists
+end
+
+local function find_kept(request, waived)
+  local lists = kept_lists(request)
+  for i = 1, #lists do
+    local id = first_held(lists[i], waived)
+    if id then return id end
+  end
+  return nil
+end
+
 -- (b) The latest waiting request before it that conflicts with it, unless it is nested: those who wait may wait for a lease
--- that encloses it. Else (a) a lease that conflicts with it and does not enclose it. `is_next`: there is none as in (b).
+-- that encloses it. Else (a) a lease that conflicts with it and does not enclose it, a delegation only if there is no other.
+-- `is_next`: there is none as in (b). A request for a delegation is within others of its client only to replace them, and
+-- passes nobody.
 local function find_blocker(request, is_next)
   local is_nested = request[WITHIN] ~= ''
-  local earlier = not is_nested and not is_next and head[WAITING] > 0 and find_earlier(request)
+  local passes = is_next or is_nested and not request[DELEGATE]
+  local earlier = not passes and head[WAITING] > 0 and find_earlier(request)
   if earlier then return earlier end
   local waived, targets = is_nested and enclosing(request), request[TARGET_LIST]
   for i = 1, head[SHARED] + head[EXCLUSIVE] > 0 and #targets or 0 do
     local id = not is_free(targets[i]) and find_held(targets[i], waived)
     if id then return id end
   end
-  return nil
+  return head[KEPT] > 0 and find_kept(request, waived) or nil
 end
 
 -- What the rule will ask for is wanted: the nodes of the targets, and those above. Answers with the number of the latter.

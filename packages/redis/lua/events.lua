@@ -26,11 +26,16 @@ local function append(list, text, pattern)
   return list
 end
 
--- id, state, ticket, token, since, deadline, blocker, holder, the number of targets, the targets, the enclosing leases.
+-- A delegation that is held, and not by a user.
+local function is_kept(record) return record and record[STATE] == 'h' and record[DELEGATE] end
+
+-- id, state (d: a delegation that is held), ticket, token, since, deadline, blocker, holder, the number of targets, the targets,
+-- the enclosing leases.
 local function describe(id)
   local r = record_of(id)
+  local state = is_kept(r) and 'd' or r[STATE]
   local shown =
-    { id, r[STATE], tonumber(r[TICKET]), r[TOKEN], r[SINCE], deadline_of(id), r[BLOCKER], r[HOLDER], #r[TARGET_LIST] }
+    { id, state, tonumber(r[TICKET]), r[TOKEN], r[SINCE], deadline_of(id), r[BLOCKER], r[HOLDER], #r[TARGET_LIST] }
   return append(append(shown, r[TARGETS], '%Z+'), r[WITHIN], '%S+')
 end
 

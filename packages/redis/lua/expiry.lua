@@ -11,7 +11,7 @@ local function forget()
   if next(known_deadlines) then known_deadlines = {} end
   if next(own_events) then own_events = {} end
   if next(outbox) then outbox = {} end
-  wanted_count, latest_deadline, has_sets, sets_are_new = 0, 0, true, false
+  wanted_count, latest_deadline, has_sets, sets_are_new, recalls_left = 0, 0, true, false, most_recalls
 end
 
 -- A key is lost, or not the one it was: what is left of the table holds nothing. Who has a lease learns so at the next refresh, and

@@ -15,8 +15,10 @@ local function place_held(record, by)
     local mode = targets[i].mode
     local total = mode.access.total
     head[total] = head[total] + by
-    count(targets[i].node, mode.held, by)
-    put(index, mode.access.held .. targets[i].path .. mode.mark .. tail, '0')
+    local list = record[DELEGATE] and mode.access.kept or mode.access.held
+    if record[DELEGATE] then head[KEPT] = head[KEPT] + by end
+    count(targets[i].node, record[DELEGATE] and KEPT_HERE or mode.held, by)
+    put(index, list .. targets[i].path .. mode.mark .. tail, '0')
   end
 end
 
@@ -66,11 +68,17 @@ local function next_ticket()
 end
 
 -- Makes a lease of a request.
-local function grant(request)
-  request[STATE], request[TOKEN], request[SINCE], request[BLOCKER] = 'h', next_token(), now, ''
+local function hold(request, token)
+  request[STATE], request[TOKEN], request[SINCE], request[BLOCKER] = 'h', token, now, ''
   set_record(request[ID], request)
   place_held(request, 1)
   set_deadline('h' .. request[ID], now + request[TTL] * 1000)
+end
+
+local note_kept
+local function grant(request)
+  hold(request, next_token())
+  if request[URGENCY] then note_kept(request) end
 end
 
 -- The keys outlive the last deadline by a minute or two: moving that on is seldom needed.

@@ -12,6 +12,7 @@ Times are in microseconds of the server's clock, ttls in milliseconds. Ids have 
 --@include events
 --@include owners
 --@include conflicts
+--@include kept
 --@include deadlock
 --@include queue
 --@include expiry
@@ -20,5 +21,6 @@ Times are in microseconds of the server's clock, ttls in milliseconds. Ids have 
 --@include many
 --@include acquire
 --@include operations
+--@include settle
 --@include show
 --@include perform

@@ -2,9 +2,11 @@
 Modes, and the paths they are asked for. A target is a letter for its mode, then its path: R read, W write, r readNode,
 w writeNode. A path is written a/b/c/; the root is the empty string.
 ]]
--- The two kinds of access: their lists in the index, their count in the head, and the positions of their counts in a node.
+-- The two kinds of access: their lists in the index (`kept` are delegations), their count in the head, and the positions of their
+-- counts in a node.
 local shared = {
   held = 'hr',
+  kept = 'dr',
   waiting = 'qr',
   total = SHARED,
   held_subtree = 1,
@@ -14,6 +16,7 @@ local shared = {
 }
 local exclusive = {
   held = 'hw',
+  kept = 'dw',
   waiting = 'qw',
   total = EXCLUSIVE,
   held_subtree = 3,
@@ -86,10 +89,42 @@ local function downgraded(text)
   return (string.gsub('\0' .. text, '%z[Ww]', { ['\0W'] = '\0R', ['\0w'] = '\0r' }):sub(2))
 end
 
-local function make_record(id, state, ticket, token, since, ttl, whom, holder, targets, blocker, within, owner, former)
+local function make_record(
+  id,
+  state,
+  ticket,
+  token,
+  since,
+  ttl,
+  whom,
+  holder,
+  targets,
+  blocker,
+  within,
+  owner,
+  former,
+  ...
+)
   blocker, within, owner, former = blocker or '', within or '', owner or '', former or ''
-  local list = targets_of(targets)
-  return { state, ticket, token, since, ttl, whom, holder, targets, blocker, within, owner, former, id, list }
+  local list, delegate, urgency = targets_of(targets), ...
+  return {
+    state,
+    ticket,
+    token,
+    since,
+    ttl,
+    whom,
+    holder,
+    targets,
+    blocker,
+    within,
+    owner,
+    former,
+    delegate,
+    urgency,
+    id,
+    list,
+  }
 end
 
 local function record_of(id)

@@ -16,6 +16,29 @@ local function begin_with(id)
   begin(true)
 end
 
+-- Ends leases, takes waiting requests out of the queue, and lets in those who waited for them.
+local function finish(ended)
+  local regions = 0
+  for i = 1, #ended do
+    local targets = ended[i][TARGET_LIST]
+    for t = 1, #targets do
+      want(targets[t].node)
+    end
+    regions = regions + #targets
+  end
+  if head[WAITING] == 0 and regions == head[SHARED] + head[EXCLUSIVE] then
+    -- These were all there were.
+    wanted_count, head[SHARED], head[EXCLUSIVE] = 0, 0, 0
+  elseif ended[1] then
+    load()
+    for i = 1, #ended do
+      drop(ended[i])
+    end
+    -- The one behind each of them, at least.
+    settle(#ended)
+  end
+end
+
 --[[
 Ends leases, and takes waiting requests out of the queue.
 
@@ -26,7 +49,7 @@ function operations.release(args)
   if release_young(args) then return nil, true end
   want_named(args, 1)
   if end_many(args) then return nil, true end
-  local answers, ended, regions, all_live = {}, {}, 0, true
+  local answers, ended, all_live = {}, {}, true
   begin()
   for at = 4, #args do
     local id, owner = parse_name(args[at])
@@ -37,11 +60,6 @@ function operations.release(args)
     all_live = all_live and is_live
     if is_live then
       ended[id], ended[#ended + 1] = true, record
-      local targets = record[TARGET_LIST]
-      for i = 1, #targets do
-        want(targets[i].node)
-      end
-      regions = regions + #targets
       if record[STATE] == 'q' then
         tell(record[CLIENT], 'k ' .. id)
       elseif not owner then
@@ -49,17 +67,7 @@ function operations.release(args)
       end
     end
   end
-  if head[WAITING] == 0 and regions == head[SHARED] + head[EXCLUSIVE] then
-    -- These were all there were.
-    head[SHARED], head[EXCLUSIVE] = 0, 0
-  elseif ended[1] then
-    load()
-    for i = 1, #ended do
-      drop(ended[i])
-    end
-    -- The one behind each of them, at least.
-    settle(#answers)
-  end
+  finish(ended)
   return answers, all_live
 end
 
@@ -101,7 +109,7 @@ Moves the deadlines of leases. Never creates or revives one.
 
 args[4..]  for each lease: its name (owners.lua), ttl (ms). By its owner the deadline is the ttl from now; by hand the later of the
            old one and that
-Answers for each with its deadline, or 0 when it is not live, or not that owner's
+Answers for each with its deadline, or 0 when it is not live, or not that owner's; negative for a delegation that is wanted back
 ]]
 function operations.refresh(args)
   local answers, is_lost = {}, false
@@ -123,7 +131,7 @@ function operations.refresh(args)
       raise_ttl(record, ttl)
       prolong(record, deadline)
     end
-    answers[#answers + 1] = deadline
+    answers[#answers + 1] = is_recalled(record) and -deadline or deadline
   end
   if is_lost then
     give_up()
@@ -140,7 +148,7 @@ Says that requests are still waited for, and where they stand. Without any it on
 args[4..]  for each request: id, how long it stays in the queue from now on (ms)
 Answers with three for each:
              0, 0, 0                     not live
-             1, token, deadline          granted meanwhile
+             1, token, deadline          granted meanwhile (5: as for acquire)
              2, blocker, its deadline    waiting
 ]]
 function operations.look(args)
@@ -154,11 +162,13 @@ function operations.look(args)
       local deadline = deadline_of(record[ID])
       -- Another may own it by now.
       if is_owner(record[ID], record) then deadline = prolong(record, math.max(deadline, now + record[TTL] * 1000)) end
-      answers[a], answers[a + 1], answers[a + 2] = 1, record[TOKEN], deadline
+      answers[a], answers[a + 1], answers[a + 2] = granted_as(record), record[TOKEN], deadline
     elseif record then
       set_deadline('q' .. record[ID], now + tonumber(args[at + 1]) * 1000)
       limit_deadline(record[BLOCKER])
       answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], deadline_of(record[BLOCKER])
+      -- The first message may not have come. (Where there are marks, the recalls go on anyway.)
+      if head[KEPT] > 0 and head[MARKS] == 0 then recall(record, true) end
     end
   end
   return answers

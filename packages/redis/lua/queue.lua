@@ -57,7 +57,10 @@ end
 local function settle(at_least)
   if #gone == 0 and head[MARKS] == 0 then return end
   if head[WAITING] == 0 then
-    if head[MARKS] > 0 then call('ZREMRANGEBYLEX', index_key, '[p', '(p\255') end
+    if head[MARKS] > 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\255')
+      call('ZREMRANGEBYLEX', index_key, '[c', '(c\255')
+    end
     gone, head[MARKS] = {}, 0
     return
   end
@@ -118,17 +121,20 @@ local function settle(at_least)
     at = at + 1
     if request and request[STATE] == 'q' then
       local blocker = find_blocker(request, is_next)
-      local cycle = blocker and watch(request, blocker)
+      local is_refused = blocker and may_not_wait(request, blocker)
+      local cycle = blocker and not is_refused and watch(request, blocker)
       if not blocker then
         dequeue(request)
         grant(request)
         -- The deadline is the ttl from now on.
-        tell(request[CLIENT], 'g ' .. request[ID] .. (request[TOKEN] > now and ' ' .. digits(request[TOKEN]) or ''))
-      elseif cycle then
-        tell(request[CLIENT], 'd ' .. table.concat(cycle, ' '))
+        local beginning = (is_recalled(request) and 'G ' or 'g ') .. request[ID]
+        tell(request[CLIENT], beginning .. (request[TOKEN] > now and ' ' .. digits(request[TOKEN]) or ''))
+      elseif is_refused or cycle then
+        tell(request[CLIENT], is_refused and refusal(request, blocker) or 'd ' .. table.concat(cycle, ' '))
         drop(request)
         gather_gone()
       end
     end
   end
+  if head[MARKS] > 0 then recall_rest() end
 end

@@ -4,10 +4,12 @@ The two sorted sets.
 index      all at score 0, read by lexicographic range
   h<a><path>/<m><ticket><id>    a region that is held. a: r shared, w exclusive. m: s subtree, n the node alone. The ticket has
                                 16 digits
+  d<a><path>/<m><ticket><id>    the same of a delegation
   q<a><node>/<m><ticket><id>    a region that is waited for, and (m: b) the same under each node above its path
   w<blocker>/<ticket><id>       a waiting request, under the one it watches
   n<lease>/<id>                 a waiting request, under each lease that encloses it
   p<id>                         a mark: one that is gone, with more watchers than could be looked at
+  c<ticket><id>/<f><member>     a mark: a waiting request that has not recalled all yet: where to go on (kept.lua)
 deadlines  h<id> (a lease) or q<id> (a waiting request) -> time
 
 What is added and removed is put off until the set is read, or the call ends, so that many requests in one call share their

@@ -53,6 +53,9 @@ function operations.inspect(args)
   flush(index)
   local page, behind, shown, answers = 250, args[6], {}, { 0, '' }
   local lists = { shared.held, exclusive.held, shared.waiting, exclusive.waiting }
+  if head[KEPT] > 0 then
+    lists[5], lists[6] = shared.kept, exclusive.kept
+  end
   for i = tonumber(args[5]), #lists do
     local prefix = lists[i] .. args[4]
     local from = behind == '' and '[' .. prefix or '(' .. behind

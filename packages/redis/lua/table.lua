@@ -3,12 +3,12 @@ The table, a hash. What is read of it stays in a cache to the end of the call; w
 
   m          the head
   r<id>      one lease or waiting request
-  n<path>    what stands at one node: eight counts, see modes.lua
+  n<path>    what stands at one node: eight counts, see modes.lua, and KEPT_HERE if there are any
   s          young leases, which are not entered in the rest (young.lua)
 
 Each value is a list, packed; the positions in it have names.
 ]]
-local layout = '2'
+local layout = '3'
 
 --[[
 The head begins with the layout. Then
@@ -20,20 +20,24 @@ The head begins with the layout. Then
   EXPIRES                   when the keys disappear
   DEEP                      the greatest number of segments of a path that was asked for, since the table was made: what is below
                             is free
+  KEPT                      how many delegations there are (kept.lua), whose regions are counted above, too
 ]]
-local LAST_TOKEN, LAST_TICKET, SHARED, EXCLUSIVE, WAITING, NESTED, MARKS, DUE, EXPIRES, DEEP =
-  2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local LAST_TOKEN, LAST_TICKET, SHARED, EXCLUSIVE, WAITING, NESTED, MARKS, DUE, EXPIRES, DEEP, KEPT =
+  2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local head
 
 local function new_head(last_token, last_ticket, expires)
-  head = { layout, last_token, last_ticket, 0, 0, 0, 0, 0, 0, expires, 0 }
+  head = { layout, last_token, last_ticket, 0, 0, 0, 0, 0, 0, expires, 0, 0 }
 end
 
 -- Of a lease (STATE h, held) or a waiting request (q). TARGETS and WITHIN, the ids of the leases that enclose it, are lists: with
--- zero bytes and with spaces between. What is behind TARGETS is not stored if it is empty. OWNER and FORMER: see owners.lua. What follows is not stored: its ID, and the TARGETS
--- as modes.lua reads them.
+-- zero bytes and with spaces between. What is behind TARGETS is not stored if it is empty. OWNER and FORMER: see owners.lua. DELEGATE
+-- and URGENCY, see kept.lua, are only there if they say something. What follows is not stored: its ID, and the TARGETS as modes.lua
+-- reads them.
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, TARGETS = 1, 2, 3, 4, 5, 6, 7, 8
-local BLOCKER, WITHIN, OWNER, FORMER, ID, TARGET_LIST = 9, 10, 11, 12, 13, 14
+local BLOCKER, WITHIN, OWNER, FORMER, DELEGATE, URGENCY, ID, TARGET_LIST = 9, 10, 11, 12, 13, 14, 15, 16
+-- Of a node: how many delegations begin there.
+local KEPT_HERE = 9
 
 -- The head and the young leases as they are stored, if there are any.
 local stored_head, stored_young
@@ -55,9 +59,9 @@ local empty_node, alone = nil, {}
 
 function take_tools()
   call, pack, unpack_values = redis.call, cmsgpack.pack, cmsgpack.unpack
-  sub, find, gmatch, format = string.sub, string.find, string.gmatch, string.format
+  sub, find, gmatch, format, to_json = string.sub, string.find, string.gmatch, string.format, cjson.encode
   empty_node = pack(0, 0, 0, 0, 0, 0, 0, 0)
-  for at = 1, 8 do
+  for at = 1, KEPT_HERE do
     local node = { 0, 0, 0, 0, 0, 0, 0, 0 }
     node[at] = 1
     alone[at] = pack(unpack(node))
@@ -113,7 +117,7 @@ local function count(field, at, by)
     cache[field] = false
   else
     node = node_of(field)
-    node[at] = node[at] + by
+    node[at] = (node[at] or 0) + by
   end
 end
 
@@ -122,8 +126,15 @@ local function written(field)
   local value = cache[field]
   if type(value) == 'table' then
     -- A node has as many values as a record that has nothing behind its targets.
-    local is_longer = value[ID] and value[BLOCKER] .. value[WITHIN] .. value[OWNER] .. value[FORMER] ~= ''
-    value = pack(unpack(value, 1, is_longer and FORMER or TARGETS))
+    local last = TARGETS
+    if not value[ID] then
+      if (value[KEPT_HERE] or 0) > 0 then last = KEPT_HERE end
+    elseif value[URGENCY] then
+      last = URGENCY
+    elseif value[BLOCKER] .. value[WITHIN] .. value[OWNER] .. value[FORMER] ~= '' then
+      last = FORMER
+    end
+    value = pack(unpack(value, 1, last))
   end
   return value ~= empty_node and value
 end

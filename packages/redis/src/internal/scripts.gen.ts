@@ -1,6 +1,6 @@
 // Generated from packages/redis/lua by `npm run codegen`. Do not edit.
 
-export const library: string = `local call, pack, unpack_values, sub, find, gmatch, format
+export const library: string = `local call, pack, unpack_values, sub, find, gmatch, format, to_json
 local table_key, index_key, deadlines_key, stamp
 local client, channels, is_late, token_floor
 local now, seconds, micros
@@ -24,15 +24,16 @@ local function call_with(command, key, arguments, count)
     call(command, key, unpack(arguments, from, math.min(from + piece - 1, count)))
   end
 end
-local layout = '2'
-local LAST_TOKEN, LAST_TICKET, SHARED, EXCLUSIVE, WAITING, NESTED, MARKS, DUE, EXPIRES, DEEP =
-  2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local layout = '3'
+local LAST_TOKEN, LAST_TICKET, SHARED, EXCLUSIVE, WAITING, NESTED, MARKS, DUE, EXPIRES, DEEP, KEPT =
+  2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local head
 local function new_head(last_token, last_ticket, expires)
-  head = { layout, last_token, last_ticket, 0, 0, 0, 0, 0, 0, expires, 0 }
+  head = { layout, last_token, last_ticket, 0, 0, 0, 0, 0, 0, expires, 0, 0 }
 end
 local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, TARGETS = 1, 2, 3, 4, 5, 6, 7, 8
-local BLOCKER, WITHIN, OWNER, FORMER, ID, TARGET_LIST = 9, 10, 11, 12, 13, 14
+local BLOCKER, WITHIN, OWNER, FORMER, DELEGATE, URGENCY, ID, TARGET_LIST = 9, 10, 11, 12, 13, 14, 15, 16
+local KEPT_HERE = 9
 local stored_head, stored_young
 local function unpack_known(stored)
   local values = { unpack_values(stored) }
@@ -45,9 +46,9 @@ local cache, changed = {}, {}
 local empty_node, alone = nil, {}
 function take_tools()
   call, pack, unpack_values = redis.call, cmsgpack.pack, cmsgpack.unpack
-  sub, find, gmatch, format = string.sub, string.find, string.gmatch, string.format
+  sub, find, gmatch, format, to_json = string.sub, string.find, string.gmatch, string.format, cjson.encode
   empty_node = pack(0, 0, 0, 0, 0, 0, 0, 0)
-  for at = 1, 8 do
+  for at = 1, KEPT_HERE do
     local node = { 0, 0, 0, 0, 0, 0, 0, 0 }
     node[at] = 1
     alone[at] = pack(unpack(node))
@@ -94,19 +95,27 @@ local function count(field, at, by)
     cache[field] = false
   else
     node = node_of(field)
-    node[at] = node[at] + by
+    node[at] = (node[at] or 0) + by
   end
 end
 local function written(field)
   local value = cache[field]
   if type(value) == 'table' then
-    local is_longer = value[ID] and value[BLOCKER] .. value[WITHIN] .. value[OWNER] .. value[FORMER] ~= ''
-    value = pack(unpack(value, 1, is_longer and FORMER or TARGETS))
+    local last = TARGETS
+    if not value[ID] then
+      if (value[KEPT_HERE] or 0) > 0 then last = KEPT_HERE end
+    elseif value[URGENCY] then
+      last = URGENCY
+    elseif value[BLOCKER] .. value[WITHIN] .. value[OWNER] .. value[FORMER] ~= '' then
+      last = FORMER
+    end
+    value = pack(unpack(value, 1, last))
   end
   return value ~= empty_node and value
 end
 local shared = {
   held = 'hr',
+  kept = 'dr',
   waiting = 'qr',
   total = SHARED,
   held_subtree = 1,
@@ -116,6 +125,7 @@ local shared = {
 }
 local exclusive = {
   held = 'hw',
+  kept = 'dw',
   waiting = 'qw',
   total = EXCLUSIVE,
   held_subtree = 3,
@@ -176,10 +186,42 @@ end
 local function downgraded(text)
   return (string.gsub('\\0' .. text, '%z[Ww]', { ['\\0W'] = '\\0R', ['\\0w'] = '\\0r' }):sub(2))
 end
-local function make_record(id, state, ticket, token, since, ttl, whom, holder, targets, blocker, within, owner, former)
+local function make_record(
+  id,
+  state,
+  ticket,
+  token,
+  since,
+  ttl,
+  whom,
+  holder,
+  targets,
+  blocker,
+  within,
+  owner,
+  former,
+  ...
+)
   blocker, within, owner, former = blocker or '', within or '', owner or '', former or ''
-  local list = targets_of(targets)
-  return { state, ticket, token, since, ttl, whom, holder, targets, blocker, within, owner, former, id, list }
+  local list, delegate, urgency = targets_of(targets), ...
+  return {
+    state,
+    ticket,
+    token,
+    since,
+    ttl,
+    whom,
+    holder,
+    targets,
+    blocker,
+    within,
+    owner,
+    former,
+    delegate,
+    urgency,
+    id,
+    list,
+  }
 end
 local function record_of(id)
   local field = 'r' .. id
@@ -236,8 +278,10 @@ local function place_held(record, by)
     local mode = targets[i].mode
     local total = mode.access.total
     head[total] = head[total] + by
-    count(targets[i].node, mode.held, by)
-    put(index, mode.access.held .. targets[i].path .. mode.mark .. tail, '0')
+    local list = record[DELEGATE] and mode.access.kept or mode.access.held
+    if record[DELEGATE] then head[KEPT] = head[KEPT] + by end
+    count(targets[i].node, record[DELEGATE] and KEPT_HERE or mode.held, by)
+    put(index, list .. targets[i].path .. mode.mark .. tail, '0')
   end
 end
 local latest_deadline, deadline_number, deadline_text, known_deadlines = 0, nil, nil, {}
@@ -273,11 +317,16 @@ local function next_ticket()
   head[LAST_TICKET] = head[LAST_TICKET] + 1
   return format('%016d', head[LAST_TICKET])
 end
-local function grant(request)
-  request[STATE], request[TOKEN], request[SINCE], request[BLOCKER] = 'h', next_token(), now, ''
+local function hold(request, token)
+  request[STATE], request[TOKEN], request[SINCE], request[BLOCKER] = 'h', token, now, ''
   set_record(request[ID], request)
   place_held(request, 1)
   set_deadline('h' .. request[ID], now + request[TTL] * 1000)
+end
+local note_kept
+local function grant(request)
+  hold(request, next_token())
+  if request[URGENCY] then note_kept(request) end
 end
 local minute = 60000000
 local expires_in, expires_in_text
@@ -310,10 +359,12 @@ local function append(list, text, pattern)
   end
   return list
 end
+local function is_kept(record) return record and record[STATE] == 'h' and record[DELEGATE] end
 local function describe(id)
   local r = record_of(id)
+  local state = is_kept(r) and 'd' or r[STATE]
   local shown =
-    { id, r[STATE], tonumber(r[TICKET]), r[TOKEN], r[SINCE], deadline_of(id), r[BLOCKER], r[HOLDER], #r[TARGET_LIST] }
+    { id, state, tonumber(r[TICKET]), r[TOKEN], r[SINCE], deadline_of(id), r[BLOCKER], r[HOLDER], #r[TARGET_LIST] }
   return append(append(shown, r[TARGETS], '%Z+'), r[WITHIN], '%S+')
 end
 local function tell_watchers(id)
@@ -396,6 +447,21 @@ local function find_held(target, waived)
   end
   return nil
 end
+local function visit_waiting(target, visit)
+  local path, above, against, node = target.path, target.above, target.mode.against, node_of(target.node)
+  for a = 1, #against do
+    local access = against[a]
+    local found = node and node[access.waiting_subtree] > 0 and visit(access.waiting .. path .. '/s')
+      or node and node[access.waiting_node] > 0 and visit(access.waiting .. path .. '/n')
+      or reaches_below(target) and visit(access.waiting .. path .. '/b')
+    if found then return found end
+    for j = 1, #above do
+      local higher = node_of(above[j])
+      found = higher and higher[access.waiting_subtree] > 0 and visit(access.waiting .. sub(above[j], 2) .. '/s')
+      if found then return found end
+    end
+  end
+end
 local function find_earlier(request)
   local latest, latest_ticket, last_ticket = nil, '', format('%016d', request[TICKET] - 1)
   local function consider(prefix)
@@ -406,35 +472,53 @@ local function find_earlier(request)
     if member and ticket > latest_ticket then
       latest, latest_ticket = sub(member, #prefix + 17), ticket
     end
+    return latest_ticket == last_ticket
   end
   local targets = request[TARGET_LIST]
   for i = 1, #targets do
-    local target = targets[i]
-    local path, above, against, node = target.path, target.above, target.mode.against, node_of(target.node)
-    for a = 1, #against do
-      local access = against[a]
-      if node and node[access.waiting_subtree] > 0 then consider(access.waiting .. path .. '/s') end
-      if node and node[access.waiting_node] > 0 then consider(access.waiting .. path .. '/n') end
-      if latest_ticket == last_ticket then return latest end
-      if reaches_below(target) then consider(access.waiting .. path .. '/b') end
-      for j = 1, #above do
-        local higher = node_of(above[j])
-        if higher and higher[access.waiting_subtree] > 0 then consider(access.waiting .. sub(above[j], 2) .. '/s') end
-      end
-    end
+    if visit_waiting(targets[i], consider) then return latest end
   end
   return latest
 end
+local function kept_lists(request)
+  local lists, targets = {}, request[TARGET_LIST]
+  local function is_kept_at(field)
+    local node = node_of(field)
+    return node and (node[KEPT_HERE] or 0) > 0
+  end
+  for i = 1, #targets do
+    local target = targets[i]
+    local mode, above = target.mode, target.above
+    local is_here = is_kept_at(target.node) or reaches_below(target)
+    for a = 1, #mode.against do
+      local kept = mode.against[a].kept
+      if is_here then lists[#lists + 1] = kept .. target.path .. (mode.covers_subtree and '' or '/') end
+      for j = 1, #above do
+        if is_kept_at(above[j]) then lists[#lists + 1] = kept .. sub(above[j], 2) .. '/s' end
+      end
+    end
+  end
+  return lists
+end
+local function find_kept(request, waived)
+  local lists = kept_lists(request)
+  for i = 1, #lists do
+    local id = first_held(lists[i], waived)
+    if id then return id end
+  end
+  return nil
+end
 local function find_blocker(request, is_next)
   local is_nested = request[WITHIN] ~= ''
-  local earlier = not is_nested and not is_next and head[WAITING] > 0 and find_earlier(request)
+  local passes = is_next or is_nested and not request[DELEGATE]
+  local earlier = not passes and head[WAITING] > 0 and find_earlier(request)
   if earlier then return earlier end
   local waived, targets = is_nested and enclosing(request), request[TARGET_LIST]
   for i = 1, head[SHARED] + head[EXCLUSIVE] > 0 and #targets or 0 do
     local id = not is_free(targets[i]) and find_held(targets[i], waived)
     if id then return id end
   end
-  return nil
+  return head[KEPT] > 0 and find_kept(request, waived) or nil
 end
 local function want_nodes(request)
   local targets, count = request[TARGET_LIST], 0
@@ -447,6 +531,95 @@ local function want_nodes(request)
     count = count + #above
   end
   return count
+end
+local recalled, urged = 1, 2
+local function serves(outer, inner)
+  if outer.mode.access == shared and inner.mode.access == exclusive then return false end
+  if outer.mode.covers_subtree then return sub(inner.path, 1, #outer.path) == outer.path end
+  return inner.path == outer.path and not inner.mode.covers_subtree
+end
+local function is_wanted_by(delegation, request, within)
+  if within[delegation[ID]] then return false end
+  return request[DELEGATE] ~= delegation[DELEGATE]
+    or request[URGENCY] == urged
+    or not serves(delegation[TARGET_LIST][1], request[TARGET_LIST][1])
+end
+local function is_wanted(delegation)
+  local many = 16
+  return visit_waiting(delegation[TARGET_LIST][1], function(list)
+    local members = members_with(list, many + 1)
+    for i = 1, #members do
+      want('r' .. sub(members[i], #list + 17))
+    end
+    load()
+    for i = 1, #members do
+      local request = record_of(sub(members[i], #list + 17))
+      if i > many or is_wanted_by(delegation, request, enclosing(request)) then return true end
+    end
+  end)
+end
+function note_kept(record)
+  if not record[DELEGATE] then
+    record[URGENCY] = nil
+  else
+    record[URGENCY] = head[WAITING] > 0 and is_wanted(record) and recalled or 0
+  end
+end
+local function may_not_wait(request, blocker) return request[URGENCY] == urged and not is_kept(record_of(blocker)) end
+local function refusal(request, blocker)
+  local shown = describe(blocker)
+  for i = 1, #shown do
+    shown[i] = type(shown[i]) == 'number' and digits(shown[i]) or to_json(shown[i])
+  end
+  return 'f ' .. request[ID] .. ' [' .. table.concat(shown, ',') .. ']'
+end
+local function is_recalled(record) return is_kept(record) and record[URGENCY] > 0 end
+local function granted_as(record) return is_recalled(record) and 5 or 1 end
+local most_recalls = 64
+local recalls_left
+local function recall(request, again, behind)
+  want_nodes(request)
+  load()
+  local urgency, within, lists = request[URGENCY] or recalled, enclosing(request), kept_lists(request)
+  local first = 1
+  while behind and lists[first] and sub(behind, 1, #lists[first]) ~= lists[first] do
+    first = first + 1
+  end
+  for i = lists[first] and first or 1, #lists do
+    local from = i == first and behind and '(' .. behind or '[' .. lists[i]
+    flush(index)
+    local members = call('ZRANGEBYLEX', index_key, from, '(' .. lists[i] .. '\\255', 'LIMIT', '0', recalls_left + 1)
+    local is_more = #members > recalls_left
+    if is_more then members[#members] = nil end
+    for j = 1, #members do
+      want('r' .. id_of(members[j]))
+    end
+    load()
+    for j = 1, #members do
+      local delegation = record_of(id_of(members[j]))
+      if delegation and (again or delegation[URGENCY] < urgency) and is_wanted_by(delegation, request, within) then
+        delegation[URGENCY] = urgency
+        set_record(delegation[ID], delegation)
+        tell(delegation[CLIENT], 'w ' .. delegation[ID] .. ' ' .. urgency .. ' ' .. delegation[DELEGATE])
+      end
+    end
+    recalls_left = recalls_left - #members
+    if is_more then
+      local mark = 'c' .. request[TICKET] .. request[ID] .. '/' .. (again and 'a' or 'o')
+      head[MARKS] = head[MARKS] + call('ZADD', index_key, '0', mark .. (members[#members] or sub(from, 2)))
+      return
+    end
+  end
+end
+local function recall_rest()
+  while recalls_left > 0 do
+    local mark = members_with('c', 1)[1]
+    if not mark then return end
+    head[MARKS] = head[MARKS] - call('ZREM', index_key, mark)
+    local id, flag, behind = string.match(sub(mark, 18), '^([^/]*)/(.)(.*)$')
+    local request = record_of(id)
+    if request and request[STATE] == 'q' then recall(request, flag == 'a', behind) end
+  end
 end
 local function path_to(request, start)
   local goals, left, seen = enclosing(request), 1000, {}
@@ -522,7 +695,10 @@ end
 local function settle(at_least)
   if #gone == 0 and head[MARKS] == 0 then return end
   if head[WAITING] == 0 then
-    if head[MARKS] > 0 then call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255') end
+    if head[MARKS] > 0 then
+      call('ZREMRANGEBYLEX', index_key, '[p', '(p\\255')
+      call('ZREMRANGEBYLEX', index_key, '[c', '(c\\255')
+    end
     gone, head[MARKS] = {}, 0
     return
   end
@@ -576,18 +752,21 @@ local function settle(at_least)
     at = at + 1
     if request and request[STATE] == 'q' then
       local blocker = find_blocker(request, is_next)
-      local cycle = blocker and watch(request, blocker)
+      local is_refused = blocker and may_not_wait(request, blocker)
+      local cycle = blocker and not is_refused and watch(request, blocker)
       if not blocker then
         dequeue(request)
         grant(request)
-        tell(request[CLIENT], 'g ' .. request[ID] .. (request[TOKEN] > now and ' ' .. digits(request[TOKEN]) or ''))
-      elseif cycle then
-        tell(request[CLIENT], 'd ' .. table.concat(cycle, ' '))
+        local beginning = (is_recalled(request) and 'G ' or 'g ') .. request[ID]
+        tell(request[CLIENT], beginning .. (request[TOKEN] > now and ' ' .. digits(request[TOKEN]) or ''))
+      elseif is_refused or cycle then
+        tell(request[CLIENT], is_refused and refusal(request, blocker) or 'd ' .. table.concat(cycle, ' '))
         drop(request)
         gather_gone()
       end
     end
   end
+  if head[MARKS] > 0 then recall_rest() end
 end
 local function forget()
   forget_changes(index)
@@ -598,7 +777,7 @@ local function forget()
   if next(known_deadlines) then known_deadlines = {} end
   if next(own_events) then own_events = {} end
   if next(outbox) then outbox = {} end
-  wanted_count, latest_deadline, has_sets, sets_are_new = 0, 0, true, false
+  wanted_count, latest_deadline, has_sets, sets_are_new, recalls_left = 0, 0, true, false, most_recalls
 end
 local function give_up()
   call('DEL', table_key, index_key, deadlines_key)
@@ -867,7 +1046,15 @@ local function parse_request(args, at)
   local texts = table.concat(args, '\\0', at + 6, inside_at - 1)
   local within = table.concat(args, ' ', inside_at + 1, inside_at + inside)
   local request = new_request(args[at + 1], ttl, args[at + 4], texts, within)
-  return request, inside_at + inside + 1, queue == 'q' and ttl or tonumber(sub(queue, 2))
+  if queue == 'q' then return request, inside_at + inside + 1, ttl end
+  local letter, wait_ttl, delegate = string.match(queue, '^(%a)(%d*)/?(.*)$')
+  if letter == 'i' then
+    request[URGENCY] = urged
+  elseif delegate ~= '' then
+    request[URGENCY] = recalled
+  end
+  if delegate ~= '' then request[DELEGATE] = delegate end
+  return request, inside_at + inside + 1, letter ~= 't' and (tonumber(wait_ttl) or ttl)
 end
 local function parse_requests(args)
   local requests, wait_ttls, count, at = {}, {}, 0, 6
@@ -882,7 +1069,7 @@ end
 local function ask(request, wait_ttl)
   local known = record_of(request[ID])
   if known and known[STATE] == 'h' then
-    return 1, known[TOKEN], deadline_of(known[ID])
+    return granted_as(known), known[TOKEN], deadline_of(known[ID])
   elseif known then
     return 2, known[BLOCKER], deadline_of(known[BLOCKER])
   end
@@ -891,8 +1078,8 @@ local function ask(request, wait_ttl)
   local blocker = find_blocker(request)
   if not blocker then
     grant(request)
-    return 1, request[TOKEN], now + request[TTL] * 1000
-  elseif not wait_ttl then
+    return granted_as(request), request[TOKEN], now + request[TTL] * 1000
+  elseif not wait_ttl or may_not_wait(request, blocker) then
     head[LAST_TICKET] = head[LAST_TICKET] - 1
     limit_deadline(blocker)
     return 3, describe(blocker), 0
@@ -904,6 +1091,7 @@ local function ask(request, wait_ttl)
     return 4, table.concat(cycle, ' '), 0
   end
   set_deadline('q' .. request[ID], now + wait_ttl * 1000)
+  if head[KEPT] > 0 then recall(request) end
   return 2, blocker, deadline_of(blocker)
 end
 function operations.acquire(args)
@@ -917,7 +1105,7 @@ function operations.acquire(args)
   for i = 1, #requests do
     local request, a = requests[i], 3 * i - 2
     answers[a], answers[a + 1], answers[a + 2] = ask(request, wait_ttls[i])
-    all_granted = all_granted and request[STATE] == 'h' and request[TTL] == requests[1][TTL]
+    all_granted = all_granted and answers[a] == 1 and request[STATE] == 'h' and request[TTL] == requests[1][TTL]
   end
   return answers, all_granted and requests[1][TOKEN]
 end
@@ -932,11 +1120,30 @@ local function begin_with(id)
   want('r' .. id)
   begin(true)
 end
+local function finish(ended)
+  local regions = 0
+  for i = 1, #ended do
+    local targets = ended[i][TARGET_LIST]
+    for t = 1, #targets do
+      want(targets[t].node)
+    end
+    regions = regions + #targets
+  end
+  if head[WAITING] == 0 and regions == head[SHARED] + head[EXCLUSIVE] then
+    wanted_count, head[SHARED], head[EXCLUSIVE] = 0, 0, 0
+  elseif ended[1] then
+    load()
+    for i = 1, #ended do
+      drop(ended[i])
+    end
+    settle(#ended)
+  end
+end
 function operations.release(args)
   if release_young(args) then return nil, true end
   want_named(args, 1)
   if end_many(args) then return nil, true end
-  local answers, ended, regions, all_live = {}, {}, 0, true
+  local answers, ended, all_live = {}, {}, true
   begin()
   for at = 4, #args do
     local id, owner = parse_name(args[at])
@@ -946,11 +1153,6 @@ function operations.release(args)
     all_live = all_live and is_live
     if is_live then
       ended[id], ended[#ended + 1] = true, record
-      local targets = record[TARGET_LIST]
-      for i = 1, #targets do
-        want(targets[i].node)
-      end
-      regions = regions + #targets
       if record[STATE] == 'q' then
         tell(record[CLIENT], 'k ' .. id)
       elseif not owner then
@@ -958,15 +1160,7 @@ function operations.release(args)
       end
     end
   end
-  if head[WAITING] == 0 and regions == head[SHARED] + head[EXCLUSIVE] then
-    head[SHARED], head[EXCLUSIVE] = 0, 0
-  elseif ended[1] then
-    load()
-    for i = 1, #ended do
-      drop(ended[i])
-    end
-    settle(#answers)
-  end
+  finish(ended)
   return answers, all_live
 end
 local function prolong(record, deadline)
@@ -1014,7 +1208,7 @@ function operations.refresh(args)
       raise_ttl(record, ttl)
       prolong(record, deadline)
     end
-    answers[#answers + 1] = deadline
+    answers[#answers + 1] = is_recalled(record) and -deadline or deadline
   end
   if is_lost then
     give_up()
@@ -1034,11 +1228,12 @@ function operations.look(args)
     if record and record[STATE] == 'h' then
       local deadline = deadline_of(record[ID])
       if is_owner(record[ID], record) then deadline = prolong(record, math.max(deadline, now + record[TTL] * 1000)) end
-      answers[a], answers[a + 1], answers[a + 2] = 1, record[TOKEN], deadline
+      answers[a], answers[a + 1], answers[a + 2] = granted_as(record), record[TOKEN], deadline
     elseif record then
       set_deadline('q' .. record[ID], now + tonumber(args[at + 1]) * 1000)
       limit_deadline(record[BLOCKER])
       answers[a], answers[a + 1], answers[a + 2] = 2, record[BLOCKER], deadline_of(record[BLOCKER])
+      if head[KEPT] > 0 and head[MARKS] == 0 then recall(record, true) end
     end
   end
   return answers
@@ -1085,6 +1280,45 @@ operations['break'] = function(args)
   settle()
   return { 1 }
 end
+local function register(request, token, from)
+  local known = record_of(request[ID])
+  if known then return known[STATE] == 'h' and 1 or 0 end
+  if not is_kept(record_of(from)) then return 0 end
+  note_depth(request)
+  request[TICKET] = next_ticket()
+  hold(request, token)
+  return 1
+end
+function operations.settle(args)
+  local count, at, requests, tokens, origins = tonumber(args[4]), 5, {}, {}, {}
+  forget()
+  for i = 1, count do
+    tokens[i], origins[i] = tonumber(args[at]), args[at + 1]
+    requests[i], at = parse_request(args, at + 2)
+    token_floor = math.max(token_floor, tokens[i])
+    want('r' .. requests[i][ID])
+    want('r' .. origins[i])
+    want_nodes(requests[i])
+  end
+  for i = at, #args, 2 do
+    want('r' .. args[i])
+    token_floor = math.max(token_floor, tonumber(args[i + 1]))
+  end
+  begin()
+  stored_head = stored_head or ''
+  local answers, ended = {}, {}
+  for i = 1, count do
+    answers[i] = register(requests[i], tokens[i], origins[i])
+  end
+  for i = at, #args, 2 do
+    local record = record_of(args[i])
+    if record and not ended[args[i]] and is_owner(args[i], record) then
+      ended[args[i]], ended[#ended + 1] = true, record
+    end
+  end
+  finish(ended)
+  return answers
+end
 local function waiting_ahead(request)
   local count, before = 0, record_of(request[BLOCKER])
   while before and before[STATE] == 'q' and count < 100 do
@@ -1118,6 +1352,9 @@ function operations.inspect(args)
   flush(index)
   local page, behind, shown, answers = 250, args[6], {}, { 0, '' }
   local lists = { shared.held, exclusive.held, shared.waiting, exclusive.waiting }
+  if head[KEPT] > 0 then
+    lists[5], lists[6] = shared.kept, exclusive.kept
+  end
   for i = tonumber(args[5]), #lists do
     local prefix = lists[i] .. args[4]
     local from = behind == '' and '[' .. prefix or '(' .. behind

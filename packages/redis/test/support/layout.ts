@@ -24,7 +24,7 @@ return { hash, redis.call('ZRANGE', KEYS[2], 0, -1), redis.call('ZRANGE', KEYS[3
 
 const head = [
   ...(["layout", "token", "ticket", "shared", "exclusive", "waits", "nested", "pending", "due", "keep"] as const),
-  "deep"
+  ...(["deep", "kept"] as const)
 ] as const
 
 interface Record {
@@ -37,6 +37,8 @@ interface Record {
   readonly blocker: string
   readonly targets: ReadonlyArray<string>
   readonly within: ReadonlyArray<string>
+  /** For a delegation: whose it is. */
+  readonly delegate: string | undefined
   /** All of it, as it is stored. */
   readonly values: ReadonlyArray<unknown>
 }
@@ -71,6 +73,7 @@ const parseRecord = (id: string, values: ReadonlyArray<unknown>): Record => {
     blocker: String(values[8] ?? ""),
     targets: words(values[7], "\0"),
     within: words(values[9], " "),
+    delegate: typeof values[12] === "string" ? values[12] : undefined,
     values
   }
 }
@@ -103,13 +106,13 @@ const above = (path: string): ReadonlyArray<string> =>
 const derive = (records: ReadonlyArray<Record>) => {
   const index = new Set<string>()
   const nodes = new Map<string, Array<number>>()
-  const totals = { shared: 0, exclusive: 0, waits: 0, nested: 0 }
+  const totals = { shared: 0, exclusive: 0, waits: 0, nested: 0, kept: 0 }
   const count = (path: string, slot: number) => {
     const counts = nodes.get(path) ?? Array<number>(8).fill(0)
-    counts[slot]!++
+    counts[slot] = (counts[slot] ?? 0) + 1
     nodes.set(path, counts)
   }
-  for (const { blocker, id, state, targets, ticket, within } of records) {
+  for (const { blocker, delegate, id, state, targets, ticket, within } of records) {
     for (const target of targets) {
       const [mode, path] = [target.slice(0, 1), target.slice(1)]
       const exclusive = mode === "W" || mode === "w"
@@ -117,8 +120,10 @@ const derive = (records: ReadonlyArray<Record>) => {
       const mark = alone === 1 ? "/n" : "/s"
       if (state === "h") {
         totals[exclusive ? "exclusive" : "shared"]++
-        index.add(`${exclusive ? "hw" : "hr"}${path}${mark}${ticket}${id}`)
-        count(path, (exclusive ? 2 : 0) + alone)
+        if (delegate !== undefined) totals.kept++
+        const list = delegate === undefined ? "h" : "d"
+        index.add(`${list}${exclusive ? "w" : "r"}${path}${mark}${ticket}${id}`)
+        count(path, delegate === undefined ? (exclusive ? 2 : 0) + alone : 8)
         continue
       }
       const kind = exclusive ? "qw" : "qr"
@@ -188,12 +193,12 @@ export const check = (admin: Redis, keys: Keys): Effect.Effect<void> =>
 
 const checkDerived = (
   { index, nodes: counts }: Table,
-  { exclusive, nested, shared, waits }: { [_ in (typeof head)[number]]: number },
+  { exclusive, kept, nested, shared, waits }: { [_ in (typeof head)[number]]: number },
   must: ReturnType<typeof derive>
 ): void => {
   assert.deepStrictEqual([...index].sort(), must.index, "the index is what the records say")
   assert.deepStrictEqual(nodes(counts), nodes(must.nodes), "the counts of the nodes are what the records say")
-  assert.deepStrictEqual({ shared, exclusive, waits, nested }, must.totals, "the totals are what the records say")
+  assert.deepStrictEqual({ shared, exclusive, waits, nested, kept }, must.totals, "the totals are what the records say")
 }
 
 /** Checks what was read of the keys. */
