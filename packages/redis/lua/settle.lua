@@ -9,11 +9,12 @@ local function register(request, token, from)
   note_depth(request)
   request[TICKET] = next_ticket()
   hold(request, token)
+  if head[LAST_TOKEN] < token then head[LAST_TOKEN] = token end
   return 1
 end
 
 --[[
-Registers leases that were granted under delegations, then gives delegations back. Before anything else, all later tokens are made
+Registers leases that were granted under delegations, then gives delegations back. Before anybody is let in, all later tokens are made
 greater than those that were given.
 
 args[4]    the number of leases
@@ -27,7 +28,6 @@ function operations.settle(args)
   for i = 1, count do
     tokens[i], origins[i] = tonumber(args[at]), args[at + 1]
     requests[i], at = parse_request(args, at + 2)
-    token_floor = math.max(token_floor, tokens[i])
     want('r' .. requests[i][ID])
     want('r' .. origins[i])
     want_nodes(requests[i])

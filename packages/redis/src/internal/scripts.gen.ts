@@ -1287,6 +1287,7 @@ local function register(request, token, from)
   note_depth(request)
   request[TICKET] = next_ticket()
   hold(request, token)
+  if head[LAST_TOKEN] < token then head[LAST_TOKEN] = token end
   return 1
 end
 function operations.settle(args)
@@ -1295,7 +1296,6 @@ function operations.settle(args)
   for i = 1, count do
     tokens[i], origins[i] = tonumber(args[at]), args[at + 1]
     requests[i], at = parse_request(args, at + 2)
-    token_floor = math.max(token_floor, tokens[i])
     want('r' .. requests[i][ID])
     want('r' .. origins[i])
     want_nodes(requests[i])

@@ -15,6 +15,7 @@ export type Name =
   | "refresh"
   | "look"
   | "restore"
+  | "settle"
   | "give_back"
   | "downgrade"
   | "break"
@@ -51,12 +52,12 @@ end
 local function in_full(events)
   local lines = {}
   for line in string.gmatch(events, '[^\\n]+') do
-    local id, token = string.match(line, '^g (%S+) ?(%S*)$')
+    local letter, id, token = string.match(line, '^([gG]) (%S+) ?(%S*)$')
     if id then
       -- (One that ended in the same call is not there any more.)
       local stored = server.call('HGET', KEYS[1], 'r' .. id)
       local record = stored and { cmsgpack.unpack(stored) } or { 0, 0, token == '' and KEYS[4] or token, 0, 0 }
-      line = string.format('g %s %.0f %.0f', id, tonumber(record[3]), KEYS[4] + record[5] * 1000)
+      line = string.format('%s %s %.0f %.0f', letter, id, tonumber(record[3]), KEYS[4] + record[5] * 1000)
       assert(token == '' and tonumber(record[3]) == tonumber(KEYS[4]) or tonumber(token) == tonumber(record[3]))
     end
     lines[#lines + 1] = line
