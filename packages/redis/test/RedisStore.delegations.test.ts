@@ -3,7 +3,7 @@
  * each: answers, messages, who holds and who waits, and what the keys hold.
  */
 import { assert, describe, layer } from "@effect/vitest"
-import { LockMode, type LockPath, LockTable } from "@hilok/core"
+import { type LockEntry, LockMode, LockPath, LockTable } from "@hilok/core"
 import { Effect, FastCheck, Runtime } from "effect"
 import { leavesNothing, TestServer } from "./support/fixture.ts"
 import * as layout from "./support/layout.ts"
@@ -115,6 +115,12 @@ const toText = (event: LockTable.Event): string => {
 
 const toldByTable = (table: LockTable.LockTable): Told => table.takeEvents().map(toText).sort()
 
+const users = (entries: ReadonlyArray<LockEntry.LockEntry>) =>
+  entries.filter(({ delegated, state }) => state === "held" && delegated !== true)
+
+const regionsOf = ({ targets }: LockEntry.LockEntry): ReadonlyArray<LockMode.Region> =>
+  targets.map(({ mode, path }) => ({ mode, path: (path === "" ? "" : `${path}/`) as LockPath.LockPath }))
+
 const outcomes = { Granted: 1, Waiting: 2, Refused: 3, Deadlock: 4 } as const
 
 const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>, start: number) => {
@@ -126,18 +132,22 @@ const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>
       let time = start
       const now = () => time / 1000
       let last: LockTable.Request | undefined
-      const entries = () => table.inspect("" as LockPath.LockPath, now())
+      const entries = () => table.inspect(LockPath.root, now())
       const call = () => ({ client: time % 2000 === 0 ? "one" : "two", time })
       const choose = <A>(among: ReadonlyArray<A>, at: number): A | undefined => among[at % among.length]
 
       const step = (step: Step): Effect.Effect<Raw.Ran> => {
+        if (step.op === "expire") {
+          time = Math.max(time, Math.ceil((table.nextDeadline ?? 0) * 1000))
+          table.expire(now())
+          return raw.run("look", call(), [])
+        }
         const all = entries()
         const kept = all.filter(({ delegated }) => delegated === true)
         switch (step.op) {
           case "ask": {
             const { delegate, how, targets } = step
-            const users = all.filter(({ delegated, state }) => state === "held" && delegated !== true)
-            const lease = step.inside === null ? undefined : choose(users, step.inside)
+            const lease = step.inside === null ? undefined : choose(users(all), step.inside)
             const within =
               step.inside === null
                 ? []
@@ -155,13 +165,12 @@ const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>
                     ttl,
                     waitTtl: ttl,
                     within,
-                    // One that is within others does not wait.
                     holder: { label: delegate ?? "user" },
                     delegated: delegate ?? undefined,
                     impatient: how === "i"
                   }
             last = request
-            const isQueued = how === "q" && !(request.delegated !== undefined && request.within.length > 0)
+            const isQueued = how === "q" && request.within.length === 0
             const isImpatient = request.impatient === true
             const letter = isImpatient ? "i" : isQueued ? "q" : "t"
             const outcome = isQueued && !isImpatient ? table.acquire(request, now()) : table.tryAcquire(request, now())
@@ -193,13 +202,15 @@ const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>
             const delegation = choose(kept, step.pick)
             const from = delegation?.id ?? "nobody"
             const floor = (delegation?.token ?? time) + step.ahead
-            const registrations = Array.from({ length: step.registrations }, (_, i) => ({
+            const region: LockMode.Region =
+              delegation === undefined ? { mode: "read", path: LockPath.root } : regionsOf(delegation)[0]!
+            // As its client has decided: nothing that conflicts.
+            const isTaken = users(all).some((lease) => LockMode.anyConflict(regionsOf(lease), [region]))
+            const count = isTaken ? 0 : LockMode.isExclusive(region.mode) ? 1 : step.registrations
+            const registrations = Array.from({ length: count }, (_, i) => ({
               id: `r${made++}`,
-              token: floor - step.registrations + 1 + i,
-              targets: [(delegation?.targets ?? [{ mode: "read" as const, path: [] }])[0]!].map(({ mode, path }) => ({
-                mode,
-                path: (path === "" ? "" : `${path}/`) as LockPath.LockPath
-              }))
+              token: floor - count + 1 + i,
+              targets: [region]
             }))
             const expected = registrations.map(({ id, targets, token }) =>
               table.register(
@@ -224,10 +235,6 @@ const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>
               return ran
             })
           }
-          case "expire":
-            time = Math.max(time, Math.ceil((table.nextDeadline ?? 0) * 1000))
-            table.expire(now())
-            return raw.run("look", call(), [])
           case "look": {
             const id =
               choose(
@@ -249,8 +256,7 @@ const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>
             })
           }
           case "downgrade": {
-            const users = all.filter(({ delegated, state }) => state === "held" && delegated !== true)
-            const id = choose(users, step.pick)?.id ?? "nobody"
+            const id = choose(users(all), step.pick)?.id ?? "nobody"
             table.downgrade(id, now(), id)
             return raw.run("downgrade", call(), [id])
           }
@@ -267,20 +273,24 @@ const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>
         }
       }
 
+      const both = (one: Step) =>
+        Effect.gen(function* () {
+          const ran = yield* step(one)
+          assert.strictEqual(toldByServer(ran).join("\n"), toldByTable(table).join("\n"), `what ${one.op} leads to`)
+          const keys = yield* raw.look
+          const shown = keys.records.map(({ delegate, id, state }) => `${id} ${state} ${state === "h" ? delegate : ""}`)
+          const expected = entries().map(({ delegated, id, label, state }) =>
+            state === "held" ? `${id} h ${delegated === true ? label : undefined}` : `${id} q `
+          )
+          assert.deepStrictEqual(shown.sort(), expected.sort(), "who holds and who waits")
+          yield* check(keys)
+        })
+
       for (const one of run) {
         time += 1000
-        const ran = yield* step(one)
-        assert.deepStrictEqual(toldByServer(ran), toldByTable(table), `what is told after ${JSON.stringify(one)}`)
-        const keys = yield* raw.look
-        const shown = keys.records.map(
-          ({ delegate, id, state }) => `${id} ${state} ${state === "h" ? (delegate ?? "") : ""}`
-        )
-        const expected = entries().map(
-          ({ delegated, id, label, state }) =>
-            `${id} ${state === "held" ? "h" : "q"} ${delegated === true ? label : ""}`
-        )
-        assert.deepStrictEqual(shown.sort(), expected.sort(), "who holds and who waits")
-        yield* check(keys)
+        // Looking at the table drops what is due.
+        if ((table.nextDeadline ?? time) * 1000 <= time) yield* both({ op: "expire" })
+        yield* both(one)
       }
     })
 }

@@ -581,7 +581,7 @@ local function recall(request, again, behind)
   want_nodes(request)
   load()
   local urgency, within, lists = request[URGENCY] or recalled, enclosing(request), kept_lists(request)
-  local first = 1
+  local told, first = {}, 1
   while behind and lists[first] and sub(behind, 1, #lists[first]) ~= lists[first] do
     first = first + 1
   end
@@ -597,8 +597,9 @@ local function recall(request, again, behind)
     load()
     for j = 1, #members do
       local delegation = record_of(id_of(members[j]))
-      if delegation and (again or delegation[URGENCY] < urgency) and is_wanted_by(delegation, request, within) then
-        delegation[URGENCY] = urgency
+      local is_due = delegation and (again and not told[delegation[ID]] or delegation[URGENCY] < urgency)
+      if is_due and is_wanted_by(delegation, request, within) then
+        delegation[URGENCY], told[delegation[ID]] = urgency, true
         set_record(delegation[ID], delegation)
         tell(delegation[CLIENT], 'w ' .. delegation[ID] .. ' ' .. urgency .. ' ' .. delegation[DELEGATE])
       end
