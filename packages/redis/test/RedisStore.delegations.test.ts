@@ -146,7 +146,11 @@ const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>
         const kept = all.filter(({ delegated }) => delegated === true)
         switch (step.op) {
           case "ask": {
-            const { delegate, how, targets } = step
+            const { delegate, targets } = step
+            // Of several delegations in its way it watches any, and is looked at again only when that one goes.
+            const isAmbiguous =
+              kept.filter((delegation) => LockMode.anyConflict(regionsOf(delegation), targets)).length > 1
+            const how = step.how === "i" && isAmbiguous ? "t" : step.how
             const lease = step.inside === null ? undefined : choose(users(all), step.inside)
             const within =
               step.inside === null
@@ -157,7 +161,7 @@ const drive = (raw: Raw.Raw, check: (table: layout.Table) => Effect.Effect<void>
                     : [lease.id]
                   : kept.filter(({ label }) => label === delegate).map(({ id }) => id)
             const request: LockTable.Request =
-              step.again && last !== undefined
+              step.again && !isAmbiguous && last !== undefined
                 ? last
                 : {
                     id: `r${made++}`,

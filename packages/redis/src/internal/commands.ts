@@ -198,11 +198,6 @@ export class Commands {
     )
   }
 
-  /** A token was seen. */
-  note(token: number): void {
-    if (token > this.greatestToken) this.greatestToken = token
-  }
-
   /** May the server's clock be behind the greatest token? */
   private isBehind(sentAt: number): boolean {
     return this.greatestToken > (this.ahead === undefined ? 0 : sentAt * 1000 + this.ahead + tokenSlack)

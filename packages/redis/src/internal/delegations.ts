@@ -58,8 +58,8 @@ export const settle = (
 ): Effect.Effect<ReadonlyArray<boolean>, LockError.StoreError> =>
   Effect.map(
     Effect.forEach(partsOf(settlement), (part) => {
-      for (const { token } of part.registrations) commands.note(token)
-      for (const { floor } of part.releases) commands.note(floor)
+      const tokens = [...part.registrations.map(({ token }) => token), ...part.releases.map(({ floor }) => floor)]
+      commands.greatestToken = Math.max(commands.greatestToken, ...tokens)
       return commands.run(Script.settle, encode(part, holderOf), ({ values }) =>
         part.registrations.map((_, i) => values[i] === 1)
       )

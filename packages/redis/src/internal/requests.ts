@@ -311,7 +311,7 @@ export class Requests {
   /** At a time of the server (microseconds). */
   private granted(request: Request, time: number, token: number, deadline: number, wanted: boolean): void {
     if (time <= request.floor && token <= request.floor) return this.giveBack(request)
-    this.commands.note(token)
+    if (token > this.commands.greatestToken) this.commands.greatestToken = token
     let local = localDeadline(request.seen, deadline)
     if (request.state === "waiting") {
       const now = this.host.now()
