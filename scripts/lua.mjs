@@ -9,7 +9,7 @@ import { resolveIncludes } from "./codegen.mjs"
 
 /** What is there in the server. */
 const globals = new Set(
-  "KEYS ARGV redis cmsgpack string table math pairs next tonumber tostring type unpack error".split(" ")
+  "KEYS ARGV redis cmsgpack cjson string table math pairs next tonumber tostring type unpack error".split(" ")
 )
 
 const style = () => {

@@ -26,6 +26,7 @@ export const Assignment = Schema.parseJson(
     workers: Schema.Int,
     seconds: Schema.Number,
     seed: Schema.Int,
+    delegation: Schema.Boolean,
     /** Which of the processes this is, from 1, and of how many. */
     process: Schema.Int,
     processes: Schema.Int

@@ -11,6 +11,8 @@ export interface Settings {
   /** Where the files go; a temporary folder when it is not given. */
   readonly dir: string | undefined
   readonly locks: boolean
+  /** Whether each process decides by itself about what the others leave alone. */
+  readonly delegation: boolean
   /** The Redis store: the address of a server, or `"auto"`. In-process memory when it is not given. */
   readonly redis: string | undefined
   /** Over how many operating-system processes the workers are spread. */
@@ -37,6 +39,7 @@ Options
   --seed N         a whole number that decides who transfers what (default ${defaults.seed})
   --dir PATH       keep the files there (default: a temporary folder, of which only the picture stays)
   --no-locks       work without locks
+  --delegation     let each process decide by itself about what nobody else asks for
   --redis [URL]    keep the locks in Redis, the workers in separate processes
                    (without URL: REDIS_URL, else a server of its own)
   --processes N    how many processes, 1 to 64 (default ${defaults.processes}); implies --redis
@@ -53,6 +56,7 @@ const flags = {
   seed: { type: "string" },
   dir: { type: "string" },
   "no-locks": { type: "boolean" },
+  delegation: { type: "boolean" },
   redis: { type: "string" },
   processes: { type: "string" },
   help: { type: "boolean", short: "h" }
@@ -101,6 +105,7 @@ export const parse = (args: ReadonlyArray<string>): Either.Either<Settings | "he
       yield* refuse("--redis must be an address such as redis://localhost:6379")
     }
     if (redis !== undefined && values["no-locks"]) yield* refuse("--no-locks goes without --redis and --processes")
+    if (values.delegation && values["no-locks"]) yield* refuse("--no-locks goes without --delegation")
     const limit = (from: number, to: number, whole = true) => ({ from, to, whole })
     return {
       seconds: yield* number("seconds", values.seconds, defaults.seconds, limit(0.5, 600, false)),
@@ -109,6 +114,7 @@ export const parse = (args: ReadonlyArray<string>): Either.Either<Settings | "he
       seed: yield* number("seed", values.seed, defaults.seed, limit(-(2 ** 31), 2 ** 31 - 1)),
       dir: values.dir,
       locks: !values["no-locks"],
+      delegation: values.delegation ?? false,
       redis,
       processes: yield* number(
         "processes",

@@ -3,7 +3,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { HierarchicalLock, MemoryStore } from "@hilok/core"
+import { DelegatingStore, HierarchicalLock, MemoryStore } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Cause, Console, Data, Effect, Exit, Layer } from "effect"
 import * as Bank from "./Bank.ts"
@@ -63,9 +63,18 @@ const workHere = <E, R>(
   )
 
 /** Who works, where, and how: for the first line of the run. */
-const introduction = ({ accounts, locks, processes, redis, seconds, workers }: Settings.Settings): string => {
+const introduction = ({
+  accounts,
+  delegation,
+  locks,
+  processes,
+  redis,
+  seconds,
+  workers
+}: Settings.Settings): string => {
   const branches = Bank.plan(accounts).length
-  const how = !locks ? "without locks" : redis === undefined ? "with locks in memory" : "with locks in Redis"
+  const where = redis === undefined ? "with locks in memory" : "with locks in Redis"
+  const how = !locks ? "without locks" : delegation ? `${where} and delegations` : where
   return (
     `${accounts} accounts in ${branches} branches, ${accounts * Bank.openingBalance} in all; ${workers} transfer money, ` +
     `${branches + 1} audit, for ${seconds} s, ${how}${redis === undefined ? "" : `, in ${processes} processes`}`
@@ -149,7 +158,12 @@ const demo = (settings: Settings.Settings) =>
         ? undefined
         : { url: yield* Processes.server(settings.redis), namespace: `demo-${crypto.randomUUID()}` }
     // The one thing that depends on where the locks are.
-    const store = remote === undefined ? MemoryStore.layer() : RedisStore.layer(remote)
+    const store =
+      remote !== undefined
+        ? RedisStore.layer(remote)
+        : settings.delegation
+          ? Layer.provide(DelegatingStore.layer(), MemoryStore.layer())
+          : MemoryStore.layer()
     const place = yield* prepare(settings.dir)
     const remove = (what: string) => Effect.ignore(fs.remove(what, { recursive: true }))
     return yield* run(settings, place, remote).pipe(

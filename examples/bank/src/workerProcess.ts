@@ -1,7 +1,7 @@
 /** One of the processes of `Processes`: its argument says what to do. */
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { HierarchicalLock } from "@hilok/core"
+import { DelegatingStore, HierarchicalLock } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Effect, Layer, Schema } from "effect"
 import * as Bank from "./Bank.ts"
@@ -11,11 +11,13 @@ import * as Worker from "./Worker.ts"
 
 const program = Effect.gen(function* () {
   const assignment = yield* Schema.decode(Assignment)(process.argv[2] ?? "")
-  const { accounts, folder, namespace, processes, seconds, seed, url, workers } = assignment
+  const { accounts, delegation, folder, namespace, processes, seconds, seed, url, workers } = assignment
   const report = (hold: Hold.Hold) =>
     Effect.map(Effect.orDie(Schema.encode(Hold.Line)({ ...hold, process: assignment.process })), (line) => {
       process.stdout.write(`${line}\n`)
     })
+  const redis = RedisStore.layer({ url, namespace })
+  const store = delegation ? Layer.provide(DelegatingStore.layer(), redis) : redis
   yield* Effect.gen(function* () {
     const branches = Bank.plan(accounts)
     const bank = yield* Bank.make(folder, branches)
@@ -26,14 +28,7 @@ const program = Effect.gen(function* () {
       concurrency: "unbounded",
       discard: true
     })
-  }).pipe(
-    Effect.provide(
-      Layer.provide(
-        HierarchicalLock.layer({ label: `bank ${assignment.process}` }),
-        RedisStore.layer({ url, namespace })
-      )
-    )
-  )
+  }).pipe(Effect.provide(Layer.provide(HierarchicalLock.layer({ label: `bank ${assignment.process}` }), store)))
 })
 
 // The parent is gone.

@@ -101,6 +101,7 @@ describe("the options", () => {
         seed: 1,
         dir: undefined,
         locks: true,
+        delegation: false,
         redis: undefined,
         processes: 1
       })
@@ -117,6 +118,14 @@ describe("the options", () => {
       const settings = Either.getOrThrow(Settings.parse(args))
       assert.isTrue(settings !== "help" && settings.redis === redis && settings.processes === processes)
     }
+  })
+
+  it("take --delegation with locks of either kind, and not without", () => {
+    for (const args of [["--delegation"], ["--delegation", "--redis"]]) {
+      const settings = Either.getOrThrow(Settings.parse(args))
+      assert.isTrue(settings !== "help" && settings.delegation)
+    }
+    assert.strictEqual(refusal("--delegation", "--no-locks"), "--no-locks goes without --delegation")
   })
 
   it("are refused in words", () => {

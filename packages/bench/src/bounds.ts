@@ -82,7 +82,49 @@ const handOver = ([processes, where]: (typeof places)[number]): ReadonlyArray<Bo
   ]
 }
 
+const delegated = "hilok-delegated"
+
+/** So many times what another reaches, in a workload. */
+const times = (rule: string, least: number, workload: string, others: ReadonlyArray<string>): Bound => ({
+  rule: `with delegations, ${rule}`,
+  value: (metrics) =>
+    divided(
+      metrics.median(`${workload}/${delegated}/rate`),
+      greatest(others.map((other) => metrics.median(`${workload}/${other}/rate`)))
+    ),
+  limit: constant(least),
+  kind: "at least"
+})
+
+const delegations: ReadonlyArray<Bound> = [
+  {
+    rule: "with delegations, one at a time, depth 3: p50 to that of setnx",
+    value: (metrics) => divided(one(3, delegated, "p50")(metrics), one(3, "setnx", "p50")(metrics)),
+    limit: constant(0.25),
+    kind: "at most"
+  },
+  {
+    rule: "with delegations, one at a time, depth 3: commands a cycle",
+    value: one(3, delegated, "commands"),
+    limit: constant(0.01),
+    kind: "at most"
+  },
+  ...[64, 512].map((loops) => times(`${loops} at once: cycles/s to those of every peer`, 2, `many/${loops}`, peers)),
+  times("64 at once, paths never seen before: cycles/s to those of setnx", 1.5, "fresh/64", ["setnx"]),
+  times("128 again and again in one process: sections/s to those of setnx", 8, "hot/loop/128/1", ["setnx"]),
+  times("128 again and again in four processes: sections/s to those without", 1, "hot/loop/128/4", ["hilok"]),
+  {
+    rule: "with delegations, 128 again and again in four processes: commands a section to those without",
+    value: (metrics) =>
+      divided(metrics.median(`hot/loop/128/4/${delegated}/commands`), metrics.median("hot/loop/128/4/hilok/commands")),
+    limit: constant(1),
+    kind: "at most"
+  },
+  times("readers and writers on a tree: operations/s to two empty scripts", 1.5, "tree", ["limit"])
+]
+
 const bounds: ReadonlyArray<Bound> = [
+  ...delegations,
   {
     rule: "one at a time, depth 3: p50 to that of setnx",
     value: (metrics) => divided(one(3, "hilok", "p50")(metrics), one(3, "setnx", "p50")(metrics)),

@@ -4,87 +4,80 @@ answered, `perform` adds a beginning.
 ]]
 local operations = {}
 
-local function parse_request(id, ttl, holder, target_text, within)
-  return make_record(id, 'q', '', 0, now, ttl, client, holder, target_text, '', within)
-end
-
 --[[
 Asks for locks, in order. Idempotent by id.
 
 args[4]    the holder (JSON), and args[5] the ttl (ms), of the requests that do not say otherwise
 args[6..]  the requests, in order. A simple one, which queues, for one target and not nested: id, target.
-           Another: an empty string, id, ttl (ms), q to queue or t to be refused, holder, the number of targets, the targets, the
-           number of enclosing leases, their ids. Both together are 3,900 at most, and the segments of the paths
-           4,000: more is an error, and nothing is done. Behind q may stand how long it stays in the queue (ms), if not for the ttl
+           Another: an empty string, id, ttl (ms), a letter, holder, the number of targets, the targets, the number of enclosing
+           leases, their ids. Both together are 3,900 at most, and the segments of the paths 4,000: more is an error, and nothing is
+           done. The letter is q to queue, t to be refused, i to queue while only delegations are in its way. Behind it may stand
+           how long it stays in the queue (ms), if not for the ttl; behind that, for a delegation, a slash and whose it is
 Answers with three for each request:
              1, token, deadline            granted
+             5, token, deadline            granted: a delegation, and it is wanted back
              2, blocker, its deadline      waiting
              3, the blocker (describe), 0  refused
              4, cycle (ids, by space), 0   deadlock
 ]]
+local function new_request(id, ttl, holder, targets, within)
+  return make_record(id, 'q', '', 0, now, ttl, client, holder, targets, '', within, '', '')
+end
+
+-- Answers with the request, where the next one begins, and how long it stays in the queue (ms), if it queues.
+local function parse_request(args, at)
+  if args[at] ~= '' then
+    local ttl = tonumber(args[5])
+    return new_request(args[at], ttl, args[4], args[at + 1], ''), at + 2, ttl
+  end
+  local targets, ttl, queue = tonumber(args[at + 5]), tonumber(args[at + 2]), args[at + 3]
+  local inside_at = at + 6 + targets
+  local inside = tonumber(args[inside_at])
+  if targets + inside > 3900 then refuse('too many targets in one request') end
+  local texts = table.concat(args, '\0', at + 6, inside_at - 1)
+  local within = table.concat(args, ' ', inside_at + 1, inside_at + inside)
+  local request = new_request(args[at + 1], ttl, args[at + 4], texts, within)
+  if queue == 'q' then return request, inside_at + inside + 1, ttl end
+  local letter, wait_ttl, delegate = string.match(queue, '^(%a)(%d*)/?(.*)$')
+  if letter == 'i' then
+    request[URGENCY] = urged
+  elseif delegate ~= '' then
+    request[URGENCY] = recalled
+  end
+  if delegate ~= '' then request[DELEGATE] = delegate end
+  return request, inside_at + inside + 1, letter ~= 't' and (tonumber(wait_ttl) or ttl)
+end
+
+-- Answers with the requests, and how long they stay in the queue. What they need of the table is wanted from then on.
 local function parse_requests(args)
-  local requests, at, ttl = {}, 6, tonumber(args[5])
+  local requests, wait_ttls, count, at = {}, {}, 0, 6
   while at <= #args do
-    local request
-    if args[at] ~= '' then
-      request = parse_request(args[at], ttl, args[4], args[at + 1], '')
-      request.wait_ttl = ttl
-      at = at + 2
-    else
-      local targets = tonumber(args[at + 5])
-      local inside_at = at + 6 + targets
-      local inside = tonumber(args[inside_at])
-      if targets + inside > 3900 then refuse('too many targets in one request') end
-      request = parse_request(
-        args[at + 1],
-        tonumber(args[at + 2]),
-        args[at + 4],
-        table.concat(args, '\0', at + 6, inside_at - 1),
-        table.concat(args, ' ', inside_at + 1, inside_at + inside)
-      )
-      -- Of those that queue.
-      request.wait_ttl = args[at + 3] == 'q' and request.ttl or tonumber(sub(args[at + 3], 2))
-      at = inside_at + inside + 1
-    end
-    requests[#requests + 1] = request
-    local segments = 0
-    for i = 1, #request.targets do
-      segments = segments + depth_of(request.targets[i])
-    end
+    count = count + 1
+    requests[count], at, wait_ttls[count] = parse_request(args, at)
+    want('r' .. requests[count][ID])
     -- Nobody else is served meanwhile.
-    if segments > 4000 then refuse('too many segments in the paths of one request') end
+    if want_nodes(requests[count]) > 4000 then refuse('too many segments in the paths of one request') end
   end
-  return requests
+  return requests, wait_ttls
 end
 
-local function request_fields(requests)
-  local fields = {}
-  for i = 1, #requests do
-    fields[#fields + 1] = 'r' .. requests[i].id
-    for t = 1, #requests[i].targets do
-      fields[#fields + 1] = 'n' .. requests[i].targets[t].path
-    end
-  end
-  return fields
-end
-
-local function ask(request)
-  local known = record_of(request.id)
-  if known and known.state == 'h' then
-    return 1, known.token, deadline_of(known.id)
+local function ask(request, wait_ttl)
+  local known = record_of(request[ID])
+  if known and known[STATE] == 'h' then
+    return granted_as(known), known[TOKEN], deadline_of(known[ID])
   elseif known then
-    return 2, known.blocker, deadline_of(known.blocker)
+    return 2, known[BLOCKER], deadline_of(known[BLOCKER])
   end
-  request.ticket = next_ticket()
+  note_depth(request)
+  request[TICKET] = next_ticket()
   local blocker = find_blocker(request)
-  if blocker and not request.wait_ttl then
-    head.last_ticket = head.last_ticket - 1
-    limit_deadline(blocker)
-    return 3, describe(blocker), 0
-  end
   if not blocker then
     grant(request)
-    return 1, request.token, now + request.ttl * 1000
+    return granted_as(request), request[TOKEN], now + request[TTL] * 1000
+  elseif not wait_ttl or may_not_wait(request, blocker) then
+    head[LAST_TICKET] = head[LAST_TICKET] - 1
+    limit_deadline(blocker)
+    return 3, describe(blocker), 0
   end
   enqueue(request)
   local cycle = watch(request, blocker)
@@ -92,20 +85,23 @@ local function ask(request)
     drop(request)
     return 4, table.concat(cycle, ' '), 0
   end
-  set_deadline(request, now + request.wait_ttl * 1000)
+  set_deadline('q' .. request[ID], now + wait_ttl * 1000)
+  if head[KEPT] > 0 then recall(request) end
   return 2, blocker, deadline_of(blocker)
 end
 
 function operations.acquire(args)
-  local first_token = acquire_small(args) and now or grant_free(args)
+  if #args == 7 and acquire_young(args) then return nil, now end
+  forget()
+  local first_token = #args > 7 and grant_many(args)
   if first_token then return nil, first_token end
-  local requests, answers, all_granted = parse_requests(args), {}, true
-  begin(request_fields(requests))
-  load_nodes(requests)
+  local requests, wait_ttls = parse_requests(args)
+  local answers, all_granted = {}, true
+  begin()
   for i = 1, #requests do
     local request, a = requests[i], 3 * i - 2
-    answers[a], answers[a + 1], answers[a + 2] = ask(request)
-    all_granted = all_granted and request.state == 'h' and request.ttl == requests[1].ttl
+    answers[a], answers[a + 1], answers[a + 2] = ask(request, wait_ttls[i])
+    all_granted = all_granted and answers[a] == 1 and request[STATE] == 'h' and request[TTL] == requests[1][TTL]
   end
-  return answers, all_granted and requests[1].token
+  return answers, all_granted and requests[1][TOKEN]
 end

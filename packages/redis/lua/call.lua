@@ -7,12 +7,11 @@ args[1..3] the id of the calling client; the prefix of the clients' channels; th
            what is granted gets a greater one. What the operation takes follows
 ]]
 -- In Redis 7.0 none of these is there while a library loads: they are taken on the first call.
-local call, pack, unpack_values, sub, find, format
+local call, pack, unpack_values, sub, find, gmatch, format, to_json
 
 local table_key, index_key, deadlines_key, stamp
-local client, channels
+local client, channels, is_late, token_floor
 local now, seconds, micros
-local is_late, token_floor
 
 local take_tools
 local function begin_call(keys, args)

@@ -4,35 +4,50 @@ The grant rule: what keeps a request from being granted.
 -- The leases that enclose a request, as a set.
 local function enclosing(request)
   local set = {}
-  for id in string.gmatch(request.within, '%S+') do
+  for id in gmatch(request[WITHIN], '%S+') do
     set[id] = true
   end
   return set
 end
 
-local none = {}
+-- Only below a subtree that is asked for can anything be in the way, and only so deep.
+local function reaches_below(target) return target.mode.covers_subtree and target.depth < head[DEEP] end
 
--- The nodes above a target at which something can be that covers it.
-local function nodes_above(target)
-  if depth_of(target) <= head.shallow then return none end
-  return paths_above(target.path, head.shallow)
+-- Is nothing at all at the node of a target, above or below it? Most are free.
+local function is_free(target)
+  if cache[target.node] ~= false or reaches_below(target) then return false end
+  for i = 1, target.depth do
+    if cache[target.above[i]] ~= false then return false end
+  end
+  return true
 end
 
--- Only below a subtree that is asked for can anything be in the way, and only so deep.
-local function reaches_below(target) return target.mode.covers_subtree and depth_of(target) < head.deep end
+-- The first lease under a prefix of the index that is not waived.
+local function first_held(prefix, waived)
+  local offset, page = 0, waived and 32 or 1
+  while true do
+    local members = members_with(prefix, page, offset)
+    for i = 1, #members do
+      local id = id_of(members[i])
+      if not (waived and waived[id]) then return id end
+    end
+    if #members < page then return nil end
+    offset = offset + page
+  end
+end
 
 -- A lease that conflicts with a target and is not waived: one on the subtree of a node above, or one on the node or below it.
 local function find_held(target, waived)
-  local mode, path, above = target.mode, target.path, nodes_above(target)
+  local mode, path, above = target.mode, target.path, target.above
   for i = 1, #above do
-    local node = node_at(above[i])
+    local node = cache[above[i]] ~= false and node_of(above[i])
     for a = 1, node and #mode.against or 0 do
       local access = mode.against[a]
-      local id = node[access.held_subtree] > 0 and first_held(access.held .. above[i] .. '/s', waived)
+      local id = node[access.held_subtree] > 0 and first_held(access.held .. sub(above[i], 2) .. '/s', waived)
       if id then return id end
     end
   end
-  local node = node_at(path)
+  local node = cache[target.node] ~= false and node_of(target.node)
   for a = 1, #mode.against do
     local access = mode.against[a]
     local is_here = node and node[access.held_subtree] + node[access.held_node] > 0
@@ -45,67 +60,102 @@ local function find_held(target, waived)
   return nil
 end
 
+-- Visits the lists of the index in which all waiting requests stand that conflict with a target, until that answers with something.
+local function visit_waiting(target, visit)
+  local path, above, against, node = target.path, target.above, target.mode.against, node_of(target.node)
+  for a = 1, #against do
+    local access = against[a]
+    local found = node and node[access.waiting_subtree] > 0 and visit(access.waiting .. path .. '/s')
+      or node and node[access.waiting_node] > 0 and visit(access.waiting .. path .. '/n')
+      or reaches_below(target) and visit(access.waiting .. path .. '/b')
+    if found then return found end
+    for j = 1, #above do
+      local higher = node_of(above[j])
+      found = higher and higher[access.waiting_subtree] > 0 and visit(access.waiting .. sub(above[j], 2) .. '/s')
+      if found then return found end
+    end
+  end
+end
+
 -- The latest waiting request before this one that conflicts with it.
 local function find_earlier(request)
-  local latest, latest_ticket, last_ticket = nil, '', format('%016d', request.ticket - 1)
+  local latest, latest_ticket, last_ticket = nil, '', format('%016d', request[TICKET] - 1)
   local function consider(prefix)
     flush(index)
-    local last = '(' .. prefix .. request.ticket
-    local member = call('ZREVRANGEBYLEX', index_key, last, '[' .. prefix, 'LIMIT', '0', '1')[1]
+    local member =
+      call('ZREVRANGEBYLEX', index_key, '(' .. prefix .. request[TICKET], '[' .. prefix, 'LIMIT', '0', '1')[1]
     local ticket = member and sub(member, #prefix + 1, #prefix + 16)
     if member and ticket > latest_ticket then
       latest, latest_ticket = sub(member, #prefix + 17), ticket
     end
+    -- None can be later than that.
+    return latest_ticket == last_ticket
   end
-  for i = 1, #request.targets do
-    local target = request.targets[i]
-    local path, above = target.path, nodes_above(target)
-    for a = 1, #target.mode.against do
-      local access = target.mode.against[a]
-      local node = node_at(path)
-      if node and node[access.waiting_subtree] > 0 then consider(access.waiting .. path .. '/s') end
-      if node and node[access.waiting_node] > 0 then consider(access.waiting .. path .. '/n') end
-      -- None can be later than that.
-      if latest_ticket == last_ticket then return latest end
-      if reaches_below(target) then consider(access.waiting .. path .. '/b') end
-      for j = 1, #above do
-        local higher = node_at(above[j])
-        if higher and higher[access.waiting_subtree] > 0 then consider(access.waiting .. above[j] .. '/s') end
-      end
-    end
+  local targets = request[TARGET_LIST]
+  for i = 1, #targets do
+    if visit_waiting(targets[i], consider) then return latest end
   end
   return latest
 end
 
--- (b) The latest waiting request before it that conflicts with it, unless it is nested: those who wait may wait for a lease
--- that encloses it. Else (a) a lease that conflicts with it and does not enclose it. `is_next`: there is none as in (b).
-local function find_blocker(request, is_next)
-  local is_nested = request.within ~= ''
-  local earlier = not is_nested and not is_next and head.waiting > 0 and find_earlier(request)
-  if earlier then return earlier end
-  local waived = is_nested and enclosing(request)
-  for i = 1, head.shared + head.exclusive > 0 and #request.targets or 0 do
-    local id = find_held(request.targets[i], waived)
+-- The lists of the index in which all delegations stand that conflict with a request.
+local function kept_lists(request)
+  local lists, targets = {}, request[TARGET_LIST]
+  local function is_kept_at(field)
+    local node = node_of(field)
+    return node and (node[KEPT_HERE] or 0) > 0
+  end
+  for i = 1, #targets do
+    local target = targets[i]
+    local mode, above = target.mode, target.above
+    local is_here = is_kept_at(target.node) or reaches_below(target)
+    for a = 1, #mode.against do
+      local kept = mode.against[a].kept
+      if is_here then lists[#lists + 1] = kept .. target.path .. (mode.covers_subtree and '' or '/') end
+      for j = 1, #above do
+        if is_kept_at(above[j]) then lists[#lists + 1] = kept .. sub(above[j], 2) .. '/s' end
+      end
+    end
+  end
+  return lists
+end
+
+local function find_kept(request, waived)
+  local lists = kept_lists(request)
+  for i = 1, #lists do
+    local id = first_held(lists[i], waived)
     if id then return id end
   end
   return nil
 end
 
--- Reads what the rule will ask for of several requests, in one go.
-local function load_nodes(requests)
-  local fields = {}
-  local function want(path)
-    if cache['n' .. path] == nil then fields[#fields + 1] = 'n' .. path end
+-- (b) The latest waiting request before it that conflicts with it, unless it is nested: those who wait may wait for a lease
+-- that encloses it. Else (a) a lease that conflicts with it and does not enclose it, a delegation only if there is no other.
+-- `is_next`: there is none as in (b). A request for a delegation is within others of its client only to replace them, and
+-- passes nobody.
+local function find_blocker(request, is_next)
+  local is_nested = request[WITHIN] ~= ''
+  local passes = is_next or is_nested and not request[DELEGATE]
+  local earlier = not passes and head[WAITING] > 0 and find_earlier(request)
+  if earlier then return earlier end
+  local waived, targets = is_nested and enclosing(request), request[TARGET_LIST]
+  for i = 1, head[SHARED] + head[EXCLUSIVE] > 0 and #targets or 0 do
+    local id = not is_free(targets[i]) and find_held(targets[i], waived)
+    if id then return id end
   end
-  for i = 1, #requests do
-    for t = 1, #requests[i].targets do
-      local target = requests[i].targets[t]
-      local above = nodes_above(target)
-      want(target.path)
-      for j = 1, #above do
-        want(above[j])
-      end
+  return head[KEPT] > 0 and find_kept(request, waived) or nil
+end
+
+-- What the rule will ask for is wanted: the nodes of the targets, and those above. Answers with the number of the latter.
+local function want_nodes(request)
+  local targets, count = request[TARGET_LIST], 0
+  for i = 1, #targets do
+    local above = targets[i].above
+    want(targets[i].node)
+    for j = 1, #above do
+      if cache[above[j]] == nil then want(above[j]) end
     end
+    count = count + #above
   end
-  load(fields)
+  return count
 end

@@ -14,12 +14,12 @@ local function path_to(request, start)
     if goals[lease] then return { lease } end
     seen[lease] = true
     local prefix = 'n' .. lease .. '/'
-    local inside = members_with(prefix, digits(left))
+    local inside = members_with(prefix, left)
     left = left - #inside
     for i = 1, #inside do
       local id = sub(inside[i], #prefix + 1)
       local record = record_of(id)
-      local rest = record and record.blocker ~= '' and walk(record.blocker)
+      local rest = record and record[BLOCKER] ~= '' and walk(record[BLOCKER])
       if rest then
         table.insert(rest, 1, id)
         table.insert(rest, 1, lease)
@@ -33,10 +33,10 @@ end
 
 -- Sets what a waiting request watches. Answers with the cycle that this closes, if it does, the request first.
 local function watch(request, blocker)
-  request.blocker = blocker
-  set_record(request.id, request)
-  add(index, 'w' .. blocker .. '/' .. request.ticket .. request.id, '0')
-  local cycle = request.within ~= '' and head.nested > 1 and path_to(request, blocker)
-  if cycle then table.insert(cycle, 1, request.id) end
+  request[BLOCKER] = blocker
+  set_record(request[ID], request)
+  add(index, 'w' .. blocker .. '/' .. request[TICKET] .. request[ID], '0')
+  local cycle = request[WITHIN] ~= '' and head[NESTED] > 1 and path_to(request, blocker)
+  if cycle then table.insert(cycle, 1, request[ID]) end
   return cycle
 end

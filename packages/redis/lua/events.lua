@@ -7,9 +7,9 @@ local own_events, outbox = {}, {}
 local function tell(whom, text)
   if whom == client then
     own_events[#own_events + 1] = text
-    return
+  else
+    outbox[whom] = outbox[whom] and outbox[whom] .. '\n' .. text or text
   end
-  outbox[whom] = outbox[whom] and outbox[whom] .. '\n' .. text or text
 end
 
 local function publish()
@@ -18,36 +18,34 @@ local function publish()
   end
 end
 
--- id, state, ticket, token, since, deadline, blocker, holder, the number of targets, the targets, the enclosing leases.
+-- Puts the parts of a text that match a pattern behind a list.
+local function append(list, text, pattern)
+  for part in gmatch(text, pattern) do
+    list[#list + 1] = part
+  end
+  return list
+end
+
+-- A delegation that is held, and not by a user.
+local function is_kept(record) return record and record[STATE] == 'h' and record[DELEGATE] end
+
+-- id, state (d: a delegation that is held), ticket, token, since, deadline, blocker, holder, the number of targets, the targets,
+-- the enclosing leases.
 local function describe(id)
-  local record = record_of(id)
-  local shown = {
-    id,
-    record.state,
-    tonumber(record.ticket),
-    record.token,
-    record.since,
-    deadline_of(id),
-    record.blocker,
-    record.holder,
-    #record.targets,
-  }
-  for target in string.gmatch(record.target_text, '%Z+') do
-    shown[#shown + 1] = target
-  end
-  for lease in string.gmatch(record.within, '%S+') do
-    shown[#shown + 1] = lease
-  end
-  return shown
+  local r = record_of(id)
+  local state = is_kept(r) and 'd' or r[STATE]
+  local shown =
+    { id, state, tonumber(r[TICKET]), r[TOKEN], r[SINCE], deadline_of(id), r[BLOCKER], r[HOLDER], #r[TARGET_LIST] }
+  return append(append(shown, r[TARGETS], '%Z+'), r[WITHIN], '%S+')
 end
 
 -- The deadline of a lease is earlier than it was: those who watch it meant to look later.
 local function tell_watchers(id)
-  if head.waiting == 0 then return end
+  if head[WAITING] == 0 then return end
   local prefix = 'w' .. id .. '/'
   local watchers = members_with(prefix, '64')
   for i = 1, #watchers do
     local watcher = record_of(sub(watchers[i], #prefix + 17))
-    if watcher then tell(watcher.client, 'l ' .. watcher.id) end
+    if watcher then tell(watcher[CLIENT], 'l ' .. watcher[ID]) end
   end
 end

@@ -1,31 +1,51 @@
 --[[
-What ends by itself: leases and waiting requests at their deadline, the keys some time after the last one.
+What ends by itself, or was lost.
 ]]
+-- A call before this one may have failed anywhere.
+local function forget()
+  forget_changes(index)
+  forget_changes(deadlines)
+  cache, changed = {}, {}
+  if next(gone) then gone = {} end
+  if next(held_alone) then held_alone = {} end
+  if next(known_deadlines) then known_deadlines = {} end
+  if next(own_events) then own_events = {} end
+  if next(outbox) then outbox = {} end
+  wanted_count, latest_deadline, has_sets, sets_are_new, recalls_left = 0, 0, true, false, most_recalls
+end
+
+-- A key is lost, or not the one it was: what is left of the table holds nothing. Who has a lease learns so at the next refresh, and
+-- who waits asks again after the next look. Only tokens must not fall.
+local function give_up()
+  call('DEL', table_key, index_key, deadlines_key)
+  for field in pairs(cache) do
+    cache[field] = false
+  end
+  forget_changes(index)
+  forget_changes(deadlines)
+  changed, gone, held_alone, known_deadlines = {}, {}, {}, {}
+  new_head(head[LAST_TOKEN], head[LAST_TICKET], 0)
+  -- Nothing is stored any more, and the last token may have to be.
+  has_sets, stored_head = false, ''
+end
+
 -- Drops what has expired, and lets in those who waited for it: no more than so many in one call.
 local function expire()
-  if head.due ~= 0 and head.due <= now then
+  if head[DUE] ~= 0 and head[DUE] <= now then
     flush(deadlines)
     local members = call('ZRANGEBYSCORE', deadlines_key, '-inf', digits(now), 'LIMIT', '0', '32')
     local following = call('ZRANGE', deadlines_key, #members, #members, 'WITHSCORES')
-    head.due = following[1] ~= stamp and tonumber(following[2]) or 0
-    local fields = {}
+    head[DUE] = following[1] ~= stamp and tonumber(following[2]) or 0
     for i = 1, #members do
-      fields[i] = 'r' .. sub(members[i], 2)
+      want('r' .. sub(members[i], 2))
     end
-    load(fields)
+    load()
     for i = 1, #members do
-      local id = sub(members[i], 2)
-      local record = record_of(id)
-      if record and record.state == sub(members[i], 1, 1) then
-        tell_owner(record, record.state == 'h' and 'e' or 'x')
-        drop(record)
-      else
-        return give_up()
-      end
+      local record = record_of(sub(members[i], 2))
+      if not record or record[STATE] ~= sub(members[i], 1, 1) then return give_up() end
+      tell_owner(record, record[STATE] == 'h' and 'e' or 'x')
+      drop(record)
     end
   end
   settle()
 end
-
--- Whether more has to be looked at than one call may.
-local function is_more() return head.marks > 0 or head.due ~= 0 and head.due <= now end

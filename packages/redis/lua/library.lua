@@ -5,19 +5,22 @@ stands before this text and behind it, when it is loaded as functions or run as 
 Times are in microseconds of the server's clock, ttls in milliseconds. Ids have no slash and no space.
 ]]
 --@include call
---@include modes
 --@include table
+--@include modes
 --@include sets
 --@include held
 --@include events
 --@include owners
 --@include conflicts
+--@include kept
 --@include deadlock
 --@include queue
 --@include expiry
---@include small
+--@include young
 --@include save
---@include fast
+--@include many
 --@include acquire
 --@include operations
+--@include settle
+--@include show
 --@include perform

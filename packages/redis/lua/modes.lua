@@ -2,72 +2,85 @@
 Modes, and the paths they are asked for. A target is a letter for its mode, then its path: R read, W write, r readNode,
 w writeNode. A path is written a/b/c/; the root is the empty string.
 ]]
--- The two kinds of access. `held` and `waiting` are their lists in the index, `total` is their count in the head; the others
--- are the counts of a node.
+-- The two kinds of access: their lists in the index (`kept` are delegations), their count in the head, and the positions of their
+-- counts in a node.
 local shared = {
   held = 'hr',
+  kept = 'dr',
   waiting = 'qr',
-  total = 'shared',
-  held_subtree = 'read',
-  held_node = 'read_node',
-  waiting_subtree = 'waits_read',
-  waiting_node = 'waits_read_node',
+  total = SHARED,
+  held_subtree = 1,
+  held_node = 2,
+  waiting_subtree = 5,
+  waiting_node = 6,
 }
 local exclusive = {
   held = 'hw',
+  kept = 'dw',
   waiting = 'qw',
-  total = 'exclusive',
-  held_subtree = 'write',
-  held_node = 'write_node',
-  waiting_subtree = 'waits_write',
-  waiting_node = 'waits_write_node',
+  total = EXCLUSIVE,
+  held_subtree = 3,
+  held_node = 4,
+  waiting_subtree = 7,
+  waiting_node = 8,
 }
 
--- Two locks conflict when their regions overlap and at least one is exclusive: `against` is the access of those that can be
--- in the way. `mark` tells in the index whether a region is a subtree or the node alone, the counts are those of a node.
+-- `mark` tells in the index whether a region is a subtree or the node alone. Two locks conflict when their regions overlap and at
+-- least one is exclusive: `against` is the access of those that can be in the way.
+local function subtree(access, against)
+  return {
+    access = access,
+    covers_subtree = true,
+    mark = '/s',
+    held = access.held_subtree,
+    waiting = access.waiting_subtree,
+    against = against,
+  }
+end
+local function node_alone(access, against)
+  return {
+    access = access,
+    covers_subtree = false,
+    mark = '/n',
+    held = access.held_node,
+    waiting = access.waiting_node,
+    against = against,
+  }
+end
 local modes = {
-  R = {
-    access = shared,
-    covers_subtree = true,
-    mark = '/s',
-    held_count = shared.held_subtree,
-    waiting_count = shared.waiting_subtree,
-    against = { exclusive },
-  },
-  r = {
-    access = shared,
-    covers_subtree = false,
-    mark = '/n',
-    held_count = shared.held_node,
-    waiting_count = shared.waiting_node,
-    against = { exclusive },
-  },
-  W = {
-    access = exclusive,
-    covers_subtree = true,
-    mark = '/s',
-    held_count = exclusive.held_subtree,
-    waiting_count = exclusive.waiting_subtree,
-    against = { exclusive, shared },
-  },
-  w = {
-    access = exclusive,
-    covers_subtree = false,
-    mark = '/n',
-    held_count = exclusive.held_node,
-    waiting_count = exclusive.waiting_node,
-    against = { exclusive, shared },
-  },
+  R = subtree(shared, { exclusive }),
+  r = node_alone(shared, { exclusive }),
+  W = subtree(exclusive, { exclusive, shared }),
+  w = node_alone(exclusive, { exclusive, shared }),
 }
 
-local function parse_target(text) return { mode = modes[sub(text, 1, 1)], path = sub(text, 2) } end
+-- What a target says, and what follows from its path: the field of its node; those of the nodes above it, the root first, of which
+-- there are `depth`.
+local function parse_target(text)
+  local mode, path, above, depth, at = modes[sub(text, 1, 1)], sub(text, 2), {}, 0, 0
+  while at and at < #path do
+    depth = depth + 1
+    above[depth], at = 'n' .. sub(path, 1, at), find(path, '/', at + 1, true)
+  end
+  return { mode = mode, path = path, node = 'n' .. path, above = above, depth = depth }
+end
 
--- Targets follow each other with a zero byte between them: no path has one.
-local function parse_targets(text)
-  if not find(text, '%z') then return { parse_target(text) } end
-  local targets = {}
-  for target in string.gmatch(text, '%Z+') do
+-- The same is asked for again and again: some of it is remembered from call to call. (Targets follow each other with a zero byte
+-- between them: no path has one.)
+local known_targets, known_count = {}, 0
+
+local function targets_of(text)
+  local targets = known_targets[text]
+  if targets then return targets end
+  targets = {}
+  for target in gmatch(text, '%Z+') do
     targets[#targets + 1] = parse_target(target)
+  end
+  if known_count >= 1000 then
+    known_targets, known_count = {}, 0
+  end
+  if #text <= 200 then
+    known_targets[text], known_count = targets, known_count + 1
   end
   return targets
 end
@@ -76,25 +89,50 @@ local function downgraded(text)
   return (string.gsub('\0' .. text, '%z[Ww]', { ['\0W'] = '\0R', ['\0w'] = '\0r' }):sub(2))
 end
 
-local function segments(path)
-  local count, at = 0, find(path, '/', 1, true)
-  while at do
-    count, at = count + 1, find(path, '/', at + 1, true)
-  end
-  return count
+local function make_record(
+  id,
+  state,
+  ticket,
+  token,
+  since,
+  ttl,
+  whom,
+  holder,
+  targets,
+  blocker,
+  within,
+  owner,
+  former,
+  ...
+)
+  blocker, within, owner, former = blocker or '', within or '', owner or '', former or ''
+  local list, delegate, urgency = targets_of(targets), ...
+  return {
+    state,
+    ticket,
+    token,
+    since,
+    ttl,
+    whom,
+    holder,
+    targets,
+    blocker,
+    within,
+    owner,
+    former,
+    delegate,
+    urgency,
+    id,
+    list,
+  }
 end
 
-local function depth_of(target)
-  target.depth = target.depth or segments(target.path)
-  return target.depth
-end
-
--- The paths of the nodes above one, the root first: those with `from` segments at least.
-local function paths_above(path, from)
-  local list, depth, at = {}, 0, 0
-  while at and at < #path do
-    if depth >= from then list[#list + 1] = sub(path, 1, at) end
-    depth, at = depth + 1, find(path, '/', at + 1, true)
+local function record_of(id)
+  local field = 'r' .. id
+  local record = stored(field)
+  if type(record) == 'string' then
+    record = make_record(id, unpack_values(record))
+    cache[field] = record
   end
-  return list
+  return record
 end

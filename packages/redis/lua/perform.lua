@@ -12,7 +12,7 @@ local function perform(name, keys, args)
   begin_call(keys, args)
   if not always_in_time[name] and is_late then return { now, -1 } end
   local found = call('HMGET', table_key, 'm', 's')
-  stored_head, stored_small = found[1], found[2]
+  stored_head, stored_young = found[1], found[2]
   local values, first_token = operations[name](args)
   local events, more = '', false
   -- The fast paths have saved what they did.

@@ -4,10 +4,12 @@ The two sorted sets.
 index      all at score 0, read by lexicographic range
   h<a><path>/<m><ticket><id>    a region that is held. a: r shared, w exclusive. m: s subtree, n the node alone. The ticket has
                                 16 digits
+  d<a><path>/<m><ticket><id>    the same of a delegation
   q<a><node>/<m><ticket><id>    a region that is waited for, and (m: b) the same under each node above its path
   w<blocker>/<ticket><id>       a waiting request, under the one it watches
   n<lease>/<id>                 a waiting request, under each lease that encloses it
   p<id>                         a mark: one that is gone, with more watchers than could be looked at
+  c<ticket><id>/<f><member>     a mark: a waiting request that has not recalled all yet: where to go on (kept.lua)
 deadlines  h<id> (a lease) or q<id> (a waiting request) -> time
 
 What is added and removed is put off until the set is read, or the call ends, so that many requests in one call share their
@@ -29,7 +31,7 @@ local function make_sets()
   has_sets, sets_are_new = true, true
 end
 
--- Removals go first, and the last word about a member counts.
+-- Removals go first, and the last word about a member counts: what was added is written before it is removed again.
 local function add(set, member, score)
   local n = set.added
   set.additions[n + 1], set.additions[n + 2], set.added, set.scores[member] = score, member, n + 2, score
@@ -37,7 +39,7 @@ end
 
 local function forget_changes(set)
   if set.added > 0 then set.scores = {} end
-  set.removed, set.added = 0, 0
+  set.removed, set.added, set.is_queue_changed = 0, 0, false
 end
 
 local function flush(set)
@@ -54,47 +56,12 @@ local function remove(set, member)
   set.removals[set.removed] = member
 end
 
--- The first members of the index with a prefix, behind so many of them.
-local function members_with(prefix, count, offset)
-  flush(index)
+-- The first members of the index with a prefix, behind so many of them. `even_held`: regions that are
+-- held no more may be among them.
+local function members_with(prefix, count, offset, even_held)
+  if index.added > 0 or index.is_queue_changed or not even_held then flush(index) end
   return call('ZRANGEBYLEX', index_key, '[' .. prefix, '(' .. prefix .. '\255', 'LIMIT', offset or '0', count)
 end
 
 -- Behind the last slash of a member of a region: a mark, the ticket, the id.
 local function id_of(member) return sub(string.match(member, '^.*/(.*)$'), 18) end
-
--- The latest deadline that this call sets; the last one as text; those that were read.
-local latest_deadline, deadline_number, deadline_text, known_deadlines = 0, nil, nil, {}
-
--- Something is due then: it is looked for no later, and the keys outlive it.
-local function expect(deadline)
-  if head.due == 0 or deadline < head.due then head.due = deadline end
-  if deadline > latest_deadline then latest_deadline = deadline end
-end
-
-local function add_deadline(member, deadline)
-  if deadline ~= deadline_number then
-    deadline_number, deadline_text = deadline, digits(deadline)
-  end
-  add(deadlines, member, deadline_text)
-end
-
-local function set_deadline(record, deadline)
-  expect(deadline)
-  add_deadline(record.state .. record.id, deadline)
-end
-
--- The keys outlive the last deadline by a minute or two: moving that on is seldom needed.
-local minute = 60000000
-local expires_in, expires_in_text
-
-local function expire_keys(time, has_sets)
-  if time - now ~= expires_in then
-    expires_in, expires_in_text = time - now, digits((time - now) / 1000)
-  end
-  call('PEXPIRE', table_key, expires_in_text)
-  if has_sets then
-    call('PEXPIRE', index_key, expires_in_text)
-    call('PEXPIRE', deadlines_key, expires_in_text)
-  end
-end

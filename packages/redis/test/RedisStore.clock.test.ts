@@ -18,11 +18,11 @@ const hour = 3600 * second
 /** A simple request: id, target. */
 const asks = (...requests: ReadonlyArray<string>) => ['["host",1]', "10000", ...requests]
 
-/** With tables that are small as long as they can be, and with such as never are. */
+/** With leases that are young as long as they can be, and with such as never are. */
 const both = (fixture: Fixture, body: (table: raw.Raw, start: number) => Effect.Effect<void>) =>
   Effect.gen(function* () {
     const start = yield* raw.start(fixture)
-    for (const variant of ["small", "large"] as const) {
+    for (const variant of ["young", "entered"] as const) {
       const table = yield* raw.make(fixture, variant)
       yield* body(table, start)
       yield* table.clear

@@ -1,4 +1,5 @@
 import { assert } from "@effect/vitest"
+import { DelegatingStore } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { suite } from "@hilok/testing"
 import { Effect, Layer } from "effect"
@@ -19,4 +20,15 @@ const store = Layer.unwrapScoped(
   })
 )
 
-suite("RedisStore", Layer.provide(store, TestServer.layer), { excludeTestServices: true, runs: 100 })
+const delegating = Layer.provide(DelegatingStore.layer({ widen: true }), store)
+
+suite("RedisStore", Layer.provide(store, TestServer.layer), {
+  excludeTestServices: true,
+  runs: 100,
+  delegations: true
+})
+
+suite("DelegatingStore over RedisStore", Layer.provide(delegating, TestServer.layer), {
+  excludeTestServices: true,
+  runs: 50
+})

@@ -201,8 +201,8 @@ describe("RedisStore, its library", () => {
           // The head of the layout before this one has no version: it begins with a token.
           for (const [field, value] of [
             ["m", "cmsgpack.pack(1795730310075164, 7, 0, 1, 0, 0, 0, 0, 0, 1, 1)"],
-            ["m", "cmsgpack.pack('3', 1, 2, 3)"],
-            ["s", "cmsgpack.pack('3', 1, 2, 3)"]
+            ["m", "cmsgpack.pack('2', 1, 2, 3)"],
+            ["s", "cmsgpack.pack('4', 1, 2, 3)"]
           ]) {
             yield* Effect.promise(() => admin.eval(`redis.call('HSET', KEYS[1], '${field}', ${value})`, 1, keys[0]))
             const before = yield* Effect.promise(() => admin.dumpBuffer(keys[0]))

@@ -1,6 +1,6 @@
 /**
- * A small table (`lua/small.lua`) must do what a large one would. So random commands run in two namespaces, one in which no table is
- * ever small, and all is compared after each: answers, messages, what is held and what waits.
+ * Young leases (`lua/young.lua`) must be as any others. So random commands run in two namespaces, one in which no lease is ever
+ * young, and all is compared after each: answers, messages, what is held and what waits.
  */
 import { assert, describe, layer } from "@effect/vitest"
 import type { LockMode, LockPath } from "@hilok/core"
@@ -61,21 +61,20 @@ const comparableTable = (table: layout.Table) => ({
 
 /** How often each must have happened, or little was shown. */
 const leastOften = {
-  "granted in a small table": 150,
-  "released in a small table": 80,
-  "a table made of a small one": 60,
+  "granted young": 150,
+  "granted young, beside others": 20,
+  "released young": 80,
+  "entered after being young": 60,
   "release of a restored lease by its owner": 15,
   "steps beside restored leases": 80
 }
 
-/** What happened, if it had to do with a small table. */
+/** What happened, if it had to do with young leases. */
 const kindOf = (name: Raw.Name, before: layout.Table, after: layout.Table): string | undefined => {
-  if (before.small !== undefined && after.small === undefined && after.records.length > 0)
-    return "a table made of a small one"
-  if (name === "acquire" && after.small !== undefined && after.records.length > before.records.length)
-    return "granted in a small table"
-  if (name === "release" && before.small !== undefined && after.records.length < before.records.length)
-    return "released in a small table"
+  if (before.young.size > 0 && after.young.size === 0 && after.records.length > 0) return "entered after being young"
+  if (name === "acquire" && after.young.size > before.young.size)
+    return after.scored.size > 0 ? "granted young, beside others" : "granted young"
+  if (name === "release" && after.young.size < before.young.size) return "released young"
   return undefined
 }
 
@@ -87,16 +86,16 @@ const same = <A>(actual: A, expected: A, what: string) => {
   if (JSON.stringify(actual) !== JSON.stringify(expected)) assert.deepStrictEqual(actual, expected, what)
 }
 
-/** Runs the steps in both namespaces, and counts how often a table was small. */
-const drive = (fixture: Fixture, small: Raw.Raw, large: Raw.Raw, start: number, counts: Map<string, number>) => {
+/** Runs the steps in both namespaces, and counts how often leases were young. */
+const drive = (fixture: Fixture, young: Raw.Raw, entered: Raw.Raw, start: number, counts: Map<string, number>) => {
   const { admin } = fixture
   return (steps: ReadonlyArray<Step>) =>
     Effect.gen(function* () {
       let time = start
       let made = 0
-      yield* small.clear
-      yield* large.clear
-      let before = yield* small.look
+      yield* young.clear
+      yield* entered.clear
+      let before = yield* young.look
 
       const argumentsOf = (command: Command): ReadonlyArray<string> | undefined => {
         const ordered = inOrder(before.records)
@@ -179,7 +178,7 @@ const drive = (fixture: Fixture, small: Raw.Raw, large: Raw.Raw, start: number, 
       const both = (name: Raw.Name, call: Raw.Call, args: ReadonlyArray<string>) =>
         Effect.gen(function* () {
           const [ran, other, after, expected] = yield* Effect.all(
-            [small.run(name, call, args), large.run(name, call, args), small.look, large.look],
+            [young.run(name, call, args), entered.run(name, call, args), young.look, entered.look],
             { concurrency: "unbounded" }
           )
           same(comparable(name, ran.answer), comparable(name, other.answer), "the answers")
@@ -240,7 +239,7 @@ const drive = (fixture: Fixture, small: Raw.Raw, large: Raw.Raw, start: number, 
         counts.set("steps", (counts.get("steps") ?? 0) + 1)
         before = after
       }
-      yield* layout.check(admin, large.keys)
+      yield* layout.check(admin, entered.keys)
     })
 }
 
@@ -256,16 +255,16 @@ const askedFor = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
   return ids
 }
 
-describe("RedisStore, small tables beside large ones", () => {
+describe("RedisStore, young leases beside others", () => {
   layer(TestServer.layer, { excludeTestServices: true })("", (it) => {
     it.effect(
       "they give the same answers and messages, whatever comes before and after",
       () =>
         leavesNothing((fixture) =>
           Effect.gen(function* () {
-            const [small, large] = [yield* Raw.make(fixture, "small"), yield* Raw.make(fixture, "large")]
+            const [young, entered] = [yield* Raw.make(fixture, "young"), yield* Raw.make(fixture, "entered")]
             const counts = new Map<string, number>()
-            const driven = drive(fixture, small, large, yield* Raw.start(fixture), counts)
+            const driven = drive(fixture, young, entered, yield* Raw.start(fixture), counts)
             const runPromise = Runtime.runPromise(yield* Effect.runtime())
             let failedAt = Number.POSITIVE_INFINITY
             const property = FastCheck.asyncProperty(runs, async (steps) => {
@@ -281,7 +280,7 @@ describe("RedisStore, small tables beside large ones", () => {
             const parameters = { seed: 1, numRuns: 200 }
             yield* Effect.promise(() => FastCheck.assert(property, parameters))
             const taken = Object.fromEntries(counts)
-            console.log("small tables:", taken)
+            console.log("young leases:", taken)
             for (const [kind, least] of Object.entries(leastOften)) assert.isAtLeast(taken[kind] ?? 0, least, kind)
           }).pipe(Effect.scoped)
         ),

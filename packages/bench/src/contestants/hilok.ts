@@ -1,4 +1,4 @@
-import { HierarchicalLock } from "@hilok/core"
+import { DelegatingStore, HierarchicalLock, type LockStore } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,12 +9,10 @@ import type { Contestant } from "./contestant.ts"
 import * as effects from "./effects.ts"
 
 /** HiLok as an application uses it, without spans. */
-export const hilok: Contestant = {
-  name: "hilok",
+const over = <E>(name: string, store: (port: number) => Layer.Layer<LockStore.LockStore, E>): Contestant => ({
+  name,
   open: async (port) => {
-    const runtime = ManagedRuntime.make(
-      Layer.provide(HierarchicalLock.layer({ spans: false }), RedisStore.layer({ redis: { host: "127.0.0.1", port } }))
-    )
+    const runtime = ManagedRuntime.make(Layer.provide(HierarchicalLock.layer({ spans: false }), store(port)))
     await runtime.runtime()
     const scope = Effect.runSync(Scope.make())
     return {
@@ -41,4 +39,14 @@ export const hilok: Contestant = {
       }
     }
   }
-}
+})
+
+export const hilok = over("hilok", (port) => RedisStore.layer({ redis: { host: "127.0.0.1", port } }))
+
+/** The same with delegations. What it keeps for a while is not to be in the way of others: it has a namespace of its own. */
+export const hilokDelegated = over("hilok-delegated", (port) =>
+  Layer.provide(
+    DelegatingStore.layer({ widen: true }),
+    RedisStore.layer({ redis: { host: "127.0.0.1", port }, namespace: "delegated" })
+  )
+)

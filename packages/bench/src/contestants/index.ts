@@ -1,6 +1,6 @@
 import type { Contestant } from "./contestant.ts"
 import { effectDistributedLock, effectDistributedLockPolling } from "./effectDistributedLock.ts"
-import { hilok } from "./hilok.ts"
+import { hilok, hilokDelegated } from "./hilok.ts"
 import { limit } from "./limit.ts"
 import { memoryAsyncMutex, memoryHilok, memoryReentrantLock, memorySemaphore } from "./memory.ts"
 import { redisSemaphore } from "./redisSemaphore.ts"
@@ -21,6 +21,7 @@ export const contestants: ReadonlyMap<string, Contestant> = new Map(
     effectDistributedLockPolling,
     tokenQueue,
     hilok,
+    hilokDelegated,
     memorySemaphore,
     memoryReentrantLock,
     memoryAsyncMutex,

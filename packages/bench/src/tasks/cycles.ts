@@ -9,6 +9,8 @@ export interface Cycles {
   readonly loops: number
   readonly depth: number
   readonly millis: number
+  /** Each time a path that was never seen before, all of them below one node. */
+  readonly fresh?: boolean
   /** Ends it earlier, after so many cycles. */
   readonly most?: number
   /** For locks so quick that it costs too much to look at the clock in each cycle. There are no quantiles then. */
@@ -30,13 +32,16 @@ export interface CyclesResult {
 export const pathOf = (root: string, depth: number, i: number): string =>
   depth === 1 ? `${root}${i}` : [root, ...Array.from({ length: depth - 2 }, (_, at) => `s${at}`), `k${i}`].join("/")
 
+/** How many fresh paths this process has had. */
+let seen = 0
+
 const mostSamples = 200_000
 /** How many cycles go by between two looks at the clock when they are not sampled. */
 const stride = 64
 
 export const runCycles = async (
   session: Session,
-  { depth, loops, millis, most = Number.POSITIVE_INFINITY, root, unsampled }: Cycles
+  { depth, fresh, loops, millis, most = Number.POSITIVE_INFINITY, root, unsampled }: Cycles
 ): Promise<CyclesResult> => {
   for (let i = 0; i < loops; i++) await session.prepare?.(pathOf(root, depth, i), loops)
   const samples = new Float64Array(unsampled ? 0 : mostSamples)
@@ -47,8 +52,9 @@ export const runCycles = async (
   const sampledLoop = (i: number) => {
     const ask = { path: pathOf(root, depth, i), mode: "write" } as const
     let asked = start
+    const nextAsk = fresh ? () => ({ ...ask, path: pathOf(root, depth, seen++) }) : () => ask
     return session.loop({
-      next: () => (asked < end && cycles < most ? ask : undefined),
+      next: () => (asked < end && cycles < most ? nextAsk() : undefined),
       held: () => undefined,
       left: () => {
         const now = performance.now()

@@ -138,9 +138,9 @@ const loop = (key: string, contestant: string, waiters: number, processes: numbe
   }
 })
 
-const all = ["blpop", "setnx", "redlock", "redis-semaphore", "effect-distributed-lock", "hilok"]
+const all = ["blpop", "setnx", "redlock", "redis-semaphore", "effect-distributed-lock", "hilok", "hilok-delegated"]
 /** Who is measured in every round. The others are slower by far, and take long. */
-const compared = ["blpop", "hilok"]
+const compared = ["blpop", "hilok", "hilok-delegated"]
 const waiterCounts = [2, 16, 128]
 const processCounts = [1, 4]
 const modes = ["once", "loop"] as const

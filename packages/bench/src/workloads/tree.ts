@@ -9,7 +9,7 @@ export const tree: Workload = {
   about: "readers and writers on a tree, 90:10, depth 3, 128 at once",
   run: async (bench) => {
     let seed = 0
-    const entries = ["limit", "hilok"].map(
+    const entries = ["limit", "hilok", "hilok-delegated"].map(
       (contestant): Entry => ({
         key: `tree/${contestant}`,
         contestant,

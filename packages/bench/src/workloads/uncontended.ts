@@ -54,7 +54,8 @@ const all = [
   "redis-semaphore",
   "effect-distributed-lock",
   "effect-distributed-lock-polling",
-  "hilok"
+  "hilok",
+  "hilok-delegated"
 ]
 
 const depths = [1, 3, 12]
@@ -122,5 +123,33 @@ export const many: Workload = {
         notes: ["CPU and commands are per cycle.", ...failuresOf(bench, shown)]
       }
     })
+  }
+}
+
+const freshLoops = 64
+
+export const fresh: Workload = {
+  name: "fresh",
+  about: "uncontended, 64 at once, each time on a path never seen before, depth 3",
+  run: async (bench) => {
+    const entries = ["limit", "setnx", "hilok", "hilok-delegated"].map((name) =>
+      entry(bench, `fresh/${freshLoops}/${name}`, name, { loops: freshLoops, depth: 3, fresh: true })
+    )
+    await roundRobin(bench, rounds, entries)
+    const limit = bench.metrics.median(`fresh/${freshLoops}/limit/rate`)
+    return [
+      {
+        title: `Uncontended, ${freshLoops} at once, each time a path never seen before, depth 3`,
+        head: ["contestant", "cycles/s", "to the limit", "server CPU", "client CPU", "commands"],
+        rows: rowsOf(bench, entries, (value) => [
+          whole(value("rate")),
+          ratio(value("rate"), limit),
+          time((value("serverCpu") ?? Number.NaN) / 1_000),
+          time((value("clientCpu") ?? Number.NaN) / 1_000),
+          figure(value("commands"))
+        ]),
+        notes: ["All paths lie below one node. CPU and commands are per cycle.", ...failuresOf(bench, entries)]
+      }
+    ]
   }
 }

@@ -20,6 +20,7 @@ import { Batch } from "./batch.ts"
 import * as codec from "./codec.ts"
 import { Commands, type Host, localDeadline, type Reply, sleep } from "./commands.ts"
 import type * as Connection from "./connection.ts"
+import * as Delegations from "./delegations.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
 import * as Listening from "./listening.ts"
@@ -46,8 +47,13 @@ const revocationOf: { readonly [letter: string]: LockStore.Revocation["reason"] 
 /** What the script answered for one of the leases. */
 const refreshed = (result: Reply, i: number): Option.Option<number> => {
   const deadline = result.values[i]
-  return typeof deadline === "number" && deadline > 0 ? Option.some(localDeadline(result, deadline)) : Option.none()
+  return typeof deadline === "number" && deadline !== 0
+    ? Option.some(localDeadline(result, Math.abs(deadline)))
+    : Option.none()
 }
+
+/** Is it a delegation that is wanted back? */
+const isWanted = ({ values }: Reply, i: number): boolean => codec.number(values[i]) < 0
 
 const loaderNames: { readonly [_ in Script.Loader]: string } = {
   functions: "a library of functions",
@@ -57,7 +63,7 @@ const loaderNames: { readonly [_ in Script.Loader]: string } = {
 interface Refresh {
   readonly name: string
   readonly ttl: number
-  readonly done: (result: Option.Option<number> | LockError.StoreError) => void
+  readonly done: (result: Reply | LockError.StoreError, i: number) => void
 }
 
 /** What was looked for: a lease or waiting request, or what blocks it. */
@@ -122,13 +128,17 @@ export const make = (
     // Short, as each of its leases holds it.
     const id = randomBytes(9).toString("base64url")
     const revocations = yield* PubSub.unbounded<LockStore.Revocation>()
+    const recalls = yield* PubSub.unbounded<LockStore.Recall>()
 
     const onEvents = (events: string, time: number): void => {
       for (const line of events.split("\n")) {
         const words = line.split(" ")
         const [letter = "", id = "", owner = id] = words
         const reason = revocationOf[letter]
-        if (reason === undefined) requests.onMessage(words, time)
+        if (letter === "w") {
+          const [, , urgency, ...name] = words
+          recalls.unsafeOffer({ id, client: name.join(" "), urgent: urgency === "2" })
+        } else if (reason === undefined) requests.onMessage(words, time)
         else revocations.unsafeOffer({ id, owner, reason })
       }
     }
@@ -150,7 +160,7 @@ export const make = (
           Script.refresh,
           batch.flatMap(({ name, ttl }) => [name, String(ttl)]),
           (result) => {
-            for (let i = 0; i < batch.length; i++) batch[i]!.done("values" in result ? refreshed(result, i) : result)
+            for (let i = 0; i < batch.length; i++) batch[i]!.done(result, i)
           }
         )
       }
@@ -269,7 +279,7 @@ export const make = (
           refreshes.add({
             name: codec.encodeName(leaseId, owner),
             ttl: millis(ttl),
-            done: (result) => resume(toExit(result))
+            done: (result, i) => resume("values" in result ? Exit.succeed(refreshed(result, i)) : Exit.fail(result))
           })
         ),
       refreshAll: (leases) =>
@@ -363,7 +373,21 @@ export const make = (
         )
       },
       revocations: PubSub.subscribe(revocations),
-      // Its scripts know nothing of them yet.
-      delegations: undefined
+      delegations: {
+        settle: (settlement) => Delegations.settle(commands, settlement, holderOf),
+        refresh: (delegationId, ttl) =>
+          Effect.async((resume) =>
+            refreshes.add({
+              name: delegationId,
+              ttl: millis(ttl),
+              done: (result, i) => {
+                if (!("values" in result)) return resume(Exit.fail(result))
+                const toAnswer = (deadline: number) => ({ deadline, wanted: isWanted(result, i) })
+                resume(Exit.succeed(Option.map(refreshed(result, i), toAnswer)))
+              }
+            })
+          ),
+        recalls: PubSub.subscribe(recalls)
+      }
     })
   })

@@ -17,6 +17,19 @@ export const encodeTarget = ({ mode, path }: LockMode.Region): string => letters
 export const encodeName = (id: string, owner: string | undefined): string =>
   owner === undefined ? `!${id}` : owner === id ? id : `${id}/${owner}`
 
+/** Appends a request that is not a simple one, without the empty string before it: see acquire.lua. */
+export const encodeRequest = (
+  { id, targets, within }: Pick<LockStore.LockRequest, "id" | "targets" | "within">,
+  ttl: string,
+  how: string,
+  holder: string,
+  args: Array<string>
+): void => {
+  args.push(id, ttl, how, holder, String(targets.length))
+  for (const target of targets) args.push(encodeTarget(target))
+  args.push(String(within.length), ...within)
+}
+
 /** A reply of the server that no script of ours gives. */
 export class UnknownReply extends Error {
   constructor(what: string) {
@@ -113,11 +126,14 @@ const decodeHolder = (json: string): LockStore.LockRequest["holder"] => {
   return { label: label ?? undefined, reason: reason ?? undefined, host: host ?? undefined, pid: pid ?? undefined }
 }
 
+const Described = Schema.parseJson(Schema.Array(Schema.Unknown))
+
 /** What `describe` in `events.lua` answers, at the given time of the server (microseconds). */
 export const decodeEntry = (reply: unknown, now: number): LockEntry.LockEntry => {
   const [id, state, ticket, token, since, deadline, blocker, holder, count, ...rest] = list(reply)
   const targets = rest.slice(0, number(count)).map(decodeTarget)
-  const held = state === "h"
+  const delegated = state === "d"
+  const held = state === "h" || delegated
   return {
     ...decodeHolder(text(holder)),
     id: text(id),
@@ -129,8 +145,15 @@ export const decodeEntry = (reply: unknown, now: number): LockEntry.LockEntry =>
     age: (now - number(since)) / 1000,
     timeLeft: (number(deadline) - now) / 1000,
     blockedBy: Predicate.isString(blocker) && blocker !== "" ? blocker : undefined,
-    within: rest.slice(number(count)).map(text)
+    within: rest.slice(number(count)).map(text),
+    ...(delegated ? { delegated } : undefined)
   }
+}
+
+/** The same in JSON, in a message. */
+export const parseEntry = (json: string, now: number): LockEntry.LockEntry => {
+  const parsed = Schema.decodeOption(Described)(json)
+  return Option.isSome(parsed) ? decodeEntry(parsed.value, now) : unknown("a message that is no JSON")
 }
 
 /** What a waiting request waits for: see lookup.lua. */

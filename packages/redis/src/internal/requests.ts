@@ -67,15 +67,17 @@ export class Request {
 
   /** Appends what the script is asked for, where the call says `holder` and `ttl` once: see acquire.lua. */
   encode(holder: string, ttl: number, args: Array<Script.Argument>): void {
-    const { id, targets, within } = this.request
-    const isPlain = this.queue && this.ttl === this.waitTtl && targets.length === 1 && within.length === 0
+    const { delegated, id, impatient, targets, within } = this.request
+    const isPlain =
+      this.queue && this.ttl === this.waitTtl && targets.length === 1 && within.length === 0 && delegated === undefined
     if (isPlain && this.holder === holder && this.ttl === ttl) {
       args.push(id, codec.encodeTarget(targets[0]))
     } else {
-      const queue = this.ttl === this.waitTtl ? "q" : `q${this.waitTtl}`
-      args.push("", id, String(this.ttl), this.queue ? queue : "t", this.holder, String(targets.length))
-      for (const target of targets) args.push(codec.encodeTarget(target))
-      args.push(String(within.length), ...within)
+      let how = this.queue ? "q" : impatient === true ? "i" : "t"
+      if (how !== "t" && this.ttl !== this.waitTtl) how += this.waitTtl
+      if (delegated !== undefined) how += `/${delegated}`
+      args.push("")
+      codec.encodeRequest({ id, targets, within }, String(this.ttl), how, this.holder, args)
     }
   }
 }
@@ -278,14 +280,17 @@ export class Requests {
     request.seen = reply
     if (request.abandoned !== undefined) {
       this.forget(request)
-      return tag === 1 || tag === 2 ? this.release(request.request.id, request.abandoned) : request.abandoned()
+      return tag === 1 || tag === 2 || tag === 5
+        ? this.release(request.request.id, request.abandoned)
+        : request.abandoned()
     }
     try {
       switch (tag) {
         case 1:
+        case 5:
           // With that, a smaller one is what the id has got before.
           if (reply.isAbove && request.state === "sent") request.floor = 0
-          return this.granted(request, reply.serverTime, codec.number(first), codec.number(second))
+          return this.granted(request, reply.serverTime, codec.number(first), codec.number(second), tag === 5)
         case 2:
           this.wait(request, reply, codec.number(second))
           if (request.early !== undefined) this.onMessage(request.early.words, request.early.time)
@@ -304,7 +309,7 @@ export class Requests {
   }
 
   /** At a time of the server (microseconds). */
-  private granted(request: Request, time: number, token: number, deadline: number): void {
+  private granted(request: Request, time: number, token: number, deadline: number, wanted: boolean): void {
     if (time <= request.floor && token <= request.floor) return this.giveBack(request)
     if (token > this.commands.greatestToken) this.commands.greatestToken = token
     let local = localDeadline(request.seen, deadline)
@@ -316,7 +321,7 @@ export class Requests {
       if (local <= now) return this.askAgain(request)
       this.urgent = request.request.id
     }
-    this.settle(request, Exit.succeed({ token, deadline: local }))
+    this.settle(request, Exit.succeed(wanted ? { token, deadline: local, wanted } : { token, deadline: local }))
   }
 
   /**
@@ -383,11 +388,15 @@ export class Requests {
     }
     if (request.state !== "waiting" || !(time >= request.seen.serverTime)) return
     switch (words[0]) {
-      case "g": {
+      case "g":
+      case "G": {
         const token = words[2] === undefined ? time : Number(words[2])
         const deadline = words[3] === undefined ? time + request.ttl * 1000 : Number(words[3])
-        return Number.isSafeInteger(token + deadline) ? this.granted(request, time, token, deadline) : undefined
+        const wanted = words[0] === "G"
+        return Number.isSafeInteger(token + deadline) ? this.granted(request, time, token, deadline, wanted) : undefined
       }
+      case "f":
+        return this.refused(request, words.slice(2).join(" "), time)
       case "d":
         return this.deadlocked(request, words.slice(1))
       case "x":
@@ -398,6 +407,15 @@ export class Requests {
         const reason = "the request was taken out of the queue, by a release with its id"
         return this.settle(request, Exit.fail(failure.refused(Script.acquire.verb, reason)))
       }
+    }
+  }
+
+  private refused(request: Request, blocker: string, time: number): void {
+    try {
+      this.settle(request, Exit.succeed(new Refusal(codec.parseEntry(blocker, time))))
+    } catch (error) {
+      if (!(error instanceof codec.UnknownReply)) throw error
+      // The next look tells.
     }
   }
 
@@ -438,7 +456,7 @@ export class Requests {
     }
     const [tag, first, second] = result.values.slice(3 * i, 3 * i + 3)
     if (tag === 0) return this.askAgain(request)
-    if (tag === 1 && listened) this.onMissed(request.request.id)
+    if ((tag === 1 || tag === 5) && listened) this.onMissed(request.request.id)
     this.answer(request, result, tag, first, second)
   }
 

@@ -26,13 +26,14 @@ export const release = make("release", "release", true)
 export const refresh = make("refresh", "refresh")
 export const look = make("look after waiting requests", "look")
 export const restore = make("restore", "restore")
+export const settle = make("settle delegations", "settle")
 export const giveBack = make("give back", "give_back")
 export const downgrade = make("downgrade", "downgrade")
 export const breakLease = make("break a lease", "break")
 export const lookup = make("look up a lease", "lookup")
 export const inspect = make("inspect", "inspect")
 
-const all = [acquire, release, refresh, look, restore, giveBack, downgrade, breakLease, lookup, inspect]
+const all = [acquire, release, refresh, look, settle, restore, giveBack, downgrade, breakLease, lookup, inspect]
 
 const digest = (text: string) => createHash("sha1").update(text).digest("hex")
 

@@ -1,5 +1,5 @@
 /**
- * The three keys of a namespace, read as `lua/table.lua`, `sets.lua` and `small.lua` describe them, and held to it: everything in them
+ * The three keys of a namespace, read as `lua/table.lua`, `sets.lua` and `young.lua` describe them, and held to it: everything in them
  * follows from the records.
  */
 import { assert } from "@effect/vitest"
@@ -24,7 +24,7 @@ return { hash, redis.call('ZRANGE', KEYS[2], 0, -1), redis.call('ZRANGE', KEYS[3
 
 const head = [
   ...(["layout", "token", "ticket", "shared", "exclusive", "waits", "nested", "pending", "due", "keep"] as const),
-  ...(["shallow", "deep"] as const)
+  ...(["deep", "kept"] as const)
 ] as const
 
 interface Record {
@@ -37,6 +37,8 @@ interface Record {
   readonly blocker: string
   readonly targets: ReadonlyArray<string>
   readonly within: ReadonlyArray<string>
+  /** For a delegation: whose it is. */
+  readonly delegate: string | undefined
   /** All of it, as it is stored. */
   readonly values: ReadonlyArray<unknown>
 }
@@ -54,8 +56,8 @@ export interface Table {
   readonly isStamped: boolean
   /** The last ticket that was given, 0 without a table. */
   readonly lastTicket: number
-  /** The deadlines of what is in a small table, which is one value and has no sorted sets. */
-  readonly small: ReadonlyMap<string, number> | undefined
+  /** The deadlines of young leases, which are among the records, but not entered in the nodes and the sorted sets. */
+  readonly young: ReadonlyMap<string, number>
   /** Of each key: what is left to it (milliseconds), -1 when it does not expire, -2 when it is not there. */
   readonly ttls: ReadonlyArray<number>
 }
@@ -67,16 +69,17 @@ const parseRecord = (id: string, values: ReadonlyArray<unknown>): Record => {
     state: String(values[0]),
     ticket: String(values[1]),
     client: String(values[5]),
-    owner: String(values[10] ?? id),
+    owner: String(values[10] || id),
     blocker: String(values[8] ?? ""),
     targets: words(values[7], "\0"),
     within: words(values[9], " "),
+    delegate: typeof values[12] === "string" ? values[12] : undefined,
     values
   }
 }
 
-/** The leases in a small table, as the records that would be made of them, and their deadlines. */
-const parseSmall = ([, , , , ...rest]: ReadonlyArray<unknown>) => {
+/** Young leases, as the records that would be made of them, and their deadlines. */
+const parseYoung = ([, , , , ...rest]: ReadonlyArray<unknown>) => {
   const records: Array<Record> = []
   const deadlines = new Map<string, number>()
   for (let at = 0; at < rest.length; at += 7) {
@@ -103,13 +106,13 @@ const above = (path: string): ReadonlyArray<string> =>
 const derive = (records: ReadonlyArray<Record>) => {
   const index = new Set<string>()
   const nodes = new Map<string, Array<number>>()
-  const totals = { shared: 0, exclusive: 0, waits: 0, nested: 0 }
+  const totals = { shared: 0, exclusive: 0, waits: 0, nested: 0, kept: 0 }
   const count = (path: string, slot: number) => {
     const counts = nodes.get(path) ?? Array<number>(8).fill(0)
-    counts[slot]!++
+    counts[slot] = (counts[slot] ?? 0) + 1
     nodes.set(path, counts)
   }
-  for (const { blocker, id, state, targets, ticket, within } of records) {
+  for (const { blocker, delegate, id, state, targets, ticket, within } of records) {
     for (const target of targets) {
       const [mode, path] = [target.slice(0, 1), target.slice(1)]
       const exclusive = mode === "W" || mode === "w"
@@ -117,8 +120,10 @@ const derive = (records: ReadonlyArray<Record>) => {
       const mark = alone === 1 ? "/n" : "/s"
       if (state === "h") {
         totals[exclusive ? "exclusive" : "shared"]++
-        index.add(`${exclusive ? "hw" : "hr"}${path}${mark}${ticket}${id}`)
-        count(path, (exclusive ? 2 : 0) + alone)
+        if (delegate !== undefined) totals.kept++
+        const list = delegate === undefined ? "h" : "d"
+        index.add(`${list}${exclusive ? "w" : "r"}${path}${mark}${ticket}${id}`)
+        count(path, delegate === undefined ? (exclusive ? 2 : 0) + alone : 8)
         continue
       }
       const kind = exclusive ? "qw" : "qr"
@@ -151,16 +156,13 @@ export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
     const stamp = `!${keys[0]}`
     const isStamped = [index.includes(stamp), deadlines.delete(stamp)]
     const value = fields.find(([field]) => field === "s")?.[1]
-    const small = value && parseSmall(value)
-    if (small !== undefined) {
-      assert.lengthOf(fields, 1, "a small table is one value")
-      assert.strictEqual(index.length + scored.length, 0, "a small table has no sorted sets")
-    }
+    const young = parseYoung(value ?? [])
     return {
       head: m,
-      records:
-        small?.records ??
-        fields.flatMap(([field, values]) => (field.startsWith("r") ? [parseRecord(field.slice(1), values)] : [])),
+      records: [
+        ...fields.flatMap(([field, values]) => (field.startsWith("r") ? [parseRecord(field.slice(1), values)] : [])),
+        ...young.records
+      ],
       nodes: new Map(
         fields.flatMap(([field, values]) =>
           field.startsWith("n") ? [[field.slice(1), values.map(Number)] as const] : []
@@ -169,14 +171,14 @@ export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
       index: index.filter((member) => member !== stamp),
       scored: deadlines,
       isStamped: isStamped.every(Boolean),
-      lastTicket: Number(value?.[2] ?? m[head.indexOf("ticket")] ?? 0),
-      small: small?.deadlines,
+      lastTicket: Math.max(Number(value?.[2] ?? 0), Number(m[head.indexOf("ticket")] ?? 0)),
+      young: young.deadlines,
       ttls
     }
   })
 
 /** The deadlines of all that is live, as the deadlines' key would name them: `h` or `q`, then the id. */
-export const deadlines = ({ scored, small }: Table): ReadonlyMap<string, number> => small ?? scored
+export const deadlines = ({ scored, young }: Table): ReadonlyMap<string, number> => new Map([...scored, ...young])
 
 /** The nodes, in an order of their own. */
 export const nodes = (map: Table["nodes"]): { readonly [path: string]: ReadonlyArray<number> } =>
@@ -191,25 +193,25 @@ export const check = (admin: Redis, keys: Keys): Effect.Effect<void> =>
 
 const checkDerived = (
   { index, nodes: counts }: Table,
-  { exclusive, nested, shared, waits }: { [_ in (typeof head)[number]]: number },
+  { exclusive, kept, nested, shared, waits }: { [_ in (typeof head)[number]]: number },
   must: ReturnType<typeof derive>
 ): void => {
   assert.deepStrictEqual([...index].sort(), must.index, "the index is what the records say")
   assert.deepStrictEqual(nodes(counts), nodes(must.nodes), "the counts of the nodes are what the records say")
-  assert.deepStrictEqual({ shared, exclusive, waits, nested }, must.totals, "the totals are what the records say")
+  assert.deepStrictEqual({ shared, exclusive, waits, nested, kept }, must.totals, "the totals are what the records say")
 }
 
 /** Checks what was read of the keys. */
 export const checkTable = (admin: Redis, table: Table): Effect.Effect<void> =>
   Effect.promise(async () => {
-    const { records, scored, small, ttls } = table
+    const { records, scored, ttls, young } = table
     const is = Object.fromEntries(head.map((name, i) => [name, Number(table.head[i] ?? 0)])) as {
       [_ in (typeof head)[number]]: number
     }
-    const must = derive(records)
+    const must = derive(records.filter(({ id }) => !young.has(`h${id}`)))
     assert.strictEqual(is.pending, 0, "nothing is left to look at")
-    if (small !== undefined) assert.isAtMost(records.length, 8, "a small table has few leases")
-    if (small === undefined) checkDerived(table, is, must)
+    assert.isAtMost(young.size, 8, "few leases are young")
+    checkDerived(table, is, must)
     assert.deepStrictEqual(
       Array.from(deadlines(table).keys()).sort(),
       records.map(({ id, state }) => state + id).sort(),
@@ -218,32 +220,35 @@ export const checkTable = (admin: Redis, table: Table): Effect.Effect<void> =>
     if (records.length === 0) return
     if (scored.size > 0) assert.isTrue(table.isStamped, "the sorted sets say whose they are")
     const all = Array.from(deadlines(table).values())
-    if (small === undefined)
-      assert.isAtMost(is.due, Math.min(...all), "the earliest deadline is not later than it is noted")
+    if (scored.size > 0)
+      assert.isAtMost(is.due, Math.min(...scored.values()), "the earliest deadline is not later than it is noted")
     const last = Math.max(...all)
     const [seconds, micros] = (await admin.time()) as unknown as [string, string]
     const now = Number(seconds) * 1e6 + Number(micros)
     for (const [i, ttl] of ttls.entries()) {
-      if (i > 0 && small !== undefined) assert.strictEqual(ttl, -2, `key ${i + 1} of 3 is not there`)
+      if (i > 0 && scored.size === 0) assert.strictEqual(ttl, -2, `key ${i + 1} of 3 is not there`)
       else assert.isAbove(ttl * 1000, last - now, `key ${i + 1} of 3 disappears, but not before the last deadline`)
     }
   })
 
 const overdue = `
-local small, stored = redis.call('HGET', KEYS[1], 's'), redis.call('HGET', KEYS[1], 'm')
-local values = { cmsgpack.unpack(small or stored) }
+local young, stored = redis.call('HGET', KEYS[1], 's'), redis.call('HGET', KEYS[1], 'm')
+local values, head = young and { cmsgpack.unpack(young) } or {}, stored and { cmsgpack.unpack(stored) }
 for i = 1, #ARGV do
-  for at = 5, small and #values or 0, 7 do
+  for at = 5, #values, 7 do
     if 'h' .. values[at] == ARGV[i] then
       values[at + 4] = (i - values[at + 3]) / 1000
     end
   end
   redis.call('ZADD', KEYS[2], 'XX', i, ARGV[i])
 end
-if not small then
-  values[9] = 1
+if young then
+  redis.call('HSET', KEYS[1], 's', cmsgpack.pack(unpack(values)))
 end
-redis.call('HSET', KEYS[1], small and 's' or 'm', cmsgpack.pack(unpack(values)))`
+if head then
+  head[9] = 1
+  redis.call('HSET', KEYS[1], 'm', cmsgpack.pack(unpack(head)))
+end`
 
 /** Moves the deadlines of leases into the past, so that the next script finds them expired, in this order. */
 export const expire = (admin: Redis, [table, , deadlines]: Keys, ids: ReadonlyArray<string>): Effect.Effect<void> =>

@@ -1,6 +1,6 @@
 /**
  * The library as the server gets it, run by hand: with a clock that stands still unless the test moves it, and with what each
- * operation did beside its answer. In one variant a table can be small. In the other it cannot: that is what the first must not
+ * operation did beside its answer. In one variant leases can be young. In the other they cannot: that is what the first must not
  * differ from.
  */
 import { createHash } from "node:crypto"
@@ -15,6 +15,7 @@ export type Name =
   | "refresh"
   | "look"
   | "restore"
+  | "settle"
   | "give_back"
   | "downgrade"
   | "break"
@@ -51,12 +52,12 @@ end
 local function in_full(events)
   local lines = {}
   for line in string.gmatch(events, '[^\\n]+') do
-    local id, token = string.match(line, '^g (%S+) ?(%S*)$')
+    local letter, id, token = string.match(line, '^([gG]) (%S+) ?(%S*)$')
     if id then
       -- (One that ended in the same call is not there any more.)
       local stored = server.call('HGET', KEYS[1], 'r' .. id)
       local record = stored and { cmsgpack.unpack(stored) } or { 0, 0, token == '' and KEYS[4] or token, 0, 0 }
-      line = string.format('g %s %.0f %.0f', id, tonumber(record[3]), KEYS[4] + record[5] * 1000)
+      line = string.format('%s %s %.0f %.0f', letter, id, tonumber(record[3]), KEYS[4] + record[5] * 1000)
       assert(token == '' and tonumber(record[3]) == tonumber(KEYS[4]) or tonumber(token) == tonumber(record[3]))
     end
     lines[#lines + 1] = line
@@ -100,8 +101,8 @@ const variant = (change: (library: string) => string) => {
   return { lua, sha: createHash("sha1").update(lua).digest("hex") }
 }
 const variants = {
-  small: variant((library) => library),
-  large: variant((library) => library.replace(/^local few\b.*$/m, (line) => line.replace("= 8", "= 0")))
+  young: variant((library) => library),
+  entered: variant((library) => library.replace(/^local few\b.*$/m, (line) => line.replace("= 8", "= 0")))
 }
 
 /** What an operation did. */
@@ -130,7 +131,7 @@ export interface Raw {
   readonly clear: Effect.Effect<void>
 }
 
-/** A namespace in which tables are small as long as they can be, or one in which they never are. */
+/** A namespace in which leases are young as long as they can be, or one in which they never are. */
 export const make = (
   { admin, keys, namespace }: Fixture,
   variant: keyof typeof variants

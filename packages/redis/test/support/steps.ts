@@ -107,7 +107,7 @@ const release = (of: Chosen, maxLength: number): FastCheck.Arbitrary<Command> =>
     by: almostAlwaysTheOwner
   })
 
-/** What makes an end of a small table. */
+/** After which no lease is young. */
 const long: FastCheck.Arbitrary<Command> = FastCheck.oneof(
   { weight: 4, arbitrary: one(special(paths)) },
   { weight: 2, arbitrary: some(FastCheck.oneof(special(paths), simple(paths)), 2, 4) },
@@ -198,7 +198,7 @@ export const runs: FastCheck.Arbitrary<ReadonlyArray<Step>> = FastCheck.oneof(
       ...often(1, one(simple(["a/c/", null, "ab/"], exclusive)), one(simple([...paths, null]))),
       ...often(1, one(special(["a/", "a/b/", "a/b/c/"])), release("held", 1), release("waiting", 1))
     ),
-    // Eight are in a small table at most.
+    // Eight are young at most.
     FastCheck.oneof(some(simple([null]), 8, 8), some(simple([null]), 1, 12))
   ),
   // Many at once, apart from each other for the most part.

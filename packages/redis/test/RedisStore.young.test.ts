@@ -1,5 +1,5 @@
 /**
- * Small tables (`lua/small.lua`), and what tables are made of them.
+ * Young leases (`lua/young.lua`), and how they are entered in the table.
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
@@ -10,7 +10,7 @@ import * as Raw from "./support/raw.ts"
 /** A namespace used by hand: a clock that moves when it is told to, and the usual commands. */
 const hand = (fixture: Fixture) =>
   Effect.gen(function* () {
-    const raw = yield* Raw.make(fixture, "small")
+    const raw = yield* Raw.make(fixture, "young")
     const clock = { time: yield* Raw.start(fixture) }
     const run = (name: Raw.Name, args: ReadonlyArray<string>, client = "one") =>
       Effect.gen(function* () {
@@ -21,102 +21,140 @@ const hand = (fixture: Fixture) =>
         return ran
       })
     const ask = (ttl: number, ...requests: ReadonlyArray<string>) => run("acquire", ["[]", `${ttl}`, ...requests])
-    /** The ids in a small table; nothing of a large one. */
-    const inSmall = Effect.map(raw.look, ({ small }) => Array.from(small?.keys() ?? [], (name) => name.slice(1)))
+    /** The ids of young leases. */
+    const young = Effect.map(raw.look, (table) => Array.from(table.young.keys(), (name) => name.slice(1)))
     const deadline = (id: string) =>
       Effect.map(raw.look, (table) => layout.deadlines(table).get(`h${id}`) ?? Number.NaN)
     /** Asks for leases, each with a command of its own. */
     const leases = (...ids: ReadonlyArray<string>) =>
       Effect.forEach(ids, (id) => ask(60_000, id, `Wown/${id}/`), { discard: true })
-    return { raw, clock, run, ask, inSmall, deadline, leases }
+    return { raw, clock, run, ask, young, deadline, leases }
   })
 
 /** What went wrong, or the empty string. */
 const failure = (effect: Effect.Effect<unknown>) =>
   Effect.map(Effect.exit(effect), (exit) => (Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""))
 
-describe("RedisStore, small tables", () => {
+describe("RedisStore, young leases", () => {
   layer(TestServer.layer, { excludeTestServices: true })("of one namespace", (it) => {
-    it.effect("a small table is one key, a large one three that expire together, whatever makes them", () =>
+    it.effect("young leases alone are one key, a table is three that expire together, whatever makes it", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { ask, leases, raw, run } = yield* hand(fixture)
-          const isSmall = Effect.map(raw.look, ({ ttls }) => {
+          const isYoung = Effect.map(raw.look, ({ ttls }) => {
             assert.isAbove(ttls[0]!, 0)
             assert.deepStrictEqual(ttls.slice(1), [-2, -2])
           })
-          const isLarge = Effect.map(raw.look, ({ ttls }) => {
+          const isTable = Effect.map(raw.look, ({ ttls }) => {
             assert.isAbove(ttls[0]!, 0)
             assert.deepStrictEqual(ttls.slice(1), [ttls[0], ttls[0]], "all three at the same time")
           })
           const isGone = Effect.map(raw.look, ({ ttls }) => assert.deepStrictEqual(ttls, [-2, -2, -2]))
           // None of those that come later moves the expiry of the table on.
           yield* ask(600_000, "a", "Wa/")
-          yield* isSmall
+          yield* isYoung
           // A queue, handed over until nobody waits, twice.
           for (const turn of ["1", "2"]) {
             yield* ask(60_000, `b${turn}`, "Wb/")
             yield* ask(1000, `c${turn}`, "Wb/")
-            yield* isLarge
+            yield* isTable
             yield* run("release", [`b${turn}`])
             yield* run("release", [`c${turn}`])
-            yield* isLarge
+            yield* isTable
           }
           yield* run("release", ["a"])
           yield* isGone
-          // More than may be in a small one.
+          // More than may be young.
           yield* leases("1", "2", "3", "4", "5", "6", "7", "8")
-          yield* isSmall
+          yield* isYoung
           yield* leases("9")
-          yield* isLarge
+          yield* isTable
           yield* run("release", ["1", "2", "3", "4", "5", "6", "7", "8", "9"])
           yield* isGone
-          // What none of those that a small table can do does.
+          // What enters them all.
           yield* leases("1")
           yield* run("lookup", ["nobody"])
-          yield* isLarge
+          yield* isTable
           yield* run("release", ["1"])
           yield* isGone
         }).pipe(Effect.scoped)
       )
     )
 
+    it.effect("eight leases with a command each are young; what is in the way, or more of them, enters them", () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const { ask, young, leases, raw, run } = yield* hand(fixture)
+          yield* leases("1", "2", "3", "4", "5", "6", "7", "8")
+          assert.lengthOf(yield* young, 8)
+          yield* run("release", ["3"])
+          yield* ask(60_000, "reader", "Rr/s/")
+          yield* run("release", ["5"])
+          yield* ask(60_000, "another", "Rr/")
+          yield* run("release", ["1"])
+          yield* ask(60_000, "above", "r")
+          assert.sameMembers([...(yield* young)], ["2", "4", "6", "7", "8", "reader", "another", "above"])
+          yield* run("release", ["2"])
+          // In the way: at the node, above it, below it.
+          for (const target of ["wr/", "Wr/s/t/", "Wown/"]) {
+            const before = yield* raw.look
+            yield* ask(60_000, "waits", target)
+            assert.deepStrictEqual(yield* young, [])
+            assert.strictEqual((yield* raw.look).records.find(({ id }) => id === "waits")?.state, "q", target)
+            yield* run("release", ["waits"])
+            yield* raw.clear
+            yield* ask(60_000, "reader", "Rr/s/")
+            yield* ask(60_000, "another", "Rr/")
+            yield* leases("4")
+            assert.isAbove(before.records.length, 2)
+          }
+          yield* ask(60_000, "two", "Wx/", "of-them", "Wy/")
+          assert.deepStrictEqual(yield* young, [])
+        }).pipe(Effect.scoped)
+      )
+    )
+
     it.effect(
-      "eight leases with a command each are a small table; what is in the way, or more of it, makes it large",
+      "beside a table leases are young where nothing is in their way; tickets and tokens rise, also when they have ended",
       () =>
         leavesNothing((fixture) =>
           Effect.gen(function* () {
-            const { ask, inSmall, leases, raw, run } = yield* hand(fixture)
-            yield* leases("1", "2", "3", "4", "5", "6", "7", "8")
-            assert.lengthOf(yield* inSmall, 8)
-            yield* run("release", ["3"])
-            yield* ask(60_000, "reader", "Rr/s/")
-            yield* run("release", ["5"])
-            yield* ask(60_000, "another", "Rr/")
-            yield* run("release", ["1"])
-            yield* ask(60_000, "above", "r")
-            assert.sameMembers([...(yield* inSmall)], ["2", "4", "6", "7", "8", "reader", "another", "above"])
-            yield* run("release", ["2"])
-            // In the way: at the node, above it, below it.
-            for (const target of ["wr/", "Wr/s/t/", "Wown/"]) {
-              const before = yield* raw.look
-              yield* ask(60_000, "waits", target)
-              assert.deepStrictEqual(yield* inSmall, [])
-              assert.strictEqual((yield* raw.look).records.find(({ id }) => id === "waits")?.state, "q", target)
-              yield* run("release", ["waits"])
-              yield* raw.clear
-              yield* ask(60_000, "reader", "Rr/s/")
-              yield* ask(60_000, "another", "Rr/")
-              yield* leases("4")
-              assert.isAbove(before.records.length, 2)
+            const { ask, clock, leases, raw, run, young } = yield* hand(fixture)
+            yield* leases("1", "2", "3", "4", "5", "6", "7", "8", "9")
+            assert.deepStrictEqual(yield* young, [], "nine are entered")
+            yield* leases("10")
+            assert.deepStrictEqual(yield* young, ["10"])
+            // Not at a node that is held, below it, above it; nor deeper than all before.
+            for (const target of ["Rown/1/", "rown/1/x/", "Wown/", "R", "Wother/a/b/c/"]) {
+              yield* ask(60_000, "near", target)
+              assert.deepStrictEqual(yield* young, [], target)
+              yield* run("release", ["near"])
+              yield* leases(`beside-${target.length}`)
+              assert.lengthOf(yield* young, 1, target)
             }
-            yield* ask(60_000, "two", "Wx/", "of-them", "Wy/")
-            assert.deepStrictEqual(yield* inSmall, [])
+            // What would outlive the keys is entered, so that they are kept for longer.
+            yield* ask(3_600_000, "long", "Wlong/")
+            assert.deepStrictEqual(yield* young, [])
+            clock.time += 1000
+            yield* leases("last")
+            const [{ ticket, values }] = (yield* raw.look).records.filter(({ id }) => id === "last") as [
+              layout.Table["records"][number]
+            ]
+            yield* run("release", ["last"])
+            clock.time -= 500
+            const next = yield* ask(60_000, "next", "Wnext/")
+            assert.strictEqual(next.answer[4], Number(values[2]) + 1)
+            assert.strictEqual((yield* raw.look).lastTicket, Number(ticket) + 1)
+            assert.deepStrictEqual(yield* young, [])
+            yield* run(
+              "release",
+              (yield* raw.look).records.map(({ id }) => id)
+            )
           }).pipe(Effect.scoped)
         )
     )
 
-    it.effect("the end of a small table leaves alone what somebody else keeps in place of a sorted set", () =>
+    it.effect("the end of young leases leaves alone what somebody else keeps in place of a sorted set", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { clock, leases, raw } = yield* hand(fixture)
@@ -139,7 +177,7 @@ describe("RedisStore, small tables", () => {
       )
     )
 
-    it.effect("a lease in a small table that expires is gone at once for everyone, and its holder is told", () =>
+    it.effect("a young lease that expires is gone at once for everyone, and its holder is told", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { ask, clock, deadline, raw, run } = yield* hand(fixture)
@@ -166,14 +204,14 @@ describe("RedisStore, small tables", () => {
       )
     )
 
-    it.effect("a lease in a small table that expires lets in who waits for it", () =>
+    it.effect("a young lease that expires lets in who waits for it", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { ask, clock, deadline, run } = yield* hand(fixture)
           yield* ask(1000, "a", "Wa/")
           const due = yield* deadline("a")
           const queued = yield* run("acquire", ["[]", "60000", "b", "Ra/b/"], "two")
-          // What is above its node is left to the long way, which makes a large table.
+          // What has to wait enters it.
           assert.deepStrictEqual(queued.answer.slice(3), [2, "a", due])
           yield* run("release", ["b"], "two")
           yield* ask(500, "c", "Wc/")
@@ -194,24 +232,24 @@ describe("RedisStore, small tables", () => {
       )
     )
 
-    it.effect("whatever is done to a lease in a small table, it is as any other", () =>
+    it.effect("whatever is done to a young lease, it is as any other", () =>
       leavesNothing((fixture) =>
         Effect.gen(function* () {
-          const { ask, clock, deadline, inSmall, raw, run } = yield* hand(fixture)
+          const { ask, clock, deadline, young, raw, run } = yield* hand(fixture)
           const described = (id: string, target: string, until: number) => [
             ...[id, "h", 0, clock.time, clock.time, until, "", "[]", 1, target]
           ]
           const withoutTicket = (entry: unknown) => (entry as Array<unknown>).map((value, at) => (at === 2 ? 0 : value))
           const isEntered = (id: string) =>
-            Effect.map(raw.look, ({ scored, small }) => {
-              assert.isUndefined(small)
+            Effect.map(raw.look, ({ scored, young }) => {
+              assert.strictEqual(young.size, 0)
               assert.isTrue(scored.has(`h${id}`))
             })
           const one = (id: string) =>
             Effect.gen(function* () {
               clock.time += 1000
               yield* ask(60_000, id, "Wa/b/")
-              assert.deepStrictEqual(yield* inSmall, [id])
+              assert.deepStrictEqual(yield* young, [id])
               return yield* deadline(id)
             })
           const end = (id: string) => run("release", [id])
@@ -348,13 +386,13 @@ describe("RedisStore, small tables", () => {
         Effect.gen(function* () {
           const { ask, clock, leases, raw, run } = yield* hand(fixture)
           const start = clock.time
-          for (const how of ["inSmall", "entered", "the long way"]) {
+          for (const how of ["young", "entered", "the long way"]) {
             clock.time = start
             yield* ask(60_000, "a", "Wa/")
             clock.time -= 1_800_000_000
             yield* run("release", ["a"])
             const [kept] = (yield* raw.look).ttls
-            if (how === "inSmall") yield* leases("1")
+            if (how === "young") yield* leases("1")
             else if (how === "entered") {
               yield* ask(1000, ...Array.from({ length: 9 }, (_, i) => [`${i}`, `W${i}/`]).flat())
               yield* ask(1000, "9", "W9/")
