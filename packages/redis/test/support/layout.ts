@@ -181,7 +181,7 @@ export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
 export const deadlines = ({ scored, young }: Table): ReadonlyMap<string, number> => new Map([...scored, ...young])
 
 /** The nodes, in an order of their own. */
-export const nodes = (map: Table["nodes"]): { readonly [path: string]: ReadonlyArray<number> } =>
+const nodes = (map: Table["nodes"]): { readonly [path: string]: ReadonlyArray<number> } =>
   Object.fromEntries(Array.from(map).sort())
 
 /** Has a script left something for the next ones to do? */
