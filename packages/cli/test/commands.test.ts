@@ -106,6 +106,32 @@ describe("hilok ls", () => {
   )
 
   it.scopedLive(
+    "tells what a process only keeps from what it holds, and ends both",
+    () =>
+      Effect.gen(function* () {
+        const { hilok, locks } = yield* site(server(), { delegates: true })
+        // Kept, and nobody is in it.
+        yield* locks.withWrite(Effect.void, "a")
+        expect((yield* hilok("ls")).stdout).toMatch(/◌ [\w-]{8} write {2}test {2}kept for/)
+        expect((yield* hilok("ls", "-o", "table")).stdout).toMatch(/ kept /)
+        const [kept] = JSON.parse((yield* hilok("ls", "--json")).stdout)
+        expect(kept).toMatchObject({ delegated: true, state: "held", targets: [{ mode: "write", path: "a" }] })
+        expect((yield* hilok("show", kept.id)).stdout).toMatch(
+          /^state +kept: a delegation, given back when somebody else asks$/m
+        )
+        // It is given back for one who does not wait.
+        expect(yield* hilok("run", "-n", "a/b", "--", "echo", "mine")).toMatchObject({ code: 0, stdout: "mine\n" })
+        expect((yield* hilok("ls")).stdout).toBe("Nothing is held, and nobody waits.\n")
+        // Whoever works under it is stopped when it is broken.
+        const work = yield* Effect.fork(Effect.flip(locks.withWrite(Effect.never, "b")))
+        yield* until(hilok("ls"), ({ stdout }) => stdout.includes("◌"))
+        expect((yield* hilok("break", "--all", "b", "--yes")).code).toBe(0)
+        expect(yield* work).toMatchObject({ _tag: "LockLost", reason: "broken" })
+      }),
+    timeLimit
+  )
+
+  it.scopedLive(
     "shows hundreds of them",
     () =>
       Effect.gen(function* () {

@@ -153,7 +153,7 @@ export const table = (picture: Picture): ReadonlyArray<string> => {
     { title: "ID", value: ({ id }) => idOf(id) },
     { title: "PATH", value: (_, { path }) => shown(path, separator), least: 12, cut: "middle" },
     { title: "MODE", value: (_, { mode }) => modeNames[mode] },
-    { title: "STATE", value: ({ state }) => state },
+    { title: "STATE", value: ({ delegated, state }) => (delegated ? "kept" : state) },
     { title: "AGE", value: ({ age }) => durations.format(age) },
     { title: "LEFT", value: ({ timeLeft }) => (timeLeft === undefined ? "" : durations.format(timeLeft)) },
     { title: "WHO", value: whoOf, least: 8 },

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
-import { HierarchicalLock } from "@hilok/core"
+import { DelegatingStore, HierarchicalLock } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Effect, Layer, type Scope } from "effect"
 import type { Server } from "../../../redis/test/support/server.ts"
@@ -103,12 +103,15 @@ export const launch = (
     })
   )
 
-export const site = (server: Server): Effect.Effect<Site, never, Scope.Scope> =>
+/** `delegates`: whoever looks from inside has delegations. */
+export const site = (server: Server, { delegates = false } = {}): Effect.Effect<Site, never, Scope.Scope> =>
   Effect.gen(function* () {
     const namespace = `test-${randomUUID()}`
-    const context = yield* Layer.build(
-      Layer.provide(HierarchicalLock.layer({ label: "test" }), RedisStore.layer({ url: server.url, namespace }))
-    ).pipe(Effect.orDie)
+    const redis = RedisStore.layer({ url: server.url, namespace })
+    const store = delegates ? Layer.provide(DelegatingStore.layer({ linger: "1 minute" }), redis) : redis
+    const context = yield* Layer.build(Layer.provide(HierarchicalLock.layer({ label: "test" }), store)).pipe(
+      Effect.orDie
+    )
     const { NO_COLOR: _, HILOK_WITHIN: __, ...rest } = process.env
     const env = { ...rest, REDIS_URL: server.url, HILOK_NAMESPACE: namespace }
     const spawn = (...args: ReadonlyArray<string>) => launch(args, env)
