@@ -263,7 +263,7 @@ export class Delegate extends LocalTable {
 
   /** What has been asked for below, and can be decided here now, in the order in which it was asked. */
   private adoptAsked(delegation: Delegation): void {
-    for (const asked of Array.from(this.own.values())) {
+    for (const asked of this.own.asked) {
       const { region, request, state } = asked
       if (state !== "asked" || request === undefined || !delegation.covers([region])) continue
       this.withdraw(asked)
