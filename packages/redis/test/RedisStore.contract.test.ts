@@ -11,7 +11,11 @@ const store = Layer.unwrapScoped(
     yield* Effect.addFinalizer(() =>
       Effect.gen(function* () {
         const left = yield* Effect.promise(() => made.admin.keys(`*${made.namespace}*`))
-        assert.deepStrictEqual(left, [], "no key is left in the server")
+        // One test raises the tokens above the clock: for a while the head stays, with the last of them.
+        const [table] = made.keys
+        const fields = yield* Effect.promise(() => made.admin.hkeys(table))
+        const others = left.filter((key) => key !== table || fields.join() !== "m")
+        assert.deepStrictEqual(others, [], "no key is left in the server")
         const gone = Effect.map(connections(made.admin), (names) => !names.includes(made.namespace))
         yield* until(gone, "the end of the connections")
       })

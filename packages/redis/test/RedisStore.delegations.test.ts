@@ -315,5 +315,52 @@ describe("RedisStore", () => {
         ),
       60_000
     )
+
+    it.effect("many are recalled by and by, each once, and once more when it is looked at or urgent", () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const raw = yield* Raw.make(fixture, "young")
+          let time = yield* Raw.start(fixture)
+          const run = (name: Raw.Name, ...args: ReadonlyArray<string>) => {
+            time += 1000
+            return raw.run(name, { client: "one", time }, args)
+          }
+          const ask = (id: string, how: string, target: string) =>
+            run("acquire", "[]", String(ttl), "", id, String(ttl), how, "[]", "1", target, "0")
+          const all = Array.from({ length: 200 }, (_, i) => `d${i}`)
+          for (const id of all) yield* ask(id, "q/mine", `Wa/${id}/`)
+
+          /** Who is recalled by an operation, and by those that go on with it: none of them looks at more than so many. */
+          const recalled = (first: Raw.Ran, level: number) =>
+            Effect.gen(function* () {
+              const ids: Array<string> = []
+              for (let ran = first; ; ran = yield* run("look")) {
+                const lines = toldByServer(ran)
+                assert.isAtMost(lines.length, 64)
+                for (const line of lines) {
+                  const [letter, id, urgency] = line.split(" ")
+                  assert.deepStrictEqual([letter, urgency], ["w", String(level)])
+                  ids.push(id!)
+                }
+                if (ran.answer[1] === 0) return ids.sort()
+              }
+            })
+          const expected = [...all].sort()
+          assert.deepStrictEqual(yield* recalled(yield* ask("first", "q", "W"), 1), expected)
+          assert.deepStrictEqual(yield* recalled(yield* ask("second", "q", "Ra/"), 1), [], "all have been told")
+          assert.deepStrictEqual(yield* recalled(yield* run("look", "first", String(ttl)), 1), expected)
+          yield* run("release", "first", "second")
+          assert.deepStrictEqual(yield* recalled(yield* ask("third", "i", "Ra/"), 2), expected)
+          // It goes while some are still to be told.
+          yield* run("look", "third", String(ttl))
+          yield* run("release", "third")
+          yield* layout.checkTable(fixture.admin, yield* raw.look)
+          const floor = String(time + 1)
+          const ran = yield* run("settle", "0", ...all.flatMap((id) => [id, floor]))
+          assert.strictEqual(ran.answer[1], 0)
+          assert.deepStrictEqual((yield* raw.look).records, [])
+        }).pipe(Effect.scoped)
+      )
+    )
   })
 })

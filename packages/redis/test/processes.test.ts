@@ -3,11 +3,12 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
 import { Target } from "@hilok/core"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { hold, open, timeLimit, until, watch } from "./support/faults.ts"
 import { type Fixture, leavesNothing, withOwnServer } from "./support/fixture.ts"
 import * as History from "./support/history.ts"
-import { type Worker, Workers } from "./support/workers.ts"
+import * as Proxy from "./support/proxy.ts"
+import { type Options, type Worker, Workers } from "./support/workers.ts"
 
 const processes = 6
 const fibers = 4
@@ -20,7 +21,7 @@ const rounds = 12
  */
 const run = (
   fixture: Fixture,
-  options: { readonly ttl: number; readonly seed: number; readonly mixed?: boolean },
+  options: Options & { readonly seed: number; readonly mixed?: boolean },
   disturb: (workers: ReadonlyArray<Worker>) => Effect.Effect<number>
 ) =>
   Effect.gen(function* () {
@@ -126,6 +127,50 @@ withOwnServer("readers and writers in six processes", undefined, (it) => {
         ),
       timeLimit
     )
+
+    for (const cuts of [false, true]) {
+      it.effect(
+        `nor with delegations${cuts ? " and connections that are cut" : ""}, one stopped past its ttl, and two killed`,
+        () =>
+          leavesNothing((fixture) =>
+            Effect.gen(function* () {
+              const proxy = yield* Proxy.start(fixture.server.url)
+              const options = { ttl: 700, seed: cuts ? 21 : 20, delegates: true, ...(cuts ? { url: proxy.url } : {}) }
+              const { entries, holds } = yield* run(fixture, options, ([stopped, ...others]) =>
+                Effect.gen(function* () {
+                  const cut = Effect.forever(
+                    Effect.zipRight(
+                      Effect.sleep("150 millis"),
+                      Effect.sync(() => proxy.cut())
+                    )
+                  )
+                  const cutting = yield* Effect.fork(cut)
+                  yield* Effect.sleep("300 millis")
+                  const stoppedAt = History.now()
+                  yield* stopped!.stop
+                  yield* others[0]!.kill
+                  yield* Effect.sleep("500 millis")
+                  yield* others[1]!.kill
+                  yield* Effect.sleep("500 millis")
+                  yield* stopped!.goOn
+                  yield* Fiber.interrupt(cutting)
+                  yield* Effect.forEach([stopped!, ...others.slice(2)], (worker) => worker.next("worked"), {
+                    discard: true
+                  })
+                  return stoppedAt
+                })
+              )
+              assert.isAbove(count(holds, "done"), 50)
+              // What is only kept is given back after a while, too.
+              yield* until(
+                Effect.map(entries, (all) => all.length === 0),
+                "the end of what was left"
+              )
+            })
+          ),
+        timeLimit
+      )
+    }
 
     it.effect(
       "nor when leases are taken over by others, given up to them, downgraded, and ended by orders",

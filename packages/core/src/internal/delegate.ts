@@ -263,7 +263,7 @@ export class Delegate extends LocalTable {
 
   /** What has been asked for below, and can be decided here now, in the order in which it was asked. */
   private adoptAsked(delegation: Delegation): void {
-    for (const asked of Array.from(this.own.values())) {
+    for (const asked of this.own.asked) {
       const { region, request, state } = asked
       if (state !== "asked" || request === undefined || !delegation.covers([region])) continue
       this.withdraw(asked)
@@ -309,8 +309,11 @@ export class Delegate extends LocalTable {
 
   /** Asks for the subtree of a node in place of the delegations there. */
   askToWiden(node: LockPath): void {
-    const below = this.isWidening ? undefined : this.own.below(node, mostReplaced)
-    if (below === undefined || below.length === 0) return
+    if (this.isWidening) return
+    const below = this.own.below(node, mostReplaced)
+    // To look through all of them again with each grant would take long.
+    if (below === undefined) return this.widening.failed(node, this.host.now())
+    if (below.length === 0) return
     const mode = below.some(({ region }) => isExclusive(region.mode)) ? "write" : "read"
     const ttl = Math.max(...below.map((delegation) => delegation.ttl))
     const delegation = new Delegation(this.host.newId(), { mode, path: node }, ttl, below[0]!.holder, undefined, below)

@@ -12,6 +12,8 @@ const reachOf = ({ mode, path }: LockMode.Region): Reach => ({
 
 export class OwnDelegations {
   private readonly byId = new Map<string, Delegation>()
+  /** Those that are asked for. There may be very many of the others. */
+  private readonly awaited = new Set<Delegation>()
   /** The live ones by their paths; of those at one path each knows the next. */
   private readonly byPath = new Map<string, Delegation>()
   /** The live and the serving ones. */
@@ -28,14 +30,21 @@ export class OwnDelegations {
     return this.byId.values()
   }
 
+  /** Those that are asked for, in the order in which they were. */
+  get asked(): ReadonlyArray<Delegation> {
+    return Array.from(this.awaited)
+  }
+
   /** One that is asked for. */
   add(delegation: Delegation): void {
     this.byId.set(delegation.id, delegation)
+    this.awaited.add(delegation)
   }
 
   /** It was granted, and covers what is asked for from now on, unless it is `serving`. */
   grant(delegation: Delegation): void {
     this.granted++
+    this.awaited.delete(delegation)
     this.indexOf(delegation).add(delegation.place)
     if (delegation.state !== "live") return
     delegation.nextAtPath = this.byPath.get(delegation.region.path)
@@ -60,6 +69,7 @@ export class OwnDelegations {
 
   delete(delegation: Delegation): void {
     this.byId.delete(delegation.id)
+    this.awaited.delete(delegation)
     if (delegation.state === "live") this.stopCovering(delegation)
     if (delegation.state !== "live" && delegation.state !== "serving") return
     this.granted--

@@ -2,7 +2,7 @@
  * A process that takes locks. It does as it is told by the process that started it (workers.ts), and ends with it.
  */
 import { closeSync, existsSync, openSync, writeSync } from "node:fs"
-import { HierarchicalLock, type Lease, Target } from "@hilok/core"
+import { DelegatingStore, HierarchicalLock, type Lease, Target } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
@@ -18,8 +18,14 @@ import * as Scope from "effect/Scope"
 import * as History from "./history.ts"
 
 export type Command =
-  /** Opens a store and a lock service. */
-  | { readonly what: "open"; readonly url: string; readonly namespace: string; readonly ttl: number }
+  /** Opens a store and a lock service; with `delegates` with delegations. */
+  | {
+      readonly what: "open"
+      readonly url: string
+      readonly namespace: string
+      readonly ttl: number
+      readonly delegates: boolean
+    }
   /** Asks for a lock and holds it. With `blockUntil` nothing else can run in the process until that file exists. */
   | {
       readonly what: "hold"
@@ -260,8 +266,9 @@ const obey = (command: Command): Effect.Effect<unknown, unknown> => {
   switch (command.what) {
     case "open":
       return Effect.gen(function* () {
-        const { namespace, ttl, url } = command
-        const store = RedisStore.layer({ url, namespace, redis: { connectionName: namespace } })
+        const { delegates, namespace, ttl, url } = command
+        const redis = RedisStore.layer({ url, namespace, redis: { connectionName: namespace } })
+        const store = delegates ? Layer.provide(DelegatingStore.layer({ widen: true }), redis) : redis
         const scope = yield* Scope.make()
         const locks = yield* Layer.buildWithScope(Layer.provide(HierarchicalLock.layer({ ttl }), store), scope)
         opened = { scope, locks }

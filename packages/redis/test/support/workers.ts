@@ -112,11 +112,19 @@ const start = (): Child => {
   }
 }
 
+export interface Options {
+  readonly ttl: number
+  /** Has it delegations? */
+  readonly delegates?: boolean
+  /** Where the server is, if not where it really is. */
+  readonly url?: string
+}
+
 export class Workers extends Context.Tag("@hilok/redis/test/Workers")<
   Workers,
   {
     /** A process with an open store on the test's namespace. It is closed, or dead, when the scope is. */
-    readonly open: (fixture: Fixture, options: { readonly ttl: number }) => Effect.Effect<Worker, never, Scope.Scope>
+    readonly open: (fixture: Fixture, options: Options) => Effect.Effect<Worker, never, Scope.Scope>
   }
 >() {
   /** Starts so many, and one more for each that is killed or missing. None is left in the end. */
@@ -143,7 +151,7 @@ export class Workers extends Context.Tag("@hilok/redis/test/Workers")<
         const idle = Array.from({ length: count }, add)
         const isReady = new Set<Child>()
 
-        const open = (fixture: Fixture, { ttl }: { readonly ttl: number }) =>
+        const open = (fixture: Fixture, { delegates = false, ttl, url = fixture.server.url }: Options) =>
           Effect.acquireRelease(
             Effect.sync(() => idle.shift() ?? add()),
             (child) =>
@@ -160,7 +168,7 @@ export class Workers extends Context.Tag("@hilok/redis/test/Workers")<
               Effect.gen(function* () {
                 if (!isReady.has(child)) yield* Effect.asVoid(child.next("ready"))
                 isReady.add(child)
-                yield* child.tell({ what: "open", url: fixture.server.url, namespace: fixture.namespace, ttl })
+                yield* child.tell({ what: "open", url, namespace: fixture.namespace, ttl, delegates })
                 yield* Effect.asVoid(child.next("opened"))
               })
             )
