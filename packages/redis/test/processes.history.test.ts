@@ -63,6 +63,22 @@ describe("the checker of histories", () => {
     })
   }
 
+  it("finds a token that two have: under delegations of two that exclude each other, else of any two", () => {
+    const pairs = [
+      [write("r/a"), write("r/a")],
+      [write("r/a"), write("r/b")]
+    ] as const
+    const equal = (delegates: boolean) =>
+      pairs.map(([a, b]) => History.check([hold(a, 0, 10, 7), hold(b, 10, 20, 7)], { delegates }).equal.length)
+    assert.deepStrictEqual(
+      [equal(false), equal(true)],
+      [
+        [1, 1],
+        [1, 0]
+      ]
+    )
+  })
+
   for (const [name, first, second] of [
     ["two readers", read("r"), readNode("r/a")],
     ["siblings", write("r/a"), write("r/b")],

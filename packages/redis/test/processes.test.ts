@@ -55,7 +55,7 @@ const run = (
       journals.flatMap(({ process, text }, i) => History.read(process, text, i === 0 ? stoppedAt : undefined)),
       journals
     )
-    const verdict = History.check(holds)
+    const verdict = History.check(holds, options)
     assert.deepStrictEqual(History.violations(verdict).slice(0, 3), [])
     // The proof is worth something: there was much to keep apart, and much that went on side by side.
     assert.isAbove(verdict.conflicts, 500)

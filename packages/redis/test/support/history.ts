@@ -58,7 +58,7 @@ export interface Verdict {
   readonly overlaps: ReadonlyArray<Pair>
   /** The one that was entered later has the smaller token. */
   readonly falling: ReadonlyArray<Pair>
-  /** Two holds, of any kind, with the same token. */
+  /** Two holds, of any kind, with the same token; under delegations two that exclude each other. */
   readonly equal: ReadonlyArray<Pair>
   /** How many pairs exclude each other, and how many others were there at the same time: what the proof is worth. */
   readonly conflicts: number
@@ -140,8 +140,8 @@ const meet = (a: Reach, b: Reach): boolean => {
 const exclude = (a: ReadonlyArray<Reach>, b: ReadonlyArray<Reach>): boolean =>
   a.some((one) => b.some((other) => (one.writes || other.writes) && meet(one, other)))
 
-/** Checks the holds of all processes. */
-export const check = (holds: ReadonlyArray<Hold>): Verdict => {
+/** Checks the holds of all processes. `delegates`: each delegation counts tokens for itself, so others may have the same. */
+export const check = (holds: ReadonlyArray<Hold>, { delegates = false } = {}): Verdict => {
   const inOrder = holds
     .map((hold) => ({ hold, reaches: hold.targets.map(reach) }))
     .sort((a, b) => a.hold.entered - b.hold.entered || a.hold.token - b.hold.token)
@@ -156,7 +156,8 @@ export const check = (holds: ReadonlyArray<Hold>): Verdict => {
       // One lease, that was downgraded or taken over.
       if (pair.first.id !== undefined && pair.first.id === pair.second.id) continue
       const meanwhile = pair.second.entered < pair.first.left
-      if (pair.first.token === pair.second.token) equal.push(pair)
+      const isEqual = pair.first.token === pair.second.token
+      if (isEqual && (!delegates || exclude(first.reaches, second.reaches))) equal.push(pair)
       if (!pair.first.isSure || !pair.second.isSure) continue
       if (!exclude(first.reaches, second.reaches)) {
         if (meanwhile) together++
