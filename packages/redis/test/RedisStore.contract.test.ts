@@ -1,38 +1,4 @@
-import { assert } from "@effect/vitest"
-import { DelegatingStore } from "@hilok/core"
-import { RedisStore } from "@hilok/redis"
 import { suite } from "@hilok/testing"
-import { Effect, Layer } from "effect"
-import { connections, fixture, TestServer, until } from "./support/fixture.ts"
+import * as TidyStore from "./support/tidyStore.ts"
 
-const store = Layer.unwrapScoped(
-  Effect.gen(function* () {
-    const made = fixture(yield* TestServer)
-    yield* Effect.addFinalizer(() =>
-      Effect.gen(function* () {
-        const left = yield* Effect.promise(() => made.admin.keys(`*${made.namespace}*`))
-        // One test raises the tokens above the clock: for a while the head stays, with the last of them.
-        const [table] = made.keys
-        const fields = yield* Effect.promise(() => made.admin.hkeys(table))
-        const others = left.filter((key) => key !== table || fields.join() !== "m")
-        assert.deepStrictEqual(others, [], "no key is left in the server")
-        const gone = Effect.map(connections(made.admin), (names) => !names.includes(made.namespace))
-        yield* until(gone, "the end of the connections")
-      })
-    )
-    return RedisStore.layer(made.options)
-  })
-)
-
-const delegating = Layer.provide(DelegatingStore.layer({ widen: true }), store)
-
-suite("RedisStore", Layer.provide(store, TestServer.layer), {
-  excludeTestServices: true,
-  runs: 100,
-  delegations: true
-})
-
-suite("DelegatingStore over RedisStore", Layer.provide(delegating, TestServer.layer), {
-  excludeTestServices: true,
-  runs: 50
-})
+suite("RedisStore", TidyStore.layer, { excludeTestServices: true, runs: 100, delegations: true })
