@@ -20,7 +20,7 @@ const interval = 10_000 / 3
 const watched = Effect.gen(function* () {
   const store = yield* Effect.orDie(MemoryStore.make())
   const passes: Array<Pass> = []
-  const state = { isDown: false }
+  const state = { isDown: false, silence: Duration.zero }
   const refreshAll: Store["refreshAll"] = (leases) =>
     Effect.flatMap(Clock.currentTimeMillis, (at) => {
       passes.push({ at, ids: leases.map(({ id }) => id) })
@@ -28,7 +28,8 @@ const watched = Effect.gen(function* () {
         Effect.yieldNow(),
         leases.map(() => down("refresh"))
       )
-      return state.isDown ? refused : Effect.zipRight(Effect.yieldNow(), store.refreshAll(leases))
+      const answer = state.isDown ? refused : Effect.zipRight(Effect.yieldNow(), store.refreshAll(leases))
+      return Duration.greaterThan(state.silence, Duration.zero) ? Effect.delay(answer, state.silence) : answer
     })
   const locks = yield* client(LockStore.LockStore.of({ ...store, refreshAll }))
   const heldNow = Effect.map(entries(store), (all) => all.length)
@@ -179,6 +180,26 @@ describe("the refreshing of many leases", () => {
       assert.isAtMost(passes.length - failing, 200)
     }).pipe(Effect.scoped)
   )
+
+  for (const isDown of [false, true]) {
+    it.effect(`goes on when ${isDown ? "an error" : "an answer"} comes later than the next pass is due`, () =>
+      Effect.gen(function* () {
+        const { heldNow, locks, passes, state } = yield* watched
+        yield* take(locks, 3)
+        state.silence = Duration.millis(interval * 1.5)
+        state.isDown = isDown
+        yield* TestClock.adjust("4 seconds")
+        assert.strictEqual(passes.length, 1)
+        state.silence = Duration.zero
+        // The error is that of the pass which is under way.
+        yield* TestClock.adjust("5 seconds")
+        state.isDown = false
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(yield* heldNow, 3)
+        assert.isAbove(passes.length, 15)
+      }).pipe(Effect.scoped)
+    )
+  }
 
   it.effect("comes in turns, too, after the process was held up", () =>
     Effect.gen(function* () {

@@ -1,7 +1,7 @@
 /**
  * Holds a lock, for a scope or around an effect.
  *
- * The end of a hold runs uninterruptibly: first the refresh loop is stopped, then the lease is released, unless somebody
+ * The end of a hold runs uninterruptibly: first the lease is no longer refreshed, then it is released, unless somebody
  * else in this service holds it, too.
  */
 import * as Cause from "effect/Cause"

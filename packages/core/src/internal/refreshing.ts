@@ -121,7 +121,11 @@ export class Round extends Timer {
   run(): void {
     const number = this.next
     const leases = this.slot(number).takeAll()
-    if (leases.length === 0 && this.count === 0) return this.onEmpty(this)
+    if (leases.length === 0 && this.count === 0) {
+      // The answer to a pass may be late, and bring its leases back.
+      this.next = Number.POSITIVE_INFINITY
+      return this.onEmpty(this)
+    }
     this.count -= leases.length
     // That slot, when all others are empty. By then it may be empty, too, and the pass finds nothing: that is cheaper than to
     // stop the timer whenever a slot runs empty.
