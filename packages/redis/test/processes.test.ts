@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
 import { Target } from "@hilok/core"
-import { Effect, Fiber } from "effect"
+import { type Duration, Effect, Fiber } from "effect"
 import { hold, open, timeLimit, until, watch } from "./support/faults.ts"
 import { type Fixture, leavesNothing, withOwnServer } from "./support/fixture.ts"
 import * as History from "./support/history.ts"
@@ -63,6 +63,24 @@ const run = (
     return { holds, entries }
   })
 
+/** Stops the first process past its ttl and kills the next two, as a `disturb` of `run`. `atEnd`: once the first goes on. */
+const stopOneAndKillTwo =
+  (before: Duration.DurationInput, pause: Duration.DurationInput, atEnd: Effect.Effect<unknown> = Effect.void) =>
+  ([stopped, ...others]: ReadonlyArray<Worker>): Effect.Effect<number> =>
+    Effect.gen(function* () {
+      yield* Effect.sleep(before)
+      const stoppedAt = History.now()
+      yield* stopped!.stop
+      yield* others[0]!.kill
+      yield* Effect.sleep(pause)
+      yield* others[1]!.kill
+      yield* Effect.sleep(pause)
+      yield* stopped!.goOn
+      yield* atEnd
+      yield* Effect.forEach([stopped!, ...others.slice(2)], (worker) => worker.next("worked"), { discard: true })
+      return stoppedAt
+    })
+
 const count = (holds: ReadonlyArray<History.Hold>, outcome: string): number =>
   holds.filter((hold) => hold.outcome === outcome).length
 
@@ -101,21 +119,10 @@ withOwnServer("readers and writers in six processes", undefined, (it) => {
       () =>
         leavesNothing((fixture) =>
           Effect.gen(function* () {
-            const { entries, holds } = yield* run(fixture, { ttl: 500, seed: 2 }, ([stopped, ...others]) =>
-              Effect.gen(function* () {
-                yield* Effect.sleep("200 millis")
-                const stoppedAt = History.now()
-                yield* stopped!.stop
-                yield* others[0]!.kill
-                yield* Effect.sleep("400 millis")
-                yield* others[1]!.kill
-                yield* Effect.sleep("400 millis")
-                yield* stopped!.goOn
-                yield* Effect.forEach([stopped!, ...others.slice(2)], (worker) => worker.next("worked"), {
-                  discard: true
-                })
-                return stoppedAt
-              })
+            const { entries, holds } = yield* run(
+              fixture,
+              { ttl: 500, seed: 2 },
+              stopOneAndKillTwo("200 millis", "400 millis")
             )
             assert.isAbove(count(holds, "done"), 50)
             // Looking drops what the killed ones have left.
@@ -136,7 +143,7 @@ withOwnServer("readers and writers in six processes", undefined, (it) => {
             Effect.gen(function* () {
               const proxy = yield* Proxy.start(fixture.server.url)
               const options = { ttl: 700, seed: cuts ? 21 : 20, delegates: true, ...(cuts ? { url: proxy.url } : {}) }
-              const { entries, holds } = yield* run(fixture, options, ([stopped, ...others]) =>
+              const { entries, holds } = yield* run(fixture, options, (workers) =>
                 Effect.gen(function* () {
                   const cut = Effect.forever(
                     Effect.zipRight(
@@ -145,19 +152,7 @@ withOwnServer("readers and writers in six processes", undefined, (it) => {
                     )
                   )
                   const cutting = yield* Effect.fork(cut)
-                  yield* Effect.sleep("300 millis")
-                  const stoppedAt = History.now()
-                  yield* stopped!.stop
-                  yield* others[0]!.kill
-                  yield* Effect.sleep("500 millis")
-                  yield* others[1]!.kill
-                  yield* Effect.sleep("500 millis")
-                  yield* stopped!.goOn
-                  yield* Fiber.interrupt(cutting)
-                  yield* Effect.forEach([stopped!, ...others.slice(2)], (worker) => worker.next("worked"), {
-                    discard: true
-                  })
-                  return stoppedAt
+                  return yield* stopOneAndKillTwo("300 millis", "500 millis", Fiber.interrupt(cutting))(workers)
                 })
               )
               assert.isAbove(count(holds, "done"), 50)
