@@ -14,7 +14,7 @@
  */
 import { DeadlineHeap } from "./internal/deadlineHeap.ts"
 import { IdTable } from "./internal/idTable.ts"
-import { Kept, Told } from "./internal/kept.ts"
+import { isWantedBy, Kept, Told } from "./internal/kept.ts"
 import { HeldIndex, Place, WaitIndex } from "./internal/regionIndex.ts"
 import type { Holder, LockEntry } from "./LockEntry.ts"
 import * as LockMode from "./LockMode.ts"
@@ -435,7 +435,8 @@ export class LockTable {
   /**
    * What keeps the request from being granted: (b) the latest waiting request with a smaller ticket that conflicts
    * with it, unless it is nested; else (a) a lease that conflicts and does not enclose it, a delegation only if there is
-   * no other. A request for a delegation is within others of its client only to replace them, and passes nobody.
+   * no other. A request for a delegation is within others of its client only to replace them: it passes nobody but the requests
+   * that its client will withdraw then.
    */
   private findBlocker(entry: Entry): Entry | undefined {
     const nested = entry.within.length > 0
@@ -456,13 +457,17 @@ export class LockTable {
 
   private findEarlier(entry: Entry): Entry | undefined {
     let last: Entry | undefined
+    const consider = (index: WaitIndex<Entry>, place: Place<Entry>): void => {
+      let found = index.lastBefore(place, entry.ticket)
+      while (found !== undefined && entry.within.length > 0 && !isWantedBy(entry, found)) {
+        found = index.lastBefore(place, found.ticket)
+      }
+      if (found !== undefined && (last === undefined || found.ticket > last.ticket)) last = found
+    }
     for (let i = 0; i < entry.targets.length; i++) {
       const place = entry.places[i]!
-      const exclusive = this.waiting.exclusive.lastBefore(place, entry.ticket)
-      if (exclusive !== undefined && (last === undefined || exclusive.ticket > last.ticket)) last = exclusive
-      if (!LockMode.isExclusive(entry.targets[i]!.mode)) continue
-      const shared = this.waiting.shared.lastBefore(place, entry.ticket)
-      if (shared !== undefined && (last === undefined || shared.ticket > last.ticket)) last = shared
+      consider(this.waiting.exclusive, place)
+      if (LockMode.isExclusive(entry.targets[i]!.mode)) consider(this.waiting.shared, place)
     }
     return last
   }
@@ -493,7 +498,10 @@ export class LockTable {
         this.events.push({ _tag: "Refused", id: entry.id, blocker: this.describe(blocker, now) })
       } else {
         const cycle = this.watch(entry, blocker)
-        if (cycle === undefined) continue
+        if (cycle === undefined) {
+          if (isKept(blocker)) this.recall(entry)
+          continue
+        }
         this.events.push({ _tag: "Deadlock", id: entry.id, cycle })
       }
       // Whoever watched it came later, so the order of the rest is all there is to keep.

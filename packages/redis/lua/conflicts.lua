@@ -77,16 +77,41 @@ local function visit_waiting(target, visit)
   end
 end
 
--- The latest waiting request before this one that conflicts with it.
+-- How urgently a waiting request wants delegations back, and how urgently one was recalled: see kept.lua.
+local recalled, urged = 1, 2
+
+-- Does whoever holds the one target need nothing more for the other?
+local function serves(outer, inner)
+  if outer.mode.access == shared and inner.mode.access == exclusive then return false end
+  if outer.mode.covers_subtree then return sub(inner.path, 1, #outer.path) == outer.path end
+  return inner.path == outer.path and not inner.mode.covers_subtree
+end
+
+-- Does a request that conflicts with a delegation want it back? Not when the client can serve it itself.
+local function is_wanted_by(delegation, request, within)
+  if within[delegation[ID]] then return false end
+  return request[DELEGATE] ~= delegation[DELEGATE]
+    or request[URGENCY] == urged
+    or not serves(delegation[TARGET_LIST][1], request[TARGET_LIST][1])
+end
+
+-- The latest waiting request before this one that conflicts with it. A request for a delegation that is to replace others does not mind
+-- those that its client will withdraw then; of many of them it looks at so many.
+local most_passed = 256
 local function find_earlier(request)
   local latest, latest_ticket, last_ticket = nil, '', format('%016d', request[TICKET] - 1)
+  local passed = request[WITHIN] ~= '' and 0 or most_passed
   local function consider(prefix)
     flush(index)
-    local member =
-      call('ZREVRANGEBYLEX', index_key, '(' .. prefix .. request[TICKET], '[' .. prefix, 'LIMIT', '0', '1')[1]
-    local ticket = member and sub(member, #prefix + 1, #prefix + 16)
-    if member and ticket > latest_ticket then
-      latest, latest_ticket = sub(member, #prefix + 17), ticket
+    local from, member, id, ticket = request[TICKET], nil, nil, nil
+    repeat
+      member = call('ZREVRANGEBYLEX', index_key, '(' .. prefix .. from, '[' .. prefix, 'LIMIT', '0', '1')[1]
+      if not member then return false end
+      ticket, id = sub(member, #prefix + 1, #prefix + 16), sub(member, #prefix + 17)
+      from, passed = ticket, passed + 1
+    until passed > most_passed or is_wanted_by(request, record_of(id), enclosing(record_of(id)))
+    if ticket > latest_ticket then
+      latest, latest_ticket = id, ticket
     end
     -- None can be later than that.
     return latest_ticket == last_ticket

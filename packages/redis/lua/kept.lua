@@ -5,36 +5,23 @@ They stand in lists of their own, and are counted in the head: without any, noth
 URGENCY is, of a waiting request, how urgently it wants those back that are in its way (not said: recalled); an urgent one is impatient:
 it only waits while nothing else is. Of a delegation, it is how urgently it was recalled, 0 if it was not.
 ]]
-local recalled, urged = 1, 2
-
--- Does whoever holds the one target need nothing more for the other?
-local function serves(outer, inner)
-  if outer.mode.access == shared and inner.mode.access == exclusive then return false end
-  if outer.mode.covers_subtree then return sub(inner.path, 1, #outer.path) == outer.path end
-  return inner.path == outer.path and not inner.mode.covers_subtree
-end
-
--- Does a request that conflicts with a delegation want it back? Not when the client can serve it itself.
-local function is_wanted_by(delegation, request, within)
-  if within[delegation[ID]] then return false end
-  return request[DELEGATE] ~= delegation[DELEGATE]
-    or request[URGENCY] == urged
-    or not serves(delegation[TARGET_LIST][1], request[TARGET_LIST][1])
-end
-
--- Is a delegation that is granted wanted already? If many of its client's own wait in each list, nobody looks for others: then it is.
+-- Is a delegation that is granted wanted already? Only so many are looked at in each list. If they are all of its client's own, it is
+-- not: the client takes them out, and then whoever waited behind them looks again, and recalls it (see `settle`).
 local function is_wanted(delegation)
-  local many = 16
   return visit_waiting(delegation[TARGET_LIST][1], function(list)
-    local members = members_with(list, many + 1)
-    for i = 1, #members do
-      want('r' .. sub(members[i], #list + 17))
-    end
-    load()
-    for i = 1, #members do
-      local request = record_of(sub(members[i], #list + 17))
-      if i > many or is_wanted_by(delegation, request, enclosing(request)) then return true end
-    end
+    local looked_at, page = 0, 16
+    repeat
+      local members = members_with(list, page, looked_at)
+      for i = 1, #members do
+        want('r' .. sub(members[i], #list + 17))
+      end
+      load()
+      for i = 1, #members do
+        local request = record_of(sub(members[i], #list + 17))
+        if is_wanted_by(delegation, request, enclosing(request)) then return true end
+      end
+      looked_at, page = looked_at + #members, 240
+    until #members == 0 or looked_at >= 256
   end)
 end
 

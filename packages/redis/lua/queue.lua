@@ -133,6 +133,8 @@ local function settle(at_least)
         tell(request[CLIENT], is_refused and refusal(request, blocker) or 'd ' .. table.concat(cycle, ' '))
         drop(request)
         gather_gone()
+      elseif is_kept(record_of(blocker)) then
+        recall(request)
       end
     end
   end

@@ -38,9 +38,11 @@ export class Agenda {
     return this.idle.size
   }
 
-  /** The one that nobody has used for longest. */
-  get longestIdle(): Delegation | undefined {
-    return this.idle.first
+  /** Those that nobody has used for longest. */
+  longestIdle(count: number): ReadonlyArray<Delegation> {
+    const found: Array<Delegation> = []
+    for (let next = this.idle.first; next !== undefined && found.length < count; next = next.next) found.push(next)
+    return found
   }
 
   rest(delegation: Delegation, now: number): void {

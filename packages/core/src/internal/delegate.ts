@@ -9,15 +9,16 @@
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import { StoreError } from "../LockError.ts"
-import { isExclusive, type Region } from "../LockMode.ts"
+import { anyConflict, isExclusive, type Region } from "../LockMode.ts"
 import type { LockPath } from "../LockPath.ts"
 import type { Grant, Revocation } from "../LockStore.ts"
+import { Chain } from "./chain.ts"
 import { type Answer, Delegation, type Local } from "./delegation.ts"
 import type { DelegationMetrics } from "./delegationMetrics.ts"
 import { type DelegateOptions, type Host, LocalTable } from "./localTable.ts"
 import { Refusal } from "./refusal.ts"
 
-/** How many delegations are replaced by a wider one, at most. */
+/** How many delegations the store below is told of that a wider one is to take the place of. */
 const mostReplaced = 1_000
 
 const closed = new StoreError({ operation: "answer", reason: "it is closed", kind: "closed" })
@@ -37,8 +38,8 @@ const isGrant = (answer: Answer): answer is Exit.Success<Grant, never> =>
 
 export class Delegate extends LocalTable {
   private readonly name: string
-  /** Has a wider delegation been asked for? One at a time. */
-  private isWidening = false
+  /** Those that wait for the answer to that. */
+  private readonly joining = new Chain<Local>()
 
   /** `name`: by which the store below knows whose delegations they are. */
   constructor(name: string, options: DelegateOptions, host: Host, metrics: DelegationMetrics) {
@@ -77,7 +78,7 @@ export class Delegate extends LocalTable {
     const delegation = this.covering(local)
     if (delegation === undefined) {
       if (isNested || local.targets.length > 1) return this.askBelow(local)
-      return this.askDelegation(local)
+      return this.joins(local) ? undefined : this.askDelegation(local)
     }
     if (local.queues && !isNested) return this.enter(local, delegation)
     const outcome = this.table.tryAcquire(local, this.host.now())
@@ -126,7 +127,7 @@ export class Delegate extends LocalTable {
     const { holder, request, targets } = local
     this.makeWay(targets, false)
     const ttl = request.waitTtl ?? request.ttl
-    const delegation = new Delegation(this.host.newId(), targets[0], Duration.toMillis(ttl), holder, local, undefined)
+    const delegation = new Delegation(this.host.newId(), targets[0], Duration.toMillis(ttl), holder, local, false)
     local.state = "below"
     local.asked = delegation
     this.own.add(delegation)
@@ -184,6 +185,9 @@ export class Delegate extends LocalTable {
   cancel(local: Local): void {
     local.resume = undefined
     switch (local.state) {
+      case "joining":
+        this.joining.remove(local)
+        return this.forget(local)
       case "local":
       case "held":
         // Held, or the next: the grant was under way.
@@ -245,15 +249,11 @@ export class Delegate extends LocalTable {
   }
 
   private delegated(delegation: Delegation, grant: Grant): void {
-    const { replaces, request } = delegation
+    const { request } = delegation
     const isWanted = grant.wanted === true || delegation.recalledAt !== undefined
     delegation.request = undefined
     this.begin(delegation, grant, isWanted)
-    if (replaces !== undefined) {
-      this.isWidening = false
-      if (isWanted) return this.settle(delegation)
-      this.replace(delegation, replaces)
-    }
+    if (delegation.isWide) return this.widened(delegation)
     if (request !== undefined) this.enterFrom(request, delegation)
     if (!isWanted) this.adoptAsked(delegation)
     if (delegation.users === 0) this.rest(delegation)
@@ -263,9 +263,9 @@ export class Delegate extends LocalTable {
 
   /** What has been asked for below, and can be decided here now, in the order in which it was asked. */
   private adoptAsked(delegation: Delegation): void {
-    for (const asked of this.own.asked) {
-      const { region, request, state } = asked
-      if (state !== "asked" || request === undefined || !delegation.covers([region])) continue
+    for (const asked of this.own.askedWithin(delegation)) {
+      const { request, state } = asked
+      if (state !== "asked" || request === undefined) continue
       this.withdraw(asked)
       this.enterFrom(request, delegation)
     }
@@ -302,46 +302,106 @@ export class Delegate extends LocalTable {
   // -- Widening
 
   private widen({ region }: Delegation): void {
-    const now = this.host.now()
-    const node = this.widening.nodeFor(region.path, now)
+    const node = this.widening.nodeFor(region.path, this.host.now())
     if (node !== undefined) this.askToWiden(node)
   }
 
-  /** Asks for the subtree of a node in place of the delegations there. */
-  askToWiden(node: LockPath): void {
-    if (this.isWidening) return
-    const below = this.own.below(node, mostReplaced)
-    // To look through all of them again with each grant would take long.
-    if (below === undefined) return this.widening.failed(node, this.host.now())
-    if (below.length === 0) return
-    const mode = below.some(({ region }) => isExclusive(region.mode)) ? "write" : "read"
-    const ttl = Math.max(...below.map((delegation) => delegation.ttl))
-    const delegation = new Delegation(this.host.newId(), { mode, path: node }, ttl, below[0]!.holder, undefined, below)
-    this.isWidening = true
-    this.own.add(delegation)
-    const within = below.map(({ id }) => id)
-    const { holder } = below[0]!
-    const wanted = {
-      id: delegation.id,
-      targets: [delegation.region] as const,
-      ttl: Duration.millis(ttl),
-      within,
-      holder
+  /**
+   * Waits for the wider delegation that is asked for, if that would cover the request. Where only delegations of this process are in
+   * its way, one that covers all of them is asked for: else requests that conflict would take turns in asking for their own.
+   */
+  private joins(local: Local): boolean {
+    if (this.wide === undefined) {
+      const node = this.nodeOver(local.targets[0])
+      if (node !== undefined) this.askToWiden(node, local.targets[0])
     }
-    this.host.ask({ ...wanted, delegated: this.name }, false)
+    const wide = this.wide as Delegation | undefined
+    if (wide === undefined || !wide.covers(local.targets)) return false
+    local.state = "joining"
+    this.joining.add(local)
+    return true
+  }
+
+  /** The node over a region and over all that is in its way here, if all of that may be replaced. */
+  private nodeOver(region: Region): LockPath | undefined {
+    if (!this.options.widen) return undefined
+    const inTheWay = [...this.own.conflicting([region]), ...this.own.conflictingAsked(region)]
+    // One that would cover the request has no room for it, or is on its way: then those behind it keep their order.
+    if (inTheWay.length === 0 || inTheWay.some((one) => one.covers([region]))) return undefined
+    // Regions that conflict lie on one path.
+    const node = inTheWay.reduce<LockPath>(
+      (highest, { region: { path } }) => (path.length < highest.length ? path : highest),
+      region.path
+    )
+    return this.widening.mayAskFor(node, this.host.now()) ? node : undefined
+  }
+
+  /**
+   * Asks for the subtree of a node, in place of the delegations there, live and asked for. What the store below has been told of
+   * leases here is no obstacle: the table here knows them as well. `region`: it is to cover this one, too.
+   */
+  askToWiden(node: LockPath, region?: Region): void {
+    if (this.wide !== undefined) return
+    const inside = this.own.overlapping(node)
+    if (inside.some(({ region: { path } }) => !path.startsWith(node))) {
+      return this.widening.failed(node, this.host.now())
+    }
+    const [first] = inside
+    if (first === undefined) return
+    const isShared = inside.every((one) => !isExclusive(one.region.mode)) && !(region && isExclusive(region.mode))
+    const target = { mode: isShared ? "read" : "write", path: node } as const
+    const ttl = Math.max(...inside.map((one) => one.ttl))
+    const wide = new Delegation(this.host.newId(), target, ttl, first.holder, undefined, true)
+    const told = Array.from(this.told).filter(({ targets }) => anyConflict(targets, [target]))
+    for (const { token } of told) wide.least = Math.max(wide.least, token + 1)
+    this.wide = wide
+    // With too many of them it would take the store below long to decide: those that nobody uses go first.
+    if (inside.length > mostReplaced)
+      this.giveBack(inside.filter(({ state, users }) => state === "live" && users === 0))
+    const within = [...inside.filter(({ state }) => state !== "over"), ...told]
+      .slice(0, mostReplaced)
+      .map(({ id }) => id)
+    this.own.add(wide)
+    const { holder, id } = wide
+    this.host.ask({ id, targets: [target], ttl: Duration.millis(ttl), within, holder, delegated: this.name }, false)
+  }
+
+  private widened(wide: Delegation): void {
+    this.wide = undefined
+    if (wide.state === "serving") {
+      this.settle(wide)
+      return this.placeJoining()
+    }
+    this.metrics.widened("granted")
+    this.replaceBy(wide)
+    this.adoptAsked(wide)
+    this.placeJoining()
+    if (wide.users === 0) this.rest(wide)
+    else this.widen(wide)
   }
 
   private notWidened(node: LockPath): void {
-    this.isWidening = false
+    this.wide = undefined
     this.metrics.widened("refused")
     this.widening.failed(node, this.host.now())
+    this.placeJoining()
+  }
+
+  private placeJoining(): void {
+    for (const local of this.joining.toArray()) {
+      this.joining.remove(local)
+      local.state = "placing"
+      this.place(local)
+    }
   }
 
   /** The users of the small ones are those of the wide one from now on. */
-  private replace(wide: Delegation, small: ReadonlyArray<Delegation>): void {
-    this.metrics.widened("granted")
+  private replaceBy(wide: Delegation): void {
+    const small = this.own
+      .overlapping(wide.region.path)
+      .filter((one) => one !== wide && one.state !== "asked" && wide.covers([one.region]))
     for (const { floor, nextToken } of small) {
-      // Also of those that have ended meanwhile: the store below did not know how far they had come when it granted.
+      // The store below did not know how far they had come when it granted.
       wide.nextToken = Math.max(wide.nextToken, nextToken)
       wide.floor = Math.max(wide.floor, floor)
     }

@@ -19,6 +19,7 @@ export type Answer = Exit.Exit<Grant | Refusal, Deadlock | StoreError>
  * A user's request that may be delegated, and its lease as long as the local table has it.
  *
  * - `placing`: it is being decided where it goes.
+ * - `joining`: a wider delegation is asked for that would cover it.
  * - `local`: it waits in the local table, under its delegation.
  * - `below`: it waits in the store below, by itself or as the request for a delegation (`asked`).
  * - `held`: the local table has granted it, under its delegation.
@@ -36,7 +37,7 @@ export class Local implements Request, Link<Local> {
   readonly ttl = Number.POSITIVE_INFINITY
   readonly waitTtl = Number.POSITIVE_INFINITY
 
-  state: "placing" | "local" | "below" | "held" | "ordinary" | "over" = "placing"
+  state: "placing" | "joining" | "local" | "below" | "held" | "ordinary" | "over" = "placing"
   delegation: Delegation | undefined = undefined
   asked: Delegation | undefined = undefined
   /** Has the store below been asked for itself? */
@@ -96,8 +97,8 @@ export class Delegation implements Timed, Link<Delegation> {
   readonly holder: Holder
   /** The request it was asked for, as long as it is `asked`. */
   request: Local | undefined
-  /** Those that it is to replace, when it was asked for to widen. */
-  readonly replaces: ReadonlyArray<Delegation> | undefined
+  /** Was it asked for to take the place of others? */
+  readonly isWide: boolean
   /** Milliseconds: what it lasts after a refresh. */
   ttl: number
   state: "asked" | "live" | "serving" | "over" = "asked"
@@ -107,6 +108,10 @@ export class Delegation implements Timed, Link<Delegation> {
   /** The token of the next lease, and the greatest that was given. */
   nextToken = 0
   floor = 0
+  /** What its tokens begin with at least. */
+  least = 0
+  /** Which of those that were asked for it was. */
+  order = 0
   /** From here on the store may have given it to others. */
   ends = Number.NEGATIVE_INFINITY
   /** How it was lost, when it was. */
@@ -131,14 +136,14 @@ export class Delegation implements Timed, Link<Delegation> {
     ttl: number,
     holder: Holder,
     request: Local | undefined,
-    replaces: ReadonlyArray<Delegation> | undefined
+    isWide: boolean
   ) {
     this.id = id
     this.region = region
     this.ttl = ttl
     this.holder = holder
     this.request = request
-    this.replaces = replaces
+    this.isWide = isWide
     const { mode, path } = region
     this.place = new Place(this, path === "" ? [] : path.slice(0, -1).split("/"), LockMode.coversSubtree(mode))
   }

@@ -93,7 +93,7 @@ export class Kept<A extends Keepable> {
 }
 
 /** Does a request that conflicts with a delegation want it back? Not when the client can serve it itself. */
-const isWantedBy = (delegation: Keepable, request: Keepable): boolean => {
+export const isWantedBy = (delegation: Keepable, request: Keepable): boolean => {
   if (request.within.includes(delegation.id)) return false
   return !(
     request.client !== undefined &&

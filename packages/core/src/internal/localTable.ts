@@ -58,7 +58,11 @@ export abstract class LocalTable {
   protected readonly host: Host
   protected readonly metrics: DelegationMetrics
   protected readonly widening: Widening
+  /** The leases that the store below has been told of. */
+  protected readonly told = new Set<Local>()
   private readonly agenda: Agenda
+  /** The wider delegation that is asked for. One at a time. */
+  protected wide: Delegation | undefined = undefined
   protected isClosed = false
 
   constructor(options: DelegateOptions, host: Host, metrics: DelegationMetrics) {
@@ -176,6 +180,7 @@ export abstract class LocalTable {
   protected forget(local: Local): void {
     local.state = "over"
     this.locals.delete(local)
+    this.told.delete(local)
   }
 
   private detach(local: Local): void {
@@ -191,8 +196,7 @@ export abstract class LocalTable {
   protected begin(delegation: Delegation, { deadline, token }: Grant, isWanted: boolean): void {
     if (isWanted) this.noteRecall(delegation)
     delegation.state = isWanted ? "serving" : "live"
-    delegation.nextToken = token
-    delegation.floor = token
+    delegation.nextToken = delegation.floor = Math.max(token, delegation.least)
     delegation.ends = deadline
     this.own.grant(delegation)
     if (!isWanted) this.widening.note(delegation.region.path, 1)
@@ -211,7 +215,10 @@ export abstract class LocalTable {
     if (delegation.state === "serving" || this.options.linger === 0) return this.settle(delegation)
     if (delegation.state !== "live") return
     this.agenda.rest(delegation, this.host.now())
-    if (this.agenda.idleCount > this.options.maxIdle) this.settle(this.agenda.longestIdle!)
+    const { maxIdle } = this.options
+    if (this.agenda.idleCount <= maxIdle) return
+    // Some at a time, as that is one command.
+    this.giveBack(this.agenda.longestIdle(Math.max(1, Math.min(256, maxIdle >> 4))))
   }
 
   /** It goes on to the end of its only lease, and grants nothing new. */
@@ -272,10 +279,12 @@ export abstract class LocalTable {
     this.agenda.forget(delegation)
     this.metrics.kept(-1)
     delegation.state = "over"
+    // The store below does not know how far its tokens have come when it grants the wider one.
+    if (this.wide?.covers([delegation.region])) this.wide.least = Math.max(this.wide.least, delegation.nextToken)
     if (delegation.recalledAt !== undefined) {
       const now = this.host.now()
       this.metrics.recallAnswered(now - delegation.recalledAt)
-      if (delegation.replaces !== undefined) this.widening.failed(delegation.region.path, now)
+      if (delegation.isWide) this.widening.failed(delegation.region.path, now)
     }
     return this.takeWaiting(delegation)
   }
@@ -303,7 +312,10 @@ export abstract class LocalTable {
   }
 
   private send(locals: ReadonlyArray<Local>, delegations: ReadonlyArray<Delegation>): void {
-    for (const local of locals) local.registration = "sent"
+    for (const local of locals) {
+      local.registration = "sent"
+      this.told.add(local)
+    }
     this.host.settle(new Settling(locals, delegations))
   }
 

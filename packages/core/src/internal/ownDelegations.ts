@@ -12,8 +12,9 @@ const reachOf = ({ mode, path }: LockMode.Region): Reach => ({
 
 export class OwnDelegations {
   private readonly byId = new Map<string, Delegation>()
-  /** Those that are asked for. There may be very many of the others. */
-  private readonly awaited = new Set<Delegation>()
+  /** Those that are asked for. */
+  private readonly awaited = new HeldIndex<Delegation>()
+  private lastOrder = 0
   /** The live ones by their paths; of those at one path each knows the next. */
   private readonly byPath = new Map<string, Delegation>()
   /** The live and the serving ones. */
@@ -30,21 +31,26 @@ export class OwnDelegations {
     return this.byId.values()
   }
 
-  /** Those that are asked for, in the order in which they were. */
-  get asked(): ReadonlyArray<Delegation> {
-    return Array.from(this.awaited)
+  /** Those that are asked for and that one could serve, in the order in which they were asked for. */
+  askedWithin({ place, region }: Delegation): ReadonlyArray<Delegation> {
+    const found: Array<Delegation> = []
+    this.awaited.each(place, (asked) => {
+      if (LockMode.covers(region, asked.region)) found.push(asked)
+    })
+    return found.sort((a, b) => a.order - b.order)
   }
 
   /** One that is asked for. */
   add(delegation: Delegation): void {
     this.byId.set(delegation.id, delegation)
-    this.awaited.add(delegation)
+    delegation.order = ++this.lastOrder
+    this.awaited.add(delegation.place)
   }
 
   /** It was granted, and covers what is asked for from now on, unless it is `serving`. */
   grant(delegation: Delegation): void {
     this.granted++
-    this.awaited.delete(delegation)
+    this.awaited.remove(delegation.place)
     this.indexOf(delegation).add(delegation.place)
     if (delegation.state !== "live") return
     delegation.nextAtPath = this.byPath.get(delegation.region.path)
@@ -69,10 +75,9 @@ export class OwnDelegations {
 
   delete(delegation: Delegation): void {
     this.byId.delete(delegation.id)
-    this.awaited.delete(delegation)
     if (delegation.state === "live") this.stopCovering(delegation)
-    if (delegation.state !== "live" && delegation.state !== "serving") return
-    this.granted--
+    if (delegation.state === "live" || delegation.state === "serving") this.granted--
+    // Of whichever index it is in.
     this.indexOf(delegation).remove(delegation.place)
   }
 
@@ -91,7 +96,7 @@ export class OwnDelegations {
     }
   }
 
-  /** Those that conflict with any of the targets. */
+  /** The live and the serving ones that conflict with any of the targets. */
   conflicting(targets: ReadonlyArray<LockMode.Region>): ReadonlyArray<Delegation> {
     if (this.granted === 0) return none
     const found = new Set<Delegation>()
@@ -103,18 +108,22 @@ export class OwnDelegations {
     return found.size === 0 ? none : Array.from(found)
   }
 
-  /** The live ones at the node or below it; `undefined` when others overlap with its subtree, or there are too many. */
-  below(node: LockMode.Region["path"], most: number): ReadonlyArray<Delegation> | undefined {
+  /** Those that are asked for and conflict with a region. */
+  conflictingAsked(region: LockMode.Region): ReadonlyArray<Delegation> {
     const found: Array<Delegation> = []
-    let isAlone = true
-    const visit = (delegation: Delegation): void => {
-      if (delegation.state === "live" && delegation.region.path.startsWith(node)) found.push(delegation)
-      else isAlone = false
-    }
+    this.awaited.each(reachOf(region), (asked) => {
+      if (LockMode.isExclusive(region.mode) || LockMode.isExclusive(asked.region.mode)) found.push(asked)
+    })
+    return found
+  }
+
+  /** Those that overlap with the subtree of a node: the live and the serving ones first, then those that are asked for. */
+  overlapping(node: LockMode.Region["path"]): ReadonlyArray<Delegation> {
+    const found: Array<Delegation> = []
+    const visit = (delegation: Delegation): void => void found.push(delegation)
     const reach = reachOf({ mode: "write", path: node })
-    this.exclusive.each(reach, visit)
-    this.shared.each(reach, visit)
-    return isAlone && found.length <= most ? found : undefined
+    for (const index of [this.exclusive, this.shared, this.awaited]) index.each(reach, visit)
+    return found
   }
 
   private indexOf({ region }: Delegation): HeldIndex<Delegation> {

@@ -47,10 +47,18 @@ export class Widening {
   nodeFor(path: LockPath, now: number): LockPath | undefined {
     if (!this.options.widen) return undefined
     for (const node of this.above(path)) {
-      if ((this.counts.get(node) ?? 0) < this.options.widenAfter) continue
-      if ((this.pauses.get(node)?.until ?? now) <= now) return node
+      if ((this.counts.get(node) ?? 0) >= this.options.widenAfter && this.isDue(node, now)) return node
     }
     return undefined
+  }
+
+  /** May the subtree of a node be asked for now? */
+  mayAskFor(node: LockPath, now: number): boolean {
+    return this.options.widen && node.split("/").length - 1 >= this.options.widenTo && this.isDue(node, now)
+  }
+
+  private isDue(node: LockPath, now: number): boolean {
+    return (this.pauses.get(node)?.until ?? now) <= now
   }
 
   /** Somebody else is there, too. */

@@ -462,15 +462,33 @@ local function visit_waiting(target, visit)
     end
   end
 end
+local recalled, urged = 1, 2
+local function serves(outer, inner)
+  if outer.mode.access == shared and inner.mode.access == exclusive then return false end
+  if outer.mode.covers_subtree then return sub(inner.path, 1, #outer.path) == outer.path end
+  return inner.path == outer.path and not inner.mode.covers_subtree
+end
+local function is_wanted_by(delegation, request, within)
+  if within[delegation[ID]] then return false end
+  return request[DELEGATE] ~= delegation[DELEGATE]
+    or request[URGENCY] == urged
+    or not serves(delegation[TARGET_LIST][1], request[TARGET_LIST][1])
+end
+local most_passed = 256
 local function find_earlier(request)
   local latest, latest_ticket, last_ticket = nil, '', format('%016d', request[TICKET] - 1)
+  local passed = request[WITHIN] ~= '' and 0 or most_passed
   local function consider(prefix)
     flush(index)
-    local member =
-      call('ZREVRANGEBYLEX', index_key, '(' .. prefix .. request[TICKET], '[' .. prefix, 'LIMIT', '0', '1')[1]
-    local ticket = member and sub(member, #prefix + 1, #prefix + 16)
-    if member and ticket > latest_ticket then
-      latest, latest_ticket = sub(member, #prefix + 17), ticket
+    local from, member, id, ticket = request[TICKET], nil, nil, nil
+    repeat
+      member = call('ZREVRANGEBYLEX', index_key, '(' .. prefix .. from, '[' .. prefix, 'LIMIT', '0', '1')[1]
+      if not member then return false end
+      ticket, id = sub(member, #prefix + 1, #prefix + 16), sub(member, #prefix + 17)
+      from, passed = ticket, passed + 1
+    until passed > most_passed or is_wanted_by(request, record_of(id), enclosing(record_of(id)))
+    if ticket > latest_ticket then
+      latest, latest_ticket = id, ticket
     end
     return latest_ticket == last_ticket
   end
@@ -532,30 +550,21 @@ local function want_nodes(request)
   end
   return count
 end
-local recalled, urged = 1, 2
-local function serves(outer, inner)
-  if outer.mode.access == shared and inner.mode.access == exclusive then return false end
-  if outer.mode.covers_subtree then return sub(inner.path, 1, #outer.path) == outer.path end
-  return inner.path == outer.path and not inner.mode.covers_subtree
-end
-local function is_wanted_by(delegation, request, within)
-  if within[delegation[ID]] then return false end
-  return request[DELEGATE] ~= delegation[DELEGATE]
-    or request[URGENCY] == urged
-    or not serves(delegation[TARGET_LIST][1], request[TARGET_LIST][1])
-end
 local function is_wanted(delegation)
-  local many = 16
   return visit_waiting(delegation[TARGET_LIST][1], function(list)
-    local members = members_with(list, many + 1)
-    for i = 1, #members do
-      want('r' .. sub(members[i], #list + 17))
-    end
-    load()
-    for i = 1, #members do
-      local request = record_of(sub(members[i], #list + 17))
-      if i > many or is_wanted_by(delegation, request, enclosing(request)) then return true end
-    end
+    local looked_at, page = 0, 16
+    repeat
+      local members = members_with(list, page, looked_at)
+      for i = 1, #members do
+        want('r' .. sub(members[i], #list + 17))
+      end
+      load()
+      for i = 1, #members do
+        local request = record_of(sub(members[i], #list + 17))
+        if is_wanted_by(delegation, request, enclosing(request)) then return true end
+      end
+      looked_at, page = looked_at + #members, 240
+    until #members == 0 or looked_at >= 256
   end)
 end
 function note_kept(record)
@@ -764,6 +773,8 @@ local function settle(at_least)
         tell(request[CLIENT], is_refused and refusal(request, blocker) or 'd ' .. table.concat(cycle, ' '))
         drop(request)
         gather_gone()
+      elseif is_kept(record_of(blocker)) then
+        recall(request)
       end
     end
   end
