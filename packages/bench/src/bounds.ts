@@ -120,7 +120,26 @@ const delegations: ReadonlyArray<Bound> = [
     limit: constant(1),
     kind: "at most"
   },
-  times("readers and writers on a tree: operations/s to two empty scripts", 1.5, "tree", ["limit"])
+  times("readers and writers on a tree: operations/s to two empty scripts", 1.5, "tree", ["limit"]),
+  times("readers everywhere, four processes: reads/s to those without", 4, "crowd", ["hilok"]),
+  {
+    rule: "with delegations, readers everywhere: ms until a writer is in, p50",
+    value: (metrics) => metrics.median(`crowd/${delegated}/writeP50`),
+    limit: constant(5),
+    kind: "at most"
+  },
+  {
+    rule: "with delegations, the first after a quiet time: its wait to a hand-over without",
+    value: (metrics) => divided(metrics.median(`first/${delegated}/wait`), metrics.median("first/hilok/wait")),
+    limit: constant(2),
+    kind: "at most"
+  },
+  {
+    rule: "10,000 delegations that nobody uses: commands per refresh interval",
+    value: (metrics) => metrics.median("idle/hilok-lingering/perInterval"),
+    limit: constant(200),
+    kind: "at most"
+  }
 ]
 
 const bounds: ReadonlyArray<Bound> = [

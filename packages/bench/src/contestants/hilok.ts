@@ -44,9 +44,13 @@ const over = <E>(name: string, store: (port: number) => Layer.Layer<LockStore.Lo
 export const hilok = over("hilok", (port) => RedisStore.layer({ redis: { host: "127.0.0.1", port } }))
 
 /** The same with delegations. What it keeps for a while is not to be in the way of others: it has a namespace of its own. */
-export const hilokDelegated = over("hilok-delegated", (port) =>
+const delegated = (options: DelegatingStore.Options) => (port: number) =>
   Layer.provide(
-    DelegatingStore.layer({ widen: true }),
+    DelegatingStore.layer(options),
     RedisStore.layer({ redis: { host: "127.0.0.1", port }, namespace: "delegated" })
   )
-)
+
+export const hilokDelegated = over("hilok-delegated", delegated({ widen: true }))
+
+/** One that keeps them for as long as it is looked at. */
+export const hilokLingering = over("hilok-lingering", delegated({ linger: "5 minutes" }))

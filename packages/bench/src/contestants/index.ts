@@ -1,6 +1,6 @@
 import type { Contestant } from "./contestant.ts"
 import { effectDistributedLock, effectDistributedLockPolling } from "./effectDistributedLock.ts"
-import { hilok, hilokDelegated } from "./hilok.ts"
+import { hilok, hilokDelegated, hilokLingering } from "./hilok.ts"
 import { limit } from "./limit.ts"
 import { memoryAsyncMutex, memoryHilok, memoryReentrantLock, memorySemaphore } from "./memory.ts"
 import { redisSemaphore } from "./redisSemaphore.ts"
@@ -22,6 +22,7 @@ export const contestants: ReadonlyMap<string, Contestant> = new Map(
     tokenQueue,
     hilok,
     hilokDelegated,
+    hilokLingering,
     memorySemaphore,
     memoryReentrantLock,
     memoryAsyncMutex,

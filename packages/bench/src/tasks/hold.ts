@@ -107,3 +107,30 @@ export const keepMany = async (session: Session, { count, millis, root }: Keep):
   delays.disable()
   return { bytes, cpu: (user + system) / 1_000 / elapsed, stall: delays.max / 1e6 - resolution }
 }
+
+export interface Idle {
+  readonly bytes: number
+  readonly commands: number
+}
+
+/** Takes and gives back so many locks, one after the other, and looks at what is left of them. Nothing lies above them. */
+export const keepIdle = async (session: Session, { count, millis, root }: Keep): Promise<Idle> => {
+  const cycles = async (name: string, length: number) => {
+    let next = 0
+    const loop = () =>
+      session.loop({
+        next: () => (next < length ? { path: `${root}${name}${next++}`, mode: "write" } : undefined),
+        held: () => undefined,
+        left: () => undefined
+      })
+    await Promise.all(Array.from({ length: atOnce }, loop))
+  }
+  await cycles("warm", 100)
+  const before = heapUsed()
+  await cycles("k", count)
+  await delay(4_000)
+  const bytes = (heapUsed() - before) / count
+  const sent = commandsSent()
+  await delay(millis)
+  return { bytes, commands: commandsSent() - sent }
+}

@@ -1,9 +1,9 @@
 import type { Session } from "../contestants/contestant.ts"
 import { runCycles } from "./cycles.ts"
-import { hold, keep, keepMany, letGo } from "./hold.ts"
+import { hold, keep, keepIdle, keepMany, letGo } from "./hold.ts"
 import { runLoop, runOnce, take } from "./hot.ts"
 import { finishQueue, queueUp, releaseHolder } from "./queue.ts"
-import { runTree } from "./tree.ts"
+import { runTree, runWriter } from "./tree.ts"
 
 const tasks = {
   cycles: runCycles,
@@ -11,10 +11,12 @@ const tasks = {
   once: runOnce,
   loop: runLoop,
   tree: runTree,
+  writer: runWriter,
   hold,
   keep,
   letGo,
   keepMany,
+  keepIdle,
   queueUp,
   releaseHolder,
   finishQueue

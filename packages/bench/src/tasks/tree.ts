@@ -1,4 +1,5 @@
 /** Readers and writers all over a tree. */
+import { setTimeout as delay } from "node:timers/promises"
 import type { Session } from "../contestants/contestant.ts"
 import { quantile, random } from "../stats.ts"
 
@@ -7,6 +8,8 @@ export interface Tree {
   readonly loops: number
   readonly millis: number
   readonly seed: number
+  /** The part of them that write. */
+  readonly writes: number
 }
 
 export interface TreeResult {
@@ -20,7 +23,7 @@ export interface TreeResult {
 /** How many children each node has. */
 const fan = 8
 
-export const runTree = async (session: Session, { loops, millis, root, seed }: Tree): Promise<TreeResult> => {
+export const runTree = async (session: Session, { loops, millis, root, seed, writes }: Tree): Promise<TreeResult> => {
   const waits = { read: [] as Array<number>, write: [] as Array<number> }
   const start = performance.now()
   const end = start + millis
@@ -32,7 +35,7 @@ export const runTree = async (session: Session, { loops, millis, root, seed }: T
     return session.loop({
       next: () => {
         if (performance.now() >= end) return undefined
-        mode = roll() < 0.9 ? "read" : "write"
+        mode = roll() < writes ? "write" : "read"
         const height = roll()
         // Mostly leaves, sometimes the nodes above them.
         const path = [segment(root), segment("b"), segment("c")].slice(0, height < 0.8 ? 3 : height < 0.95 ? 2 : 1)
@@ -54,4 +57,30 @@ export const runTree = async (session: Session, { loops, millis, root, seed }: T
     writeP50: quantile(waits.write, 0.5),
     writeP99: quantile(waits.write, 0.99)
   }
+}
+
+/** How many times one writes, and how many milliseconds lie between. */
+export interface Writer {
+  readonly path: string
+  readonly times: number
+  readonly every: number
+}
+
+/** How long each of them waits. */
+export const runWriter = async (session: Session, { every, path, times }: Writer): Promise<ReadonlyArray<number>> => {
+  const waits: Array<number> = []
+  for (let i = 0; i < times; i++) {
+    await delay(every)
+    let asked = 0
+    await session.loop({
+      next: () => {
+        if (asked > 0) return undefined
+        asked = performance.now()
+        return { path, mode: "write" }
+      },
+      held: () => void waits.push(performance.now() - asked),
+      left: () => undefined
+    })
+  }
+  return waits
 }

@@ -1,5 +1,5 @@
 import { ratio, time, whole } from "../table.ts"
-import { type Entry, failuresOf, leftOut, roundRobin, rowsOf, type Workload } from "./workload.ts"
+import { type Entry, failuresOf, leftOut, roundRobin, rowsOf, runUp, type Workload } from "./workload.ts"
 
 const loops = 128
 const rounds = 5
@@ -15,11 +15,9 @@ export const tree: Workload = {
         contestant,
         measure: async (worker) => {
           const one = await worker()
-          const result = await one.run(
-            "tree",
-            { root: contestant, loops, millis: bench.millis, seed: seed++ },
-            bench.millis
-          )
+          const spec = { root: contestant, loops, writes: 0.1 }
+          await one.run("tree", { ...spec, millis: runUp, seed: seed++ }, runUp)
+          const result = await one.run("tree", { ...spec, millis: bench.millis, seed: seed++ }, bench.millis)
           return { ...result }
         }
       })

@@ -10,6 +10,8 @@ import type { Settling } from "./settling.ts"
 /** How often a delegation is refreshed within its ttl, and how often it is tried when that fails. */
 const refreshesPerTtl = 3
 const retriesPerTtl = 12
+/** It is done up to this part of the ttl earlier, along with others: so that few commands are enough for many. */
+const aheadPerTtl = 96
 /** After how many milliseconds a settlement is tried again. */
 const settleAgain = 100
 
@@ -82,7 +84,9 @@ export class Agenda {
     const expired: Array<Delegation> = []
     const toRefresh: Array<Delegation> = []
     for (let found = this.refreshes.peek(); found !== undefined; found = this.refreshes.peek()) {
-      if (found.deadline > now) break
+      // One whose refresh has not been answered is due when it ends.
+      const ahead = found.deadline === found.ends ? 0 : found.ttl / aheadPerTtl
+      if (found.deadline > now + ahead) break
       if (found.ends <= now) {
         this.refreshes.delete(found)
         expired.push(found)
