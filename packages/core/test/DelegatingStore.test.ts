@@ -659,6 +659,76 @@ describe("widening", () => {
     })
   )
 
+  it.scoped("takes in what this process asks for meanwhile, however much that is", () =>
+    Effect.gen(function* () {
+      const { below, one } = yield* two({ widen: true })
+      const paths = Array.from({ length: 200 }, (_, i) => `tenant/7/${i}`)
+      yield* Effect.forEach(paths, (path) => one.locks.withWrite(Effect.yieldNow(), path), { concurrency: 64 })
+      yield* settle
+      assert.deepStrictEqual(yield* shown(below), ['kept write "tenant/7"'])
+      assert.strictEqual(one.faults.calls.get("tryAcquire"), 1)
+    })
+  )
+
+  it.scoped("requests of this process that conflict make it ask for one delegation over all of them", () =>
+    Effect.gen(function* () {
+      const { below, one } = yield* two({ widen: true })
+      const held = yield* hold((use) => one.locks.withRead(use, "a/1/x"))
+      const writes = yield* Effect.fork(one.locks.withWrite(Effect.void, "a/1"))
+      yield* settle
+      assert.deepStrictEqual(yield* shown(below), ['kept write "a/1"'])
+      assert.isTrue(Option.isNone(yield* writes.poll), "it waits here")
+      yield* held.end
+      yield* Fiber.join(writes)
+      const before = asked(one)
+      for (let i = 0; i < 5; i++) {
+        yield* one.locks.withWrite(Effect.void, "a/1")
+        yield* one.locks.withRead(Effect.void, "a/1/x")
+      }
+      assert.strictEqual(asked(one), before)
+      yield* one.locks.withWrite(Effect.void, "a")
+      assert.deepStrictEqual(yield* shown(below), ['kept write "a"'])
+    })
+  )
+
+  it.scoped("where it is refused, those that waited for it are asked for by themselves, in their order", () =>
+    Effect.gen(function* () {
+      const { below, one, other } = yield* two({ widen: true })
+      const theirs = yield* hold((use) => other.locks.withRead(use, "a/2"))
+      yield* one.locks.withRead(Effect.void, "a/1")
+      const order: Array<number> = []
+      const fibers = yield* Effect.forEach([1, 2, 3], (i) =>
+        Effect.fork(one.locks.withWrite(Effect.sync(() => void order.push(i)), "a"))
+      )
+      yield* settle
+      assert.deepStrictEqual(order, [])
+      assert.include(yield* shown(below), 'waiting write "a"')
+      yield* theirs.end
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.joinAll(fibers)
+      assert.deepStrictEqual(order, [1, 2, 3])
+    })
+  )
+
+  it.scoped("what waits for it can be given up, and ends with the store", () =>
+    Effect.gen(function* () {
+      const below = yield* Effect.orDie(MemoryStore.make())
+      const scope = yield* Scope.make()
+      const one = yield* Effect.provideService(process(below, { widen: true }), Scope.Scope, scope)
+      yield* one.locks.withRead(Effect.void, "a/1")
+      one.faults.set("tryAcquire", "lost")
+      const waits = () => Effect.fork(Effect.exit(one.locks.withWrite(Effect.void, "a/1")))
+      const [given, ends] = [yield* waits(), yield* waits()]
+      yield* settle
+      yield* Fiber.interrupt(given)
+      yield* Scope.close(scope, Exit.void)
+      const exit = yield* Fiber.join(ends)
+      assert.match(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "it was granted", /it is closed/)
+      yield* settle
+      assert.deepStrictEqual(yield* shown(below), [])
+    })
+  )
+
   it.scoped("never reaches the root, nor above `widenTo`", () =>
     Effect.gen(function* () {
       const { below, one } = yield* two({ widen: true, widenAfter: 2, widenTo: 2 })

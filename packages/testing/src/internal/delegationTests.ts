@@ -330,4 +330,50 @@ export const delegationTests = (test: Test): void => {
       yield* session.queued([write("a/1")])
       yield* giveBack(kit, { id: request.id, token: grant.token })
     }))
+
+  test("a request for a wider delegation passes what its client asks for itself and will withdraw, and nobody else", (kit) =>
+    Effect.gen(function* () {
+      const { session } = kit
+      const theirs = yield* session.held([write("b/1")])
+      const one = yield* delegated(kit, write("a/1"))
+      const own = yield* queued(kit, read("a"), mine)
+      const wide = () => requestFor(kit, write("a"), mine, { within: [one.id, own.id] })
+      const other = yield* session.queued([read("a/1/x")])
+      const refused = yield* session.attempt(wide())
+      assert.strictEqual(Either.isLeft(refused) && refused.left.id, other.id)
+      yield* session.cancel(other.id)
+      const root = yield* queued(kit, write(""), mine)
+      const behind = yield* session.attempt(wide())
+      assert.strictEqual(Either.isLeft(behind) && behind.left.id, root.id, "nor what its client asks for elsewhere")
+      yield* session.cancel(root.id)
+      const request = wide()
+      const grant = Either.getOrThrow(yield* session.attempt(request))
+      assert.isFalse(grant.wanted ?? false)
+      yield* session.cancel(own.id)
+      yield* giveBack(kit, one)
+      yield* session.queued([write("a/1")])
+      yield* giveBack(kit, { id: request.id, token: grant.token })
+      yield* kit.store.release(theirs.id, theirs.id)
+    }))
+
+  test("behind however many requests of a delegation's client, somebody who waits gets it back", (kit) =>
+    Effect.gen(function* () {
+      const { session, store } = kit
+      const held = yield* session.held([write("a")])
+      const first = yield* queued(kit, write("a"), mine)
+      const own = yield* Effect.forEach(Array.from({ length: 300 }), () =>
+        session.ask(requestFor(kit, write("a"), mine))
+      )
+      const other = yield* session.queued([write("a")])
+      const { next, size } = yield* listen(kit)
+      yield* store.release(held.id, held.id)
+      const grant = yield* session.granted(first)
+      // Its client takes them out.
+      for (const { id } of own) yield* session.cancel(id)
+      if (grant.wanted !== true) assert.strictEqual((yield* next).id, first.id)
+      assert.strictEqual(yield* size, 0)
+      assert.isTrue(Option.getOrThrow(yield* delegationsOf(kit).refresh(first.id, minute)).wanted)
+      yield* giveBack(kit, { id: first.id, token: grant.token })
+      yield* session.granted(other)
+    }))
 }
