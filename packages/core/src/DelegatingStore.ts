@@ -28,7 +28,8 @@ import { LockStore } from "./LockStore.ts"
  * - `maxIdle`: how many of these are kept, those that were used last. Default 10,000.
  * - `maxLocal`: how many leases and waiting requests there are under one delegation. Default 1,000. When it is recalled, all of its
  *   leases are made known in one command.
- * - `widen`: ask for the subtree above several delegations, so that what is below needs no request at all. Default `false`.
+ * - `widen`: ask for the subtree above several delegations, or above those that keep each other's requests out, so that what is below
+ *   needs no request at all. Default `false`.
  *   For processes that work alone in a part of the tree.
  * - `widenAfter`: how many delegations there are below a node before its subtree is asked for. Default 4.
  * - `widenTo`: how many segments the path of such a node has at least. Default 1: never the root.

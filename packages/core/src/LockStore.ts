@@ -208,7 +208,8 @@ export interface Recall {
  *   the delegation's client, once for each delegation, and once more when the first `impatient` request wants it. A
  *   delegation that is granted while such a request waits is told so with its grant (`wanted`), and not again.
  * - A request for a delegation (not an `impatient` one) does not recall those of the same client that cover it.
- * - One that is `within` others queues like one that is not: it does not pass those who wait.
+ * - One that is `within` others is to take their place, and it may be within leases that its client knows. It passes no more of those
+ *   who wait than the requests for delegations of the same client that it covers: the client withdraws them then.
  *
  * A message may be lost; then it comes again when the waiting request is looked at, and `refresh` tells it, too.
  *
