@@ -131,6 +131,30 @@ describe("a lock that nobody else asks for", () => {
     })
   )
 
+  it.scoped("lets the event loop turn, however many are granted one after the other", () =>
+    Effect.gen(function* () {
+      const { one } = yield* two()
+      let hasTurned = false
+      let granted = 0
+      const timer = setTimeout(() => {
+        hasTurned = true
+      }, 0)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clearTimeout(timer)))
+      const lock = (i: number) =>
+        one.locks.withWrite(
+          Effect.sync(() => void granted++),
+          `a/${i}`
+        )
+      const loop = (i: number) => Effect.repeat(lock(i), { until: () => hasTurned || granted >= 100_000 })
+      yield* Effect.forEach(
+        Array.from({ length: 64 }, (_, i) => i),
+        loop,
+        { concurrency: "unbounded" }
+      )
+      assert.isTrue(hasTurned, `a timer has had no turn in ${granted} locks`)
+    })
+  )
+
   it.scoped("leaves nothing behind when the wait for it is interrupted", () =>
     Effect.gen(function* () {
       const { below, one } = yield* two({ linger: "1 second" })
@@ -698,7 +722,12 @@ describe("widening", () => {
       yield* one.locks.withRead(Effect.void, "a/1")
       const order: Array<number> = []
       const fibers = yield* Effect.forEach([1, 2, 3], (i) =>
-        Effect.fork(one.locks.withWrite(Effect.sync(() => void order.push(i)), "a"))
+        Effect.fork(
+          one.locks.withWrite(
+            Effect.sync(() => void order.push(i)),
+            "a"
+          )
+        )
       )
       yield* settle
       assert.deepStrictEqual(order, [])

@@ -24,6 +24,7 @@ import {
   mostAhead,
   type Revocation
 } from "../LockStore.ts"
+import { Breath } from "./breath.ts"
 import { Delegate } from "./delegate.ts"
 import { type Answer, Local } from "./delegation.ts"
 import { DelegationMetrics } from "./delegationMetrics.ts"
@@ -192,9 +193,12 @@ export const make = (
 
     // -- What users ask
 
+    const breath = new Breath()
+
     /** Asks the delegate, and waits for its answer. */
     const viaDelegate = (request: LockRequest, queues: boolean): Effect.Effect<Grant | Refusal, Failed> =>
       Effect.suspend(() => {
+        if (breath.isDue()) return Effect.zipRight(breath.taken, viaDelegate(request, queues))
         const local = new Local(request, queues)
         isBusy = true
         const grant = delegate.grantAtOnce(local)
