@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 /** How many requests come between two turns: some milliseconds, so that others wait no longer than that. */
 const mostInARow = 1_024
 
-const nextTurn: (call: () => void) => unknown = globalThis.setImmediate ?? ((call) => setTimeout(call, 0))
+const nextTurn: (call: () => void) => unknown = globalThis.setImmediate ?? globalThis.setTimeout
 
 export class Breath {
   private left = mostInARow
