@@ -1,0 +1,421 @@
+/**
+ * Grants that are told only when enough replicas have them.
+ *
+ * A connection of its own refreshes what was granted, by hand, and sends WAIT behind that. WAIT answers when replicas have
+ * what was written on its connection, and so all that was written before, by anybody: replication is one stream. So it is the
+ * same who granted, this client's own command or the release of another client, and who waits for replicas holds up no
+ * other command. The refresh also tells whether the lease is known there: another server may have taken over.
+ *
+ * What is granted meanwhile shares the next round.
+ */
+import { LockError, type LockStore } from "@hilok/core"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { Redis } from "ioredis"
+import * as codec from "./codec.ts"
+import { afterReading, type Commands, type Host, localDeadline, type Reply, sleep } from "./commands.ts"
+import * as Connection from "./connection.ts"
+import * as failure from "./failure.ts"
+import * as ioredis from "./ioredis.ts"
+import { type Answer, type Failed, Refusal, type Request, type Requests } from "./requests.ts"
+import * as Script from "./script.ts"
+import { ask, persist } from "./serverCheck.ts"
+
+/** How many replicas are to have a grant, and how long it may take (milliseconds). */
+export interface Settings {
+  readonly min: number
+  readonly timeout: number
+}
+
+type Resume = (result: Exit.Exit<Answer, Failed>) => void
+
+const operation = "wait for replicas"
+const lost = "the server that has taken over does not know the lock"
+const leasesPerCommand = 200
+/** Which part of the time limit is left when the server says how far it has come. */
+const reserve = 0.1
+/** How long after a round that could not be finished the next one begins, and after which a lost grant is asked for again. */
+const pause = 50
+
+/** Of a lease that enough replicas have: its local deadline, and whether it is a delegation that is wanted back. */
+interface Copied {
+  readonly deadline: number
+  readonly wanted: boolean
+}
+
+/** `undefined`: the server does not know the lease (any more). */
+type Outcome = Copied | undefined | LockError.StoreError
+
+/** A lease that is to be copied. */
+class Copy {
+  readonly who: object
+  readonly id: string
+  readonly ttl: number
+  /** When it fails, on the monotonic clock. */
+  readonly until: number
+  readonly operation: string
+  readonly done: (outcome: Outcome) => void
+  found: Copied | undefined = undefined
+
+  constructor(who: object, id: string, ttl: number, until: number, operation: string, done: Copy["done"]) {
+    this.who = who
+    this.id = id
+    this.ttl = ttl
+    this.until = until
+    this.operation = operation
+    this.done = done
+  }
+}
+
+/** Those that share a WAIT. */
+class Round {
+  readonly copies: ReadonlyArray<Copy>
+  /** How many refreshes are not answered yet. */
+  unwritten: number
+  /** Was WAIT answered before them? The server has carried one of them out only then, or not where WAIT was. */
+  isEarly = false
+
+  constructor(copies: ReadonlyArray<Copy>) {
+    this.copies = copies
+    this.unwritten = Math.ceil(copies.length / leasesPerCommand)
+  }
+}
+
+/** A server that is a replica by now refuses WAIT in words of its own. */
+const isReplica = /WAIT cannot be used with replica/
+
+const isForNow = ({ kind, reason }: LockError.StoreError): boolean =>
+  kind === "connection" || kind === "timeout" || kind === "busy" || isReplica.test(reason)
+
+/** What a lock is copied over. */
+export interface Link {
+  /** A connection that nobody else uses, to the server that has the locks. */
+  readonly client: Redis
+  /** The scripts, on that connection. */
+  readonly commands: Commands
+  /** Gives that connection up for a new one. */
+  readonly renew: () => void
+  /** The same for all connections of the store. */
+  readonly leave: () => void
+}
+
+export class Replicas {
+  /** Those that are not done yet, by who asks. */
+  private readonly open = new Map<object, Copy>()
+  private waiting: Array<Copy> = []
+  private round: Round | undefined = undefined
+  private isScheduled = false
+  private stopTimer: (() => void) | undefined = undefined
+  private timerAt = Number.POSITIVE_INFINITY
+  /** What the last round ended with, if it did not succeed. */
+  private last: number | LockError.StoreError | undefined = undefined
+  private readonly settings: Settings
+  private readonly link: Link
+  private readonly requests: Requests
+  private readonly host: Host
+
+  constructor(settings: Settings, link: Link, requests: Requests, host: Host) {
+    this.settings = settings
+    this.link = link
+    this.requests = requests
+    this.host = host
+  }
+
+  /**
+   * Keeps the grant of a request back until enough replicas have it. When they do not in time, the lease is taken back:
+   * `withdraw` does that, and ends soon. One that the server does not know is asked for again.
+   */
+  guard(request: Request, resume: Resume, withdraw: Effect.Effect<void>): Resume {
+    let askUntil: number | undefined
+    const fail = (error: LockError.StoreError) => this.host.fork(Effect.map(withdraw, () => resume(Exit.fail(error))))
+    const granted: Resume = (result) => {
+      if (Exit.isFailure(result) || result.value instanceof Refusal) return resume(result)
+      const { token, wanted } = result.value
+      const now = this.host.now()
+      const until = now + this.settings.timeout
+      askUntil ??= until
+      const mayAskAgain = now < askUntil
+      this.add(request, request.request.id, request.ttl, until, Script.acquire.verb, (outcome) => {
+        if (outcome === undefined) {
+          if (mayAskAgain) return this.askAgain(request, granted, fail)
+          return fail(failure.refused(Script.acquire.verb, lost))
+        }
+        if ("operation" in outcome) return fail(outcome)
+        const { deadline } = outcome
+        resume(
+          Exit.succeed(wanted === true || outcome.wanted ? { token, deadline, wanted: true } : { token, deadline })
+        )
+      })
+    }
+    return granted
+  }
+
+  /** The same for a lease that was taken over. `None` when it is not live. When it fails, whoever asked gives it back. */
+  restored(
+    id: string,
+    ttl: number,
+    grant: LockStore.RestoredGrant
+  ): Effect.Effect<Option.Option<LockStore.RestoredGrant>, LockError.StoreError> {
+    return Effect.async((resume) => {
+      const who = {}
+      this.add(who, id, ttl, this.host.now() + this.settings.timeout, Script.restore.verb, (outcome) => {
+        if (outcome === undefined) return resume(Effect.succeedNone)
+        if ("operation" in outcome) return resume(Effect.fail(outcome))
+        resume(Effect.succeedSome({ ...grant, deadline: outcome.deadline }))
+      })
+      return Effect.sync(() => this.forget(who))
+    })
+  }
+
+  /** Whoever asked has given it up. */
+  forget(who: object): void {
+    this.open.delete(who)
+  }
+
+  /** A lease was ended by an order, before its holder was told that it has it. */
+  ended(id: string, what: string): void {
+    for (const copy of Array.from(this.open.values())) {
+      if (copy.id === id) this.settle(copy, failure.refused(copy.operation, `the lease was ${what} by an order`))
+    }
+  }
+
+  close(): void {
+    this.stopTimer?.()
+    this.round = undefined
+    this.waiting = []
+    for (const copy of Array.from(this.open.values())) this.settle(copy, failure.closed(copy.operation))
+    this.link.commands.close()
+  }
+
+  /** The connection was closed: what was written on it is not what a WAIT on the next one covers. */
+  disconnected(): void {
+    if (this.round !== undefined) this.again(this.round)
+  }
+
+  private add(who: object, id: string, ttl: number, until: number, operation: string, done: Copy["done"]): void {
+    const copy = new Copy(who, id, ttl, until, operation, done)
+    if (this.open.size === 0) this.last = undefined
+    this.open.set(who, copy)
+    this.waiting.push(copy)
+    this.arm(until)
+    this.schedule()
+  }
+
+  private isOpen(copy: Copy): boolean {
+    return this.open.get(copy.who) === copy
+  }
+
+  private settle(copy: Copy, outcome: Outcome): void {
+    if (!this.isOpen(copy)) return
+    this.open.delete(copy.who)
+    copy.done(outcome)
+  }
+
+  /** The connections may lead to different servers. */
+  private askAgain(request: Request, granted: Resume, fail: (error: LockError.StoreError) => void): void {
+    this.link.leave()
+    const { id } = request.request
+    const again = new Copy(request, id, request.ttl, Number.POSITIVE_INFINITY, Script.acquire.verb, (outcome) => {
+      if (outcome !== undefined && "operation" in outcome) fail(outcome)
+    })
+    this.open.set(request, again)
+    this.host.fork(
+      Effect.map(sleep(pause), () => {
+        if (!this.isOpen(again)) return
+        this.open.delete(request)
+        this.requests.ask(request, granted)
+      })
+    )
+  }
+
+  // -- Rounds
+
+  private schedule(): void {
+    if (this.isScheduled || this.round !== undefined) return
+    this.isScheduled = true
+    queueMicrotask(this.begin)
+  }
+
+  private readonly begin = (): void => {
+    this.isScheduled = false
+    if (this.round !== undefined) return
+    const copies = this.waiting.filter((copy) => this.isOpen(copy))
+    this.waiting = []
+    if (copies.length === 0) return
+    const round = new Round(copies)
+    this.round = round
+    for (let from = 0; from < copies.length; from += leasesPerCommand) {
+      const some = copies.slice(from, from + leasesPerCommand)
+      this.link.commands.send(
+        Script.refresh,
+        some.flatMap(({ id, ttl }) => [codec.encodeName(id, undefined), String(ttl)]),
+        (result) => this.written(round, some, result)
+      )
+    }
+    this.wait(round)
+  }
+
+  private written(round: Round, copies: ReadonlyArray<Copy>, result: Reply | LockError.StoreError): void {
+    if (this.round !== round) return
+    if (!("values" in result)) return this.again(round, result)
+    for (let i = 0; i < copies.length; i++) {
+      const deadline = result.values[i]
+      copies[i]!.found =
+        typeof deadline === "number" && deadline !== 0
+          ? { deadline: localDeadline(result, Math.abs(deadline)), wanted: deadline < 0 }
+          : undefined
+    }
+    round.unwritten--
+    if (round.unwritten === 0 && round.isEarly) this.wait(round)
+  }
+
+  private wait(round: Round): void {
+    if (this.round !== round) return
+    round.isEarly = false
+    const { min, timeout } = this.settings
+    const left = Math.max(...round.copies.map(({ until }) => until)) - this.host.now()
+    this.link.client.wait(min, Math.max(1, Math.floor(left - reserve * timeout))).then(
+      (count) => {
+        if (this.round !== round) return
+        // The server did not have the library, or could do nothing for now.
+        if (round.unwritten > 0) round.isEarly = true
+        else this.counted(round, count)
+      },
+      (error: unknown) => {
+        if (this.round === round) this.again(round, failure.fromError(operation, error))
+      }
+    )
+  }
+
+  private counted(round: Round, count: number): void {
+    const { min, timeout } = this.settings
+    if (count < min) {
+      this.last = count
+      const limit = this.host.now() + reserve * timeout
+      for (const copy of round.copies) if (copy.until <= limit) this.settle(copy, this.problem(copy))
+      return this.again(round)
+    }
+    this.round = undefined
+    this.last = undefined
+    for (const copy of round.copies) this.settle(copy, copy.found)
+    this.schedule()
+  }
+
+  /** A round has come to nothing: those that may wait longer go into another one. */
+  private again(round: Round, error?: LockError.StoreError): void {
+    this.round = undefined
+    if (error !== undefined && !isForNow(error)) {
+      for (const copy of round.copies) this.settle(copy, failure.fromError(copy.operation, error))
+    } else if (error !== undefined) this.last = error
+    this.waiting.unshift(...round.copies.filter((copy) => this.isOpen(copy)))
+    if (this.isScheduled) return
+    this.isScheduled = true
+    this.host.fork(Effect.map(sleep(pause), this.begin))
+  }
+
+  /** Why a lease is not reported. */
+  private problem({ operation }: Copy): LockError.StoreError {
+    const { min, timeout } = this.settings
+    if (typeof this.last === "object") return this.last
+    const asked = `replicas.min asks for ${min}`
+    return new LockError.StoreError({
+      operation,
+      kind: this.last === undefined ? "timeout" : "busy",
+      reason:
+        this.last === undefined
+          ? `the server did not say within ${timeout} ms which replicas have the lock: ${asked}`
+          : `${this.last === 1 ? "1 replica" : `${this.last} replicas`} had the lock within ${timeout} ms, but ${asked}`
+    })
+  }
+
+  // -- The time limits: one timer for all
+
+  private arm(at: number): void {
+    if (at >= this.timerAt) return
+    this.stopTimer?.()
+    this.timerAt = at
+    this.stopTimer = this.host.fork(
+      Effect.zipRight(
+        sleep(at - this.host.now()),
+        // What a process that was stopped did not read yet comes first.
+        Effect.map(afterReading, () => this.onTimer())
+      )
+    )
+  }
+
+  private onTimer(): void {
+    this.stopTimer = undefined
+    this.timerAt = Number.POSITIVE_INFINITY
+    const now = this.host.now()
+    const all = Array.from(this.open.values())
+    for (const copy of all) if (copy.until <= now) this.settle(copy, this.problem(copy))
+    const next = all.reduce((least, copy) => (this.isOpen(copy) ? Math.min(least, copy.until) : least), this.timerAt)
+    if (next !== Number.POSITIVE_INFINITY) this.arm(next)
+    const { round } = this
+    // The server should have answered by now, however few replicas it has.
+    if (round?.copies.some(({ until }) => until <= now) && !round.copies.some((copy) => this.isOpen(copy))) {
+      this.link.renew()
+      this.again(round)
+    }
+  }
+}
+
+/**
+ * Opens the connection, and closes it with the scope. Fails with `StoreError` when there is none within `patience`, and when the user
+ * may not wait for replicas. Warns of a server that has too few of them.
+ */
+export const open = (
+  settings: Settings,
+  connection: Connection.Connection,
+  patience: Duration.Duration,
+  requests: Requests,
+  host: Host,
+  commandsOn: (client: Redis, renew: () => void) => Commands
+): Effect.Effect<Replicas, LockError.StoreError, Scope.Scope> =>
+  Effect.gen(function* () {
+    // In a cluster this has to be a connection to the primary that has the slot of the namespace.
+    const client = yield* Effect.acquireRelease(
+      // WAIT may take longer than a command of the application's.
+      Effect.sync(() => Connection.listener(connection.client, { commandTimeout: undefined as never })),
+      (client) => Effect.sync(() => client.disconnect())
+    )
+    let last: unknown
+    ioredis.on(client, "error", (error: unknown) => {
+      last = error
+      host.fork(Effect.logDebug(failure.fromError(operation, error).message))
+    })
+    // On a connection on which nothing was written, all replicas have what was.
+    const count = yield* persist(
+      ask(() => client.wait(0, 1), operation, patience),
+      operation,
+      patience
+    ).pipe(
+      Effect.mapError((error) =>
+        last !== undefined && error.kind === "timeout" ? failure.fromError(operation, last) : error
+      )
+    )
+    if (count < settings.min) {
+      yield* Effect.logWarning(
+        `The server has ${count === 1 ? "1 replica" : `${count} replicas`}, but replicas.min asks for ${settings.min}: ` +
+          "until it has as many, every request for a lock fails"
+      )
+    }
+    const renew = () => {
+      if (client.status === "ready" || client.status === "connect") client.disconnect(true)
+    }
+    const leave = () => {
+      renew()
+      connection.renew("refused")
+    }
+    const replicas = new Replicas(
+      settings,
+      { client, commands: commandsOn(client, renew), renew, leave },
+      requests,
+      host
+    )
+    ioredis.on(client, "close", () => replicas.disconnected())
+    return replicas
+  })
