@@ -276,8 +276,6 @@ export const config: Config.Config<Options> = Config.all({
     }
   )
 })
-  )
-})
 
 /**
  * The store as a layer, with options from the configuration, by default from the environment (`config`). A wrong value

@@ -9,12 +9,12 @@
  * What is granted meanwhile shares the next round.
  */
 import { LockError, type LockStore } from "@hilok/core"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Redis } from "ioredis"
+import type { Redis, RedisOptions } from "ioredis"
 import * as codec from "./codec.ts"
 import { afterReading, type Commands, type Host, localDeadline, type Reply, sleep } from "./commands.ts"
 import * as Connection from "./connection.ts"
@@ -35,8 +35,13 @@ type Resume = (result: Exit.Exit<Answer, Failed>) => void
 const operation = "wait for replicas"
 const lost = "the server that has taken over does not know the lock"
 const leasesPerCommand = 200
-/** Which part of the time limit is left when the server says how far it has come. */
-const reserve = 0.1
+/**
+ * How long before the time limit the server is to say how far it has come (milliseconds), but not before half of it: an idle server
+ * looks at its clock ten times a second.
+ */
+const reserve = 150
+/** After how long without the answer that is due then the connection counts as dead (milliseconds). */
+const silence = 1000
 /** How long after a round that could not be finished the next one begins, and after which a lost grant is asked for again. */
 const pause = 50
 
@@ -75,8 +80,10 @@ class Round {
   readonly copies: ReadonlyArray<Copy>
   /** How many refreshes are not answered yet. */
   unwritten: number
-  /** Was WAIT answered before them? The server has carried one of them out only then, or not where WAIT was. */
+  /** Was WAIT answered before them? */
   isEarly = false
+  /** When the server should have answered long since. */
+  dueAt = Number.POSITIVE_INFINITY
 
   constructor(copies: ReadonlyArray<Copy>) {
     this.copies = copies
@@ -233,6 +240,10 @@ export class Replicas {
 
   // -- Rounds
 
+  private get reserve(): number {
+    return Math.min(reserve, this.settings.timeout / 2)
+  }
+
   private schedule(): void {
     if (this.isScheduled || this.round !== undefined) return
     this.isScheduled = true
@@ -275,9 +286,12 @@ export class Replicas {
   private wait(round: Round): void {
     if (this.round !== round) return
     round.isEarly = false
-    const { min, timeout } = this.settings
-    const left = Math.max(...round.copies.map(({ until }) => until)) - this.host.now()
-    this.link.client.wait(min, Math.max(1, Math.floor(left - reserve * timeout))).then(
+    const now = this.host.now()
+    const left = Math.max(...round.copies.map(({ until }) => until)) - now
+    const limit = Math.max(1, Math.floor(left - this.reserve))
+    round.dueAt = now + limit + silence
+    this.arm(round.dueAt)
+    this.link.client.wait(this.settings.min, limit).then(
       (count) => {
         if (this.round !== round) return
         // The server did not have the library, or could do nothing for now.
@@ -291,10 +305,9 @@ export class Replicas {
   }
 
   private counted(round: Round, count: number): void {
-    const { min, timeout } = this.settings
-    if (count < min) {
+    if (count < this.settings.min) {
       this.last = count
-      const limit = this.host.now() + reserve * timeout
+      const limit = this.host.now() + this.reserve
       for (const copy of round.copies) if (copy.until <= limit) this.settle(copy, this.problem(copy))
       return this.again(round)
     }
@@ -350,18 +363,26 @@ export class Replicas {
     this.stopTimer = undefined
     this.timerAt = Number.POSITIVE_INFINITY
     const now = this.host.now()
-    const all = Array.from(this.open.values())
-    for (const copy of all) if (copy.until <= now) this.settle(copy, this.problem(copy))
-    const next = all.reduce((least, copy) => (this.isOpen(copy) ? Math.min(least, copy.until) : least), this.timerAt)
-    if (next !== Number.POSITIVE_INFINITY) this.arm(next)
+    let next = Number.POSITIVE_INFINITY
+    for (const copy of Array.from(this.open.values())) {
+      if (copy.until <= now) this.settle(copy, this.problem(copy))
+      else next = Math.min(next, copy.until)
+    }
     const { round } = this
-    // The server should have answered by now, however few replicas it has.
-    if (round?.copies.some(({ until }) => until <= now) && !round.copies.some((copy) => this.isOpen(copy))) {
+    if (round !== undefined && round.dueAt <= now) {
       this.link.renew()
       this.again(round)
-    }
+    } else if (round !== undefined) next = Math.min(next, round.dueAt)
+    if (next !== Number.POSITIVE_INFINITY) this.arm(next)
   }
 }
+
+const options = {
+  // WAIT may take longer than a command of the application's.
+  commandTimeout: undefined,
+  // A WAIT that is sent again on a new connection would hold up what is to be written there.
+  autoResendUnfulfilledCommands: false
+} as unknown as RedisOptions
 
 /**
  * Opens the connection, and closes it with the scope. Fails with `StoreError` when there is none within `patience`, and when the user
@@ -378,8 +399,7 @@ export const open = (
   Effect.gen(function* () {
     // In a cluster this has to be a connection to the primary that has the slot of the namespace.
     const client = yield* Effect.acquireRelease(
-      // WAIT may take longer than a command of the application's.
-      Effect.sync(() => Connection.listener(connection.client, { commandTimeout: undefined as never })),
+      Effect.sync(() => Connection.listener(connection.client, options)),
       (client) => Effect.sync(() => client.disconnect())
     )
     let last: unknown
@@ -387,9 +407,9 @@ export const open = (
       last = error
       host.fork(Effect.logDebug(failure.fromError(operation, error).message))
     })
-    // On a connection on which nothing was written, all replicas have what was.
+    const limit = Math.min(settings.timeout, Math.ceil(Duration.toMillis(patience) / 2))
     const count = yield* persist(
-      ask(() => client.wait(0, 1), operation, patience),
+      ask(() => client.wait(settings.min, limit), operation, patience),
       operation,
       patience
     ).pipe(

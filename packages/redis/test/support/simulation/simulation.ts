@@ -65,7 +65,7 @@ const begin = (world: World, server: Server, random: Random, name: string, style
         connectTimeout: Duration.seconds(5),
         commandTimeout: Duration.millis(style.commandTimeout),
         lazyListening: false,
-      replicas: undefined
+        replicas: undefined
       })
       locks = yield* Effect.provideService(
         HierarchicalLock.make({ ttl: style.ttl, spans: false }),
