@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { LockError, LockPath, type LockStore, Target } from "@hilok/core"
 import { Session } from "@hilok/testing"
-import { Duration, Effect, Exit, Fiber, Logger, Option, Scope } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Logger, Option, Scope } from "effect"
 import { assertRising, hold, open, soon, timeLimit, until } from "./support/faults.ts"
 import { type Fixture, leavesNothing, withOwnServer } from "./support/fixture.ts"
 import * as Proxy from "./support/proxy.ts"
@@ -262,9 +262,10 @@ withOwnServer("when too few replicas have a grant", undefined, (it) => {
           yield* end === "close" ? Scope.close(scope, Exit.void) : Effect.asVoid(Fiber.interrupt(asked))
           yield* nothingLeft(primary)
           const exit = yield* Fiber.await(asked)
+          const failed = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+          const kind = Option.map(failed, (error) => error._tag === "StoreError" && error.kind)
+          assert.deepStrictEqual(kind, end === "close" ? Option.some("closed") : Option.none())
           assert.isTrue(Exit.isFailure(exit))
-          if (end === "close")
-            assert.strictEqual((yield* Effect.flip(exit) as Effect.Effect<LockError.StoreError>).kind, "closed")
         }
       })
     ),

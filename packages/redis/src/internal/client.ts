@@ -24,7 +24,8 @@ import * as Delegations from "./delegations.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
 import * as Listening from "./listening.ts"
-import * as Replicas from "./replicas.ts"
+import * as ReplicaLink from "./replicaLink.ts"
+import { Replicas } from "./replicas.ts"
 import { type Answer, type Failed, Refusal, Request, Requests } from "./requests.ts"
 import * as Script from "./script.ts"
 
@@ -107,7 +108,7 @@ export interface Settings {
   /** Listen a moment later, in the background. */
   readonly lazyListening: boolean
   /** Grants are kept back until so many replicas have them. */
-  readonly replicas: Replicas.Settings | undefined
+  readonly replicas: ReplicaLink.Settings | undefined
 }
 
 /** How long a client that listens lazily does without: by then one that takes a free lock for a moment is done. */
@@ -157,7 +158,7 @@ export const make = (
       onRefusal: () => connection.renew("refused")
     })
     let listening: Listening.Listening | undefined
-    let replicas: Replicas.Replicas | undefined
+    let replicas: Replicas | undefined
     const requests = new Requests(commands, host, (requestId) => listening?.missed(requestId))
 
     const refreshes = new Batch<Refresh>(
@@ -229,10 +230,11 @@ export const make = (
         )
       : open
     if (wantedReplicas !== undefined) {
-      replicas = yield* Replicas.open(wantedReplicas, connection, connectTimeout, requests, host, (client, renew) => {
+      const link = yield* ReplicaLink.open(wantedReplicas, connection, connectTimeout, host, (client, renew) => {
         const listener = { onEvents, onMore, onLoader: () => undefined, onSilence: renew, onRefusal: renew }
         return new Commands(client, keys, id, commands.timeout, host, listener)
       })
+      replicas = new Replicas(wantedReplicas, link, requests, host)
     }
     // From its answer the difference of the clocks is known, without which no command can be told that it is late.
     yield* Effect.ignore(commands.run(Script.look, [], () => undefined))

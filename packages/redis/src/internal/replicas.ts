@@ -9,30 +9,18 @@
  * What is granted meanwhile shares the next round.
  */
 import { LockError, type LockStore } from "@hilok/core"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
-import type { Redis, RedisOptions } from "ioredis"
 import * as codec from "./codec.ts"
-import { afterReading, type Commands, type Host, localDeadline, type Reply, sleep } from "./commands.ts"
-import * as Connection from "./connection.ts"
+import { afterReading, type Host, localDeadline, type Reply, sleep } from "./commands.ts"
 import * as failure from "./failure.ts"
-import * as ioredis from "./ioredis.ts"
+import { type Link, type Settings, waitingFor } from "./replicaLink.ts"
 import { type Answer, type Failed, Refusal, type Request, type Requests } from "./requests.ts"
 import * as Script from "./script.ts"
-import { ask, persist } from "./serverCheck.ts"
-
-/** How many replicas are to have a grant, and how long it may take (milliseconds). */
-export interface Settings {
-  readonly min: number
-  readonly timeout: number
-}
 
 type Resume = (result: Exit.Exit<Answer, Failed>) => void
 
-const operation = "wait for replicas"
 const lost = "the server that has taken over does not know the lock"
 const leasesPerCommand = 200
 /**
@@ -97,18 +85,6 @@ const isReplica = /WAIT cannot be used with replica/
 const isForNow = ({ kind, reason }: LockError.StoreError): boolean =>
   kind === "connection" || kind === "timeout" || kind === "busy" || isReplica.test(reason)
 
-/** What a lock is copied over. */
-export interface Link {
-  /** A connection that nobody else uses, to the server that has the locks. */
-  readonly client: Redis
-  /** The scripts, on that connection. */
-  readonly commands: Commands
-  /** Gives that connection up for a new one. */
-  readonly renew: () => void
-  /** The same for all connections of the store. */
-  readonly leave: () => void
-}
-
 export class Replicas {
   /** Those that are not done yet, by who asks. */
   private readonly open = new Map<object, Copy>()
@@ -129,6 +105,10 @@ export class Replicas {
     this.link = link
     this.requests = requests
     this.host = host
+    // What was written on a connection is not what a WAIT on the next one covers.
+    link.onClose(() => {
+      if (this.round !== undefined) this.again(this.round)
+    })
   }
 
   /**
@@ -195,11 +175,6 @@ export class Replicas {
     this.waiting = []
     for (const copy of Array.from(this.open.values())) this.settle(copy, failure.closed(copy.operation))
     this.link.commands.close()
-  }
-
-  /** The connection was closed: what was written on it is not what a WAIT on the next one covers. */
-  disconnected(): void {
-    if (this.round !== undefined) this.again(this.round)
   }
 
   private add(who: object, id: string, ttl: number, until: number, operation: string, done: Copy["done"]): void {
@@ -291,7 +266,7 @@ export class Replicas {
     const limit = Math.max(1, Math.floor(left - this.reserve))
     round.dueAt = now + limit + silence
     this.arm(round.dueAt)
-    this.link.client.wait(this.settings.min, limit).then(
+    this.link.wait(this.settings.min, limit).then(
       (count) => {
         if (this.round !== round) return
         // The server did not have the library, or could do nothing for now.
@@ -299,7 +274,7 @@ export class Replicas {
         else this.counted(round, count)
       },
       (error: unknown) => {
-        if (this.round === round) this.again(round, failure.fromError(operation, error))
+        if (this.round === round) this.again(round, failure.fromError(waitingFor, error))
       }
     )
   }
@@ -376,66 +351,3 @@ export class Replicas {
     if (next !== Number.POSITIVE_INFINITY) this.arm(next)
   }
 }
-
-const options = {
-  // WAIT may take longer than a command of the application's.
-  commandTimeout: undefined,
-  // A WAIT that is sent again on a new connection would hold up what is to be written there.
-  autoResendUnfulfilledCommands: false
-} as unknown as RedisOptions
-
-/**
- * Opens the connection, and closes it with the scope. Fails with `StoreError` when there is none within `patience`, and when the user
- * may not wait for replicas. Warns of a server that has too few of them.
- */
-export const open = (
-  settings: Settings,
-  connection: Connection.Connection,
-  patience: Duration.Duration,
-  requests: Requests,
-  host: Host,
-  commandsOn: (client: Redis, renew: () => void) => Commands
-): Effect.Effect<Replicas, LockError.StoreError, Scope.Scope> =>
-  Effect.gen(function* () {
-    // In a cluster this has to be a connection to the primary that has the slot of the namespace.
-    const client = yield* Effect.acquireRelease(
-      Effect.sync(() => Connection.listener(connection.client, options)),
-      (client) => Effect.sync(() => client.disconnect())
-    )
-    let last: unknown
-    ioredis.on(client, "error", (error: unknown) => {
-      last = error
-      host.fork(Effect.logDebug(failure.fromError(operation, error).message))
-    })
-    const limit = Math.min(settings.timeout, Math.ceil(Duration.toMillis(patience) / 2))
-    const count = yield* persist(
-      ask(() => client.wait(settings.min, limit), operation, patience),
-      operation,
-      patience
-    ).pipe(
-      Effect.mapError((error) =>
-        last !== undefined && error.kind === "timeout" ? failure.fromError(operation, last) : error
-      )
-    )
-    if (count < settings.min) {
-      yield* Effect.logWarning(
-        `The server has ${count === 1 ? "1 replica" : `${count} replicas`}, but replicas.min asks for ${settings.min}: ` +
-          "until it has as many, every request for a lock fails"
-      )
-    }
-    const renew = () => {
-      if (client.status === "ready" || client.status === "connect") client.disconnect(true)
-    }
-    const leave = () => {
-      renew()
-      connection.renew("refused")
-    }
-    const replicas = new Replicas(
-      settings,
-      { client, commands: commandsOn(client, renew), renew, leave },
-      requests,
-      host
-    )
-    ioredis.on(client, "close", () => replicas.disconnected())
-    return replicas
-  })

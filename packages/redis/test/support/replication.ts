@@ -13,10 +13,13 @@ export const told = (admin: Redis, section: string, line: RegExp) =>
 /** A server that follows another one, and has what that one has. */
 export const follow = (primary: Server.Server) =>
   Effect.gen(function* () {
-    yield* Effect.promise(() => primary.admin.config("SET", "repl-diskless-sync-delay", "0"))
+    // Else it counts as one only when it has said, some second later, what it has.
+    yield* Effect.promise(() => primary.admin.config("SET", "repl-diskless-sync", "no"))
     const replica = yield* Server.start()
     yield* Effect.promise(() => replica.admin.replicaof("127.0.0.1", primary.port))
     yield* until(told(replica.admin, "replication", /master_link_status:up/), "the link to the primary")
+    const online = new RegExp(`port=${replica.port},state=online`)
+    yield* until(told(primary.admin, "replication", online), "the replica at the primary")
     return replica
   })
 
