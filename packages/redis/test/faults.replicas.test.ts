@@ -175,7 +175,7 @@ withOwnServer("when the primary is lost", undefined, (it) => {
 })
 
 withOwnServer("when too few replicas have a grant", undefined, (it) => {
-  const hasty = { min: 1, timeout: 800 } as const
+  const hasty = { min: 1, timeout: 1500 } as const
 
   it.effect(
     "the request fails, others of the client go on meanwhile, and nothing stays behind",
@@ -324,7 +324,7 @@ withOwnServer("when too few replicas have a grant", undefined, (it) => {
         const logger = Logger.make(({ logLevel, message }) => {
           if (logLevel.label === "WARN") warnings.push(String(message))
         })
-        const replicas = { min: 3, timeout: 300 }
+        const replicas = { min: 3, timeout: 1500 }
         const { session, store } = yield* fixture
           .client({ url: primary.url, replicas })
           .pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
@@ -332,7 +332,7 @@ withOwnServer("when too few replicas have a grant", undefined, (it) => {
           "The server has 1 replica, but replicas.min asks for 3: until it has as many, every request for a lock fails"
         ])
         const error = yield* Effect.flip(store.acquire(session.request(r)))
-        assert.match(error.message, /1 replica had the lock within 300 ms, but replicas\.min asks for 3/)
+        assert.match(error.message, /1 replica had the lock within 1500 ms, but replicas\.min asks for 3/)
         yield* nothingLeft(primary)
       })
     ),

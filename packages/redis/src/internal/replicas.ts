@@ -24,12 +24,12 @@ type Resume = (result: Exit.Exit<Answer, Failed>) => void
 const lost = "the server that has taken over does not know the lock"
 const leasesPerCommand = 200
 /**
- * How long before the time limit the server is to say how far it has come (milliseconds), but not before half of it: an idle server
- * looks at its clock ten times a second.
+ * How long before the time limit the server is to say how far it has come: a quarter of it, at least so many milliseconds, and at most
+ * half. An idle server looks at its clock ten times a second.
  */
-const reserve = 150
-/** After how long without the answer that is due then the connection counts as dead (milliseconds). */
-const silence = 1000
+const leastReserve = 150
+/** How long after the time limit of all in a round a connection counts as dead that has not answered (milliseconds). */
+const silence = 250
 /** How long after a round that could not be finished the next one begins, and after which a lost grant is asked for again. */
 const pause = 50
 
@@ -68,13 +68,14 @@ class Round {
   readonly copies: ReadonlyArray<Copy>
   /** How many refreshes are not answered yet. */
   unwritten: number
-  /** Was WAIT answered before them? */
-  isEarly = false
-  /** When the server should have answered long since. */
-  dueAt = Number.POSITIVE_INFINITY
+  /** Is WAIT to be sent when they are? Else it has been. */
+  waitsLater = false
+  /** The latest time limit. */
+  readonly until: number
 
   constructor(copies: ReadonlyArray<Copy>) {
     this.copies = copies
+    this.until = Math.max(...copies.map(({ until }) => until))
     this.unwritten = Math.ceil(copies.length / leasesPerCommand)
   }
 }
@@ -91,6 +92,11 @@ export class Replicas {
   private waiting: Array<Copy> = []
   private round: Round | undefined = undefined
   private isScheduled = false
+  /**
+   * Does the server have the library, as far as is known? If not, WAIT is only sent when the refresh has been answered: what comes
+   * behind a WAIT that blocks, as the library would, is not carried out.
+   */
+  private isWarm = false
   private stopTimer: (() => void) | undefined = undefined
   private timerAt = Number.POSITIVE_INFINITY
   /** What the last round ended with, if it did not succeed. */
@@ -107,6 +113,7 @@ export class Replicas {
     this.host = host
     // What was written on a connection is not what a WAIT on the next one covers.
     link.onClose(() => {
+      this.isWarm = false
       if (this.round !== undefined) this.again(this.round)
     })
   }
@@ -216,7 +223,8 @@ export class Replicas {
   // -- Rounds
 
   private get reserve(): number {
-    return Math.min(reserve, this.settings.timeout / 2)
+    const { timeout } = this.settings
+    return Math.min(Math.max(leastReserve, timeout / 4), timeout / 2)
   }
 
   private schedule(): void {
@@ -233,6 +241,7 @@ export class Replicas {
     if (copies.length === 0) return
     const round = new Round(copies)
     this.round = round
+    this.arm(round.until + silence)
     for (let from = 0; from < copies.length; from += leasesPerCommand) {
       const some = copies.slice(from, from + leasesPerCommand)
       this.link.commands.send(
@@ -241,7 +250,8 @@ export class Replicas {
         (result) => this.written(round, some, result)
       )
     }
-    this.wait(round)
+    if (this.isWarm) this.wait(round)
+    else round.waitsLater = true
   }
 
   private written(round: Round, copies: ReadonlyArray<Copy>, result: Reply | LockError.StoreError): void {
@@ -255,23 +265,22 @@ export class Replicas {
           : undefined
     }
     round.unwritten--
-    if (round.unwritten === 0 && round.isEarly) this.wait(round)
+    if (round.unwritten > 0) return
+    this.isWarm = true
+    if (round.waitsLater) this.wait(round)
   }
 
   private wait(round: Round): void {
     if (this.round !== round) return
-    round.isEarly = false
-    const now = this.host.now()
-    const left = Math.max(...round.copies.map(({ until }) => until)) - now
-    const limit = Math.max(1, Math.floor(left - this.reserve))
-    round.dueAt = now + limit + silence
-    this.arm(round.dueAt)
+    round.waitsLater = false
+    const limit = Math.max(1, Math.floor(round.until - this.host.now() - this.reserve))
     this.link.wait(this.settings.min, limit).then(
       (count) => {
         if (this.round !== round) return
+        if (round.unwritten === 0) return this.counted(round, count)
         // The server did not have the library, or could do nothing for now.
-        if (round.unwritten > 0) round.isEarly = true
-        else this.counted(round, count)
+        round.waitsLater = true
+        this.isWarm = false
       },
       (error: unknown) => {
         if (this.round === round) this.again(round, failure.fromError(waitingFor, error))
@@ -295,6 +304,7 @@ export class Replicas {
   /** A round has come to nothing: those that may wait longer go into another one. */
   private again(round: Round, error?: LockError.StoreError): void {
     this.round = undefined
+    if (error !== undefined) this.isWarm = false
     if (error !== undefined && !isForNow(error)) {
       for (const copy of round.copies) this.settle(copy, failure.fromError(copy.operation, error))
     } else if (error !== undefined) this.last = error
@@ -344,10 +354,10 @@ export class Replicas {
       else next = Math.min(next, copy.until)
     }
     const { round } = this
-    if (round !== undefined && round.dueAt <= now) {
+    if (round !== undefined && round.until + silence <= now) {
       this.link.renew()
       this.again(round)
-    } else if (round !== undefined) next = Math.min(next, round.dueAt)
+    } else if (round !== undefined) next = Math.min(next, round.until + silence)
     if (next !== Number.POSITIVE_INFINITY) this.arm(next)
   }
 }
