@@ -318,15 +318,13 @@ export class Replicas {
   private problem({ operation }: Copy): LockError.StoreError {
     const { min, timeout } = this.settings
     if (typeof this.last === "object") return this.last
-    const asked = `replicas.min asks for ${min}`
-    return new LockError.StoreError({
-      operation,
-      kind: this.last === undefined ? "timeout" : "busy",
-      reason:
-        this.last === undefined
-          ? `the server did not say within ${timeout} ms which replicas have the lock: ${asked}`
-          : `${this.last === 1 ? "1 replica" : `${this.last} replicas`} had the lock within ${timeout} ms, but ${asked}`
-    })
+    if (this.last === undefined) {
+      const reason = `the server did not say within ${timeout} ms which replicas have the lock: replicas.min asks for ${min}`
+      return new LockError.StoreError({ operation, kind: "timeout", reason })
+    }
+    const had = this.last === 1 ? "1 replica" : `${this.last} replicas`
+    const reason = `${had} had the lock within ${timeout} ms, but replicas.min asks for ${min}`
+    return new LockError.StoreError({ operation, kind: "busy", reason })
   }
 
   // -- The time limits: one timer for all
