@@ -49,8 +49,8 @@ export interface StoreOptions {
 
 /**
  * How many replicas have to have a grant before it is reported, so that it survives when one of them takes over. The store has a
- * third connection for that, and waits on it. When there are too few in time, the lease is given back, and the request fails with
- * `StoreError`.
+ * third connection for that, and waits on it (`WAIT`, to which the user needs the right). When there are too few in time, the
+ * lease is given back, and the request fails with `StoreError`.
  *
  * - `min`: how many, a whole number from 1 to 10.
  * - `timeout`: how long they may take. Default 1 second. More than zero, and finite; keep it below the ttl of the locks.
@@ -222,7 +222,7 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
 
 /**
  * The store on a client of the application, with whatever `keyPrefix` and `db` it has. The client is never closed here;
- * for listening, a second connection is made from it, which is.
+ * for listening, a second connection is made from it, which is (and with `replicas` a third).
  *
  * When the server says that it is a replica or still loads its data, and the client has a `retryStrategy`, the client is told to
  * reconnect, as behind the same address there may be another server by now. With Sentinel, set `failoverDetector` to true: a

@@ -86,6 +86,10 @@ const isReplica = /WAIT cannot be used with replica/
 const isForNow = ({ kind, reason }: LockError.StoreError): boolean =>
   kind === "connection" || kind === "timeout" || kind === "busy" || isReplica.test(reason)
 
+/** The same, for whoever asked for something else. */
+const named = ({ cause, kind, reason }: LockError.StoreError, operation: string): LockError.StoreError =>
+  new LockError.StoreError({ operation, reason, kind, cause })
+
 export class Replicas {
   /** Those that are not done yet, by who asks. */
   private readonly open = new Map<object, Copy>()
@@ -306,7 +310,7 @@ export class Replicas {
     this.round = undefined
     if (error !== undefined) this.isWarm = false
     if (error !== undefined && !isForNow(error)) {
-      for (const copy of round.copies) this.settle(copy, failure.fromError(copy.operation, error))
+      for (const copy of round.copies) this.settle(copy, named(error, copy.operation))
     } else if (error !== undefined) this.last = error
     this.waiting.unshift(...round.copies.filter((copy) => this.isOpen(copy)))
     if (this.isScheduled) return
@@ -317,7 +321,7 @@ export class Replicas {
   /** Why a lease is not reported. */
   private problem({ operation }: Copy): LockError.StoreError {
     const { min, timeout } = this.settings
-    if (typeof this.last === "object") return this.last
+    if (typeof this.last === "object") return named(this.last, operation)
     if (this.last === undefined) {
       const reason = `the server did not say within ${timeout} ms which replicas have the lock: replicas.min asks for ${min}`
       return new LockError.StoreError({ operation, kind: "timeout", reason })
