@@ -124,6 +124,8 @@ function operations.refresh(args)
       deadline = now + ttl * 1000
       if not owner then
         deadline = math.max(deadline, deadline_of(id))
+        -- Something is written in any case: else WAIT would not wait for it (replicas.ts).
+        set_record(id, record)
       elseif record[FORMER] ~= '' then
         -- From now on it cannot be given back any more.
         set_owner(record, record[CLIENT], owner, '')

@@ -1,18 +1,19 @@
 /**
  * The store on Redis (6.2 or newer) or Valkey: every decision is made by a script in the server, in the server's time.
  *
- * A store has two connections: one for commands, one that listens. What is asked for in the same moment goes out as
+ * A store has two connections: one for commands, one that listens (and with `replicas` a third one). What is asked for in the same moment goes out as
  * one command. Requests wait in the server's queue, and a release grants the next one in the same script.
  *
  * @since 0.1.0
  */
 import { LockDuration, LockError, LockOptions, LockStore } from "@hilok/core"
 import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
+import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Redis, RedisOptions } from "ioredis"
@@ -32,6 +33,7 @@ import * as Source from "./internal/source.ts"
  * - `lazyListening`: open the connection that listens a moment after the store is made, in the background, and send no
  *   script before it is needed: for a program that takes one lock and ends. What is wrong with that connection alone is
  *   logged, and tried again. Default `false`.
+ * - `replicas`: report a grant only when replicas of the server have it. Off by default. See `Replicas`.
  *
  * @since 0.1.0
  * @category models
@@ -42,6 +44,23 @@ export interface StoreOptions {
   readonly connectTimeout?: LockDuration.Input | undefined
   readonly commandTimeout?: LockDuration.Input | undefined
   readonly lazyListening?: boolean | undefined
+  readonly replicas?: Replicas | undefined
+}
+
+/**
+ * How many replicas have to have a grant before it is reported, so that it survives when one of them takes over. The store has a
+ * third connection for that, and waits on it (`WAIT`, to which the user needs the right). When there are too few in time, the
+ * lease is given back, and the request fails with `StoreError`.
+ *
+ * - `min`: how many, a whole number from 1 to 10.
+ * - `timeout`: how long they may take. Default 1 second. More than zero, and finite; keep it below the ttl of the locks.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Replicas {
+  readonly min: number
+  readonly timeout?: LockDuration.Input | undefined
 }
 
 /**
@@ -74,7 +93,8 @@ export const defaults = {
   namespace: "default",
   keyPrefix: "hilok",
   connectTimeout: "5 seconds",
-  commandTimeout: "3 seconds"
+  commandTimeout: "3 seconds",
+  replicasTimeout: "1 second"
 } as const
 
 type Failure = LockError.StoreError | LockError.InvalidOptions
@@ -106,7 +126,8 @@ const storeNames: Readonly<Record<keyof StoreOptions, true>> = {
   keyPrefix: true,
   connectTimeout: true,
   commandTimeout: true,
-  lazyListening: true
+  lazyListening: true,
+  replicas: true
 }
 
 const names: Readonly<Record<keyof Options, true>> = {
@@ -116,6 +137,27 @@ const names: Readonly<Record<keyof Options, true>> = {
   redis: true,
   ...storeNames
 }
+
+const mostReplicas = 10
+
+const checkReplicas = (
+  options: Replicas | undefined
+): Either.Either<Client.Settings["replicas"], LockError.InvalidOptions> =>
+  Either.gen(function* () {
+    if (options === undefined) return undefined
+    yield* Either.mapLeft(LockOptions.checkNames(options, { min: true, timeout: true }), ({ option, reason }) =>
+      refuse(option === "options" ? "replicas" : `replicas.${option}`, reason)
+    )
+    const { min, timeout } = options
+    if (!(Number.isInteger(min) && min >= 1 && min <= mostReplicas)) {
+      const shown = typeof min === "number" ? String(min) : JSON.stringify(min)
+      return yield* Either.left(
+        refuse("replicas.min", `it is ${shown}, but must be a whole number from 1 to ${mostReplicas}`)
+      )
+    }
+    const limit = yield* patience("replicas.timeout", timeout ?? defaults.replicasTimeout)
+    return { min, timeout: Math.ceil(Duration.toMillis(limit)) }
+  })
 
 const check = (
   options: StoreOptions,
@@ -128,7 +170,8 @@ const check = (
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
     const commandTimeout = yield* patience("commandTimeout", options.commandTimeout ?? defaults.commandTimeout)
     const lazyListening = options.lazyListening ?? false
-    return { namespace, keys, connectTimeout, commandTimeout, lazyListening }
+    const replicas = yield* checkReplicas(options.replicas)
+    return { namespace, keys, connectTimeout, commandTimeout, lazyListening, replicas }
   })
 
 const makeWith = (
@@ -179,7 +222,7 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
 
 /**
  * The store on a client of the application, with whatever `keyPrefix` and `db` it has. The client is never closed here;
- * for listening, a second connection is made from it, which is.
+ * for listening, a second connection is made from it, which is (and with `replicas` a third).
  *
  * When the server says that it is a replica or still loads its data, and the client has a `retryStrategy`, the client is told to
  * reconnect, as behind the same address there may be another server by now. With Sentinel, set `failoverDetector` to true: a
@@ -197,7 +240,9 @@ const variables = {
   namespace: "HILOK_NAMESPACE",
   keyPrefix: "HILOK_KEY_PREFIX",
   connectTimeout: "HILOK_CONNECT_TIMEOUT",
-  commandTimeout: "HILOK_COMMAND_TIMEOUT"
+  commandTimeout: "HILOK_COMMAND_TIMEOUT",
+  "replicas.min": "HILOK_REPLICAS_MIN",
+  "replicas.timeout": "HILOK_REPLICAS_TIMEOUT"
 } as const
 
 const duration = (variable: string, otherwise: Duration.DurationInput): Config.Config<Duration.Duration> =>
@@ -205,7 +250,8 @@ const duration = (variable: string, otherwise: Duration.DurationInput): Config.C
 
 /**
  * The options from the environment: `REDIS_URL` (required), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
- * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds).
+ * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds),
+ * `HILOK_REPLICAS_MIN` and `HILOK_REPLICAS_TIMEOUT` (`replicas`, if the first is there).
  *
  * @since 0.1.0
  * @category config
@@ -216,7 +262,19 @@ export const config: Config.Config<Options> = Config.all({
   namespace: Config.withDefault(Config.string(variables.namespace), defaults.namespace),
   keyPrefix: Config.withDefault(Config.string(variables.keyPrefix), defaults.keyPrefix),
   connectTimeout: duration(variables.connectTimeout, defaults.connectTimeout),
-  commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout)
+  commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout),
+  replicas: Config.mapOrFail(
+    Config.all({
+      min: Config.option(Config.number(variables["replicas.min"])),
+      timeout: Config.option(LockDuration.config(variables["replicas.timeout"], limits))
+    }),
+    ({ min, timeout }) => {
+      if (Option.isSome(min)) return Either.right({ min: min.value, timeout: Option.getOrUndefined(timeout) })
+      if (Option.isNone(timeout)) return Either.right(undefined)
+      const reason = `${variables["replicas.timeout"]} is set, so this has to be, too: how many replicas to wait for`
+      return Either.left(ConfigError.MissingData([variables["replicas.min"]], reason))
+    }
+  )
 })
 
 /**

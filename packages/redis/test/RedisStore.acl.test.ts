@@ -5,6 +5,7 @@ import { RedisStore } from "@hilok/redis"
 import { suite } from "@hilok/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { TestServer, withOwnServer } from "./support/fixture.ts"
+import { follow } from "./support/replication.ts"
 import * as Server from "./support/server.ts"
 
 const page = readFileSync(new URL("../../../docs/production.md", import.meta.url), "utf8")
@@ -14,6 +15,9 @@ const command = (/redis-cli (ACL SETUSER[\s\S]*?)\n```/.exec(page)?.[1] ?? "")
   .replace(/\\\n/g, " ")
   .split(/\s+/)
   .map((word) => word.replaceAll("'", ""))
+
+/** What the page says that `replicas` needs besides. */
+const waitRight = /`replicas`[^`]*`(\+wait)`/.exec(page)?.[1] ?? ""
 
 /** The user of the page, who may do no more. */
 const user = (server: Server.Server, ...without: ReadonlyArray<string>) =>
@@ -39,6 +43,25 @@ if (Server.binary !== undefined) {
     excludeTestServices: true,
     runs: 10
   })
+
+  const replicated = Layer.unwrapScoped(
+    Effect.gen(function* () {
+      const server = yield* TestServer
+      yield* follow(server)
+      const options = yield* user(server)
+      yield* Effect.promise(() => server.admin.call("ACL", "SETUSER", "locks", waitRight))
+      return RedisStore.layer({ ...options, replicas: { min: 1, timeout: "20 seconds" } })
+    })
+  )
+  suite(
+    "RedisStore, with a replica, as that user with the right to wait",
+    Layer.provide(replicated, TestServer.own()),
+    {
+      excludeTestServices: true,
+      runs: 10,
+      delegations: true
+    }
+  )
 }
 
 withOwnServer("RedisStore, with the rights in docs/production.md", undefined, (it) => {
@@ -70,6 +93,16 @@ withOwnServer("RedisStore, with the rights in docs/production.md", undefined, (i
       assert.match((yield* Effect.flip(take(inOther))).message, /'select' command/)
       yield* Effect.promise(() => server.admin.call("ACL", "SETUSER", "locks", "+select"))
       yield* take(inOther)
+    })
+  )
+
+  it.effect("waits for replicas with WAIT as well, and without it says so when it is built", () =>
+    Effect.gen(function* () {
+      const options = yield* user(yield* TestServer)
+      const error = yield* Effect.flip(take({ ...options, replicas: { min: 1 } }))
+      assert.instanceOf(error, LockError.StoreError)
+      assert.strictEqual(error.kind, "denied")
+      assert.match(error.message, /'wait' command/)
     })
   )
 

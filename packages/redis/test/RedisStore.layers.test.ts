@@ -136,6 +136,10 @@ describe("RedisStore, its layers", () => {
           yield* refusedBecause(slow.lookup("x"), /did not answer within 50 ms/)
           yield* Effect.promise(() => admin.client("UNPAUSE"))
 
+          const alone = yield* open(from({ REDIS_URL, HILOK_REPLICAS_MIN: "2", HILOK_REPLICAS_TIMEOUT: "1.5s" }))
+          const session = yield* Session.make(alone)
+          yield* refusedBecause(alone.acquire(session.request([write("a")])), /within 1500 ms.* asks for 2/)
+
           const nobody = yield* FakeServer.start(() => undefined)
           const hasty = from({ REDIS_URL: nobody, HILOK_CONNECT_TIMEOUT: "0.3s" })
           yield* refusedBecause(Effect.scoped(open(hasty)), unanswered(300))
@@ -161,7 +165,14 @@ describe("RedisStore, its layers", () => {
             [{ REDIS_URL, HILOK_NAMESPACE: "{x}" }, /HILOK_NAMESPACE/],
             [{ REDIS_URL, HILOK_KEY_PREFIX: "" }, /HILOK_KEY_PREFIX/],
             [{ REDIS_URL, HILOK_COMMAND_TIMEOUT: "0 millis" }, /HILOK_COMMAND_TIMEOUT/],
-            [{ REDIS_URL, HILOK_CONNECT_TIMEOUT: "0" }, /HILOK_CONNECT_TIMEOUT/]
+            [{ REDIS_URL, HILOK_CONNECT_TIMEOUT: "0" }, /HILOK_CONNECT_TIMEOUT/],
+            [
+              { REDIS_URL, HILOK_REPLICAS_MIN: "11" },
+              /HILOK_REPLICAS_MIN.*it is 11, but must be a whole number from 1 to 10/
+            ],
+            [{ REDIS_URL, HILOK_REPLICAS_MIN: "one" }, /HILOK_REPLICAS_MIN/],
+            [{ REDIS_URL, HILOK_REPLICAS_MIN: "1", HILOK_REPLICAS_TIMEOUT: "0" }, /HILOK_REPLICAS_TIMEOUT/],
+            [{ REDIS_URL, HILOK_REPLICAS_TIMEOUT: "1s" }, /HILOK_REPLICAS_MIN.*HILOK_REPLICAS_TIMEOUT is set/]
           ] as const) {
             const error = yield* Effect.flip(Effect.scoped(open(from(variables as Record<string, string>))))
             assert.match(String(error), message)
@@ -219,6 +230,14 @@ describe("RedisStore, its layers", () => {
             [{ url, connectTimeout: "10x" as never }, "connectTimeout"],
             [{ url, commandTimeout: -5 }, "commandTimeout"],
             [{ url, commandTimeout: Duration.infinity }, "commandTimeout"],
+            ...[0, 11, 1.5, -1, Number.NaN, Number.POSITIVE_INFINITY, "1", undefined].map(
+              (min) => [{ url, replicas: { min: min as number } }, "replicas.min"] as const
+            ),
+            [{ url, replicas: { min: 1, timeout: 0 } }, "replicas.timeout"],
+            [{ url, replicas: { min: 1, timeout: Duration.infinity } }, "replicas.timeout"],
+            [{ url, replicas: { min: 1, timeout: "soon" as never } }, "replicas.timeout"],
+            [{ url, replicas: { min: 1, ...({ max: 2 } as object) } }, "replicas.max"],
+            [{ url, replicas: 1 as never }, "replicas"],
             [{ url, ...({ nameSpace: "a" } as object) }, "nameSpace"],
             [{ url, ...({ ttl: "10s" } as object) }, "ttl"]
           ] satisfies ReadonlyArray<readonly [RedisStore.Options, string]>) {

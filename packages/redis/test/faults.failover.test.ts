@@ -10,6 +10,7 @@ import { Redis } from "ioredis"
 import { assertRising, hold, open, soon, timeLimit, until, watch } from "./support/faults.ts"
 import { connections, type Fixture, leavesNothing, withOwnServer } from "./support/fixture.ts"
 import * as Proxy from "./support/proxy.ts"
+import { copied, follow, told } from "./support/replication.ts"
 import * as Server from "./support/server.ts"
 
 /** A ttl that is not over within a test. */
@@ -19,27 +20,6 @@ const r = [Target.write("r")]
 const x = [Target.write("x")]
 
 const test = (body: (fixture: Fixture) => Effect.Effect<void, unknown, Scope.Scope>) => () => leavesNothing(body)
-
-const told = (admin: Redis, section: string, line: RegExp) =>
-  Effect.promise(async () => line.test(await admin.info(section)))
-
-/** A server that follows another one, and has what that one has. */
-const follow = (primary: Server.Server) =>
-  Effect.gen(function* () {
-    yield* Effect.promise(() => primary.admin.config("SET", "repl-diskless-sync-delay", "0"))
-    const replica = yield* Server.start()
-    yield* Effect.promise(() => replica.admin.replicaof("127.0.0.1", primary.port))
-    yield* until(told(replica.admin, "replication", /master_link_status:up/), "the link to the primary")
-    return replica
-  })
-
-/** Waits until the replica has all that was written so far, by anybody: what waits for must have written last. */
-const copied = (server: Server.Server) =>
-  Effect.promise(async () => {
-    await server.admin.set("last", "x")
-    await server.admin.del("last")
-    assert.isAtLeast(await server.admin.wait(1, 20_000), 1)
-  })
 
 const reasonOf = <A, E>(exit: Exit.Exit<A, E>): string => (Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "success")
 

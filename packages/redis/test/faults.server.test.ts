@@ -344,4 +344,40 @@ withOwnServer("when the server", undefined, (it) => {
     ),
     timeLimit
   )
+
+  it.effect(
+    "is started anew with what it knew, a holder keeps its lease, and those who wait keep their places",
+    test((fixture) =>
+      Effect.gen(function* () {
+        const args = ["--appendonly", "yes"]
+        const old = yield* Server.start({ args })
+        const folder = (yield* Effect.promise(() => old.admin.config("GET", "dir") as Promise<Array<string>>))[1]!
+        const proxy = yield* Proxy.start(old.url)
+        const store = { url: proxy.url }
+        const locks = yield* open(fixture, { ttl: long, refreshInterval: 100, store })
+        const other = yield* open(fixture, { ttl: long, store })
+        const holder = yield* hold(locks, r)
+        const { lease } = yield* holder.entered
+        const waiters = [yield* hold(other, [Target.read("r/a")]), yield* hold(other, r)] as const
+        const queued = Effect.map(Effect.orDie(other.inspect()), (all) => all.length === 3)
+        yield* until(queued, "a queue of two")
+        yield* old.kill
+        const again = yield* Server.start({ args: [...args, "--dir", folder] })
+        proxy.target = again.url
+        const direct = yield* open(fixture, { ttl: long, store: { url: again.url } })
+        const entries = yield* direct.inspect()
+        assert.deepStrictEqual(
+          entries.map(({ id, state }) => (state === "held" ? id : state)),
+          [lease.id, "waiting", "waiting"]
+        )
+        assert.strictEqual(yield* holder.leave, "done")
+        assertRising(lease.token, (yield* waiters[0].entered).lease.token)
+        assert.isFalse(waiters[1].isIn())
+        assert.strictEqual(yield* waiters[0].leave, "done")
+        yield* waiters[1].entered
+        assert.strictEqual(yield* waiters[1].leave, "done")
+      })
+    ),
+    timeLimit
+  )
 })

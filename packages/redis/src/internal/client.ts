@@ -24,6 +24,8 @@ import * as Delegations from "./delegations.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
 import * as Listening from "./listening.ts"
+import * as ReplicaLink from "./replicaLink.ts"
+import { Replicas } from "./replicas.ts"
 import { type Answer, type Failed, Refusal, Request, Requests } from "./requests.ts"
 import * as Script from "./script.ts"
 
@@ -105,6 +107,8 @@ export interface Settings {
   readonly commandTimeout: Duration.Duration
   /** Listen a moment later, in the background. */
   readonly lazyListening: boolean
+  /** Grants are kept back until so many replicas have them. */
+  readonly replicas: ReplicaLink.Settings | undefined
 }
 
 /** How long a client that listens lazily does without: by then one that takes a free lock for a moment is done. */
@@ -113,7 +117,7 @@ const lazyPause = Duration.millis(100)
 /** Makes the client; with the scope it ends, and waits a moment for what it still has to send. */
 export const make = (
   connection: Connection.Connection,
-  { commandTimeout, connectTimeout, keys, lazyListening, namespace }: Settings
+  { commandTimeout, connectTimeout, keys, lazyListening, namespace, replicas: wantedReplicas }: Settings
 ): Effect.Effect<LockStore.LockStore["Type"], LockError.StoreError | LockError.InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Effect.clock
@@ -139,17 +143,22 @@ export const make = (
           const [, , urgency, ...name] = words
           recalls.unsafeOffer({ id, client: name.join(" "), urgent: urgency === "2" })
         } else if (reason === undefined) requests.onMessage(words, time)
-        else revocations.unsafeOffer({ id, owner, reason })
+        else {
+          if (reason === "broken" || reason === "released") replicas?.ended(id, reason)
+          revocations.unsafeOffer({ id, owner, reason })
+        }
       }
     }
+    const onMore = () => commands.send(Script.look, [], () => undefined)
     const commands: Commands = new Commands(connection.client, keys, id, Duration.toMillis(commandTimeout), host, {
       onEvents,
-      onMore: () => commands.send(Script.look, [], () => undefined),
+      onMore,
       onLoader: (loader) => void runFork(Effect.logDebug(`The scripts run on the server as ${loaderNames[loader]}`)),
       onSilence: () => connection.renew("silent"),
       onRefusal: () => connection.renew("refused")
     })
     let listening: Listening.Listening | undefined
+    let replicas: Replicas | undefined
     const requests = new Requests(commands, host, (requestId) => listening?.missed(requestId))
 
     const refreshes = new Batch<Refresh>(
@@ -182,6 +191,7 @@ export const make = (
 
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
+        replicas?.close()
         requests.close()
         refreshes.flush()
         return Effect.zipRight(
@@ -219,6 +229,13 @@ export const make = (
           Effect.forkScoped
         )
       : open
+    if (wantedReplicas !== undefined) {
+      const link = yield* ReplicaLink.open(wantedReplicas, connection, connectTimeout, host, (client, renew) => {
+        const listener = { onEvents, onMore, onLoader: () => undefined, onSilence: renew, onRefusal: renew }
+        return new Commands(client, keys, id, commands.timeout, host, listener)
+      })
+      replicas = new Replicas(wantedReplicas, link, requests, host)
+    }
     // From its answer the difference of the clocks is known, without which no command can be told that it is late.
     yield* Effect.ignore(commands.run(Script.look, [], () => undefined))
 
@@ -244,7 +261,9 @@ export const make = (
         // The others that would go along in the same command are not to fail with it.
         if (problem !== undefined) return Effect.fail(failure.refused(Script.acquire.verb, problem))
         const request = new Request(wanted, holderOf(wanted), queue)
-        const answer = Effect.async<Answer, Failed>((resume) => requests.ask(request, resume))
+        const answer = Effect.async<Answer, Failed>((resume) =>
+          requests.ask(request, replicas === undefined ? resume : replicas.guard(request, resume, giveUp(request)))
+        )
         const waiting = RuntimeFlags.interruption(runtimeFlags) ? Effect.interruptible(answer) : answer
         const onFailure = (cause: Cause.Cause<Failed>) =>
           Cause.isInterrupted(cause)
@@ -253,7 +272,11 @@ export const make = (
         return Effect.uninterruptible(Effect.catchAllCause(waiting, onFailure))
       })
     /** The server may be silent: then the request is taken back in the background. */
-    const giveUp = (request: Request) => shortly.for((gone) => requests.abandon(request, gone))
+    const giveUp = (request: Request) =>
+      shortly.for((gone) => {
+        replicas?.forget(request)
+        requests.abandon(request, gone)
+      })
 
     const millis = (duration: Duration.Duration) => Math.ceil(Duration.toMillis(duration))
     const isLive = ({ values }: Reply) => values[0] === 1
@@ -299,8 +322,8 @@ export const make = (
             })
           }
         }),
-      restore: (leaseId, ttl, owner) =>
-        commands.run(
+      restore: (leaseId, ttl, owner) => {
+        const restored = commands.run(
           Script.restore,
           [leaseId, String(millis(ttl)), owner],
           (reply) => {
@@ -314,7 +337,13 @@ export const make = (
                 })
           },
           () => restores.begin(codec.encodeName(leaseId, owner))
-        ),
+        )
+        return Effect.flatMap(restored, (found) =>
+          replicas === undefined || Option.isNone(found)
+            ? Effect.succeed(found)
+            : replicas.restored(leaseId, millis(ttl), found.value)
+        )
+      },
       // Never before a restore that may be done yet.
       giveBack: (leaseId, owner) =>
         Effect.async((resume) =>

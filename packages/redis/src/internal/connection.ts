@@ -137,8 +137,8 @@ export const create = (options: RedisOptions): Effect.Effect<Redis, LockError.In
     return ioredis.hush(client, (text) => void run(Effect.logWarning(text)))
   })
 
-/** For listening: a client like that for commands. */
-const listener = (client: Redis): Redis =>
+/** For listening, or waiting: a client like that for commands. */
+export const listener = (client: Redis, more?: RedisOptions): Redis =>
   ioredis.hush(
     client.duplicate({
       ...always,
@@ -147,7 +147,8 @@ const listener = (client: Redis): Redis =>
       enableOfflineQueue: true,
       failoverDetector: true,
       // `listen` does it: nobody would handle the error of a subscription that the client makes by itself.
-      autoResubscribe: false
+      autoResubscribe: false,
+      ...more
     } as RedisOptions),
     () => undefined
   )

@@ -1214,6 +1214,7 @@ function operations.refresh(args)
       deadline = now + ttl * 1000
       if not owner then
         deadline = math.max(deadline, deadline_of(id))
+        set_record(id, record)
       elseif record[FORMER] ~= '' then
         set_owner(record, record[CLIENT], owner, '')
       end

@@ -6,8 +6,8 @@ import { createConnection, createServer, type Socket } from "node:net"
 import { Deferred, Effect, type Scope } from "effect"
 import { libraryName, type Script, scriptSha } from "../../src/internal/script.ts"
 
-/** The connections for commands, or those that listen. */
-type Kind = "commands" | "listening"
+/** The connections for commands, those that listen, or those that wait for replicas. */
+type Kind = "commands" | "listening" | "waiting"
 
 /** What becomes of the data that the server sends. */
 type Passage = "pass" | "drop" | "twice" | "hold"
@@ -50,7 +50,7 @@ interface Cut {
 interface Link {
   readonly client: Socket
   readonly server: Socket
-  listens: boolean
+  kind: Kind
   silent: boolean
   /** Called instead of sending the next data of the server on. */
   beforeReply: (() => void) | undefined
@@ -83,8 +83,7 @@ export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> 
     let answers = 0
     let received = 0
 
-    const isOf = (link: Link, which: Kind | undefined): boolean =>
-      which === undefined || link.listens === (which === "listening")
+    const isOf = (link: Link, which: Kind | undefined): boolean => which === undefined || link.kind === which
 
     const close = (link: Link): void => {
       links.delete(link)
@@ -95,7 +94,8 @@ export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> 
     const up = (link: Link, data: Buffer): void => {
       if (link.silent) return
       const text = data.toString("latin1")
-      if (/\r\nsubscribe\r\n/i.test(text)) link.listens = true
+      if (/\r\nsubscribe\r\n/i.test(text)) link.kind = "listening"
+      if (/\r\nwait\r\n/i.test(text)) link.kind = "waiting"
       const names = Array.from(text.matchAll(operations), ([, called, run]) => (called ?? run)!)
       for (const name of names) sent.set(name, (sent.get(name) ?? 0) + 1)
       for (const trap of traps) {
@@ -114,18 +114,19 @@ export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> 
     const down = (link: Link, data: Buffer): void => {
       if (link.silent) return
       if (link.beforeReply !== undefined) return link.beforeReply()
-      if (link.listens) received++
-      const passage = link.listens ? messages : replies
+      const listens = link.kind === "listening"
+      if (listens) received++
+      const passage = listens ? messages : replies
       if (passage === "drop") return
       if (passage === "hold") return void link.held.push(data)
-      if (!link.listens) answers++
+      if (!listens) answers++
       link.client.write(data)
       if (passage === "twice") link.client.write(data)
     }
 
     const flush = (listens: boolean): void => {
       for (const link of links) {
-        if (link.listens !== listens) continue
+        if ((link.kind === "listening") !== listens) continue
         const held = link.held
         link.held = []
         for (const data of held) down(link, data)
@@ -175,7 +176,7 @@ export const start = (target: string): Effect.Effect<Proxy, never, Scope.Scope> 
         return
       }
       const server = createConnection(proxy.target)
-      const link: Link = { client, server, listens: false, silent: mute, beforeReply: undefined, held: [] }
+      const link: Link = { client, server, kind: "commands", silent: mute, beforeReply: undefined, held: [] }
       links.add(link)
       server.on("error", () => undefined)
       client.on("data", (data: Buffer) => up(link, data))

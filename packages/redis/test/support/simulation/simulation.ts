@@ -64,7 +64,8 @@ const begin = (world: World, server: Server, random: Random, name: string, style
         keys: Keys.make("hilok", "simulation"),
         connectTimeout: Duration.seconds(5),
         commandTimeout: Duration.millis(style.commandTimeout),
-        lazyListening: false
+        lazyListening: false,
+        replicas: undefined
       })
       locks = yield* Effect.provideService(
         HierarchicalLock.make({ ttl: style.ttl, spans: false }),
