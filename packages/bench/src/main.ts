@@ -59,6 +59,8 @@ const run = async (options: Options): Promise<void> => {
       if (options.only.length > 0 && !options.only.includes(name)) continue
       const made = await run({
         server,
+        primaries: [server],
+        pin: pins.server,
         metrics,
         millis: options.seconds * 1_000,
         plays: (contestant) => options.contestants.length === 0 || options.contestants.includes(contestant),

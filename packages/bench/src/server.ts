@@ -1,4 +1,4 @@
-/** The Redis server of the benchmark: its own process, a port on the loopback interface, no persistence. */
+/** A Redis server of the benchmark: its own process, a port on the loopback interface, no persistence. */
 import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
@@ -29,13 +29,16 @@ export interface Server {
   readonly stop: () => void
 }
 
-const freePort = () =>
+/** Low enough that the port of a cluster's bus, ten thousand above, is one, too. */
+const highest = 55_000
+
+const freePort = (): Promise<number> =>
   new Promise<number>((resolve) => {
     const probe = createServer()
     probe.listen(0, "127.0.0.1", () => {
       const address = probe.address()
       const port = typeof address === "object" && address !== null ? address.port : 0
-      probe.close(() => resolve(port))
+      probe.close(() => resolve(port > highest ? freePort() : port))
     })
   })
 
@@ -50,13 +53,13 @@ const waitedFor = (pid: number | undefined): number => {
   }
 }
 
-/** Starts a server; `pin` is put in front of its command. */
-export const start = async (pin: ReadonlyArray<string>): Promise<Server> => {
+/** Starts a server; `pin` is put in front of its command, and `more` are arguments of it. */
+export const start = async (pin: ReadonlyArray<string>, more: ReadonlyArray<string> = []): Promise<Server> => {
   const folder = mkdtempSync(join(tmpdir(), "hilok-bench-"))
   const port = await freePort()
   const binary = process.env.HILOK_TEST_REDIS_SERVER ?? "redis-server"
   const args = ["--bind", "127.0.0.1", "--port", String(port), "--dir", folder, "--save", "", "--appendonly", "no"]
-  const command = [...pin, binary, ...args, "--slowlog-max-len", "100000", "--tcp-backlog", "511"]
+  const command = [...pin, binary, ...args, "--slowlog-max-len", "100000", "--tcp-backlog", "511", ...more]
   const child = spawn(command[0]!, command.slice(1), { stdio: "ignore" })
   const died = new Promise<never>((_, reject) => {
     child.once("error", reject)

@@ -54,3 +54,19 @@ export const hilokDelegated = over("hilok-delegated", delegated({ widen: true })
 
 /** One that keeps them for as long as it is looked at. */
 export const hilokLingering = over("hilok-lingering", delegated({ linger: "5 minutes" }))
+
+/** Over so many partitions of a namespace, on the Cluster that has a node at the port. */
+const partitioned = (partitions: number) =>
+  over(`hilok-cluster-${partitions}`, (port) =>
+    RedisStore.layer({ cluster: { nodes: [`127.0.0.1:${port}`] }, namespace: `spread-${partitions}`, partitions })
+  )
+
+export const hilokCluster1 = partitioned(1)
+export const hilokCluster3 = partitioned(3)
+export const hilokCluster8 = partitioned(8)
+export const hilokCluster48 = partitioned(48)
+
+/** Each grant is on a replica before it is reported. */
+export const hilokReplicas = over("hilok-replicas", (port) =>
+  RedisStore.layer({ cluster: { nodes: [`127.0.0.1:${port}`] }, namespace: "copied", replicas: { min: 1 } })
+)

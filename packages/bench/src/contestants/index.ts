@@ -1,6 +1,15 @@
 import type { Contestant } from "./contestant.ts"
 import { effectDistributedLock, effectDistributedLockPolling } from "./effectDistributedLock.ts"
-import { hilok, hilokDelegated, hilokLingering } from "./hilok.ts"
+import {
+  hilok,
+  hilokCluster1,
+  hilokCluster3,
+  hilokCluster8,
+  hilokCluster48,
+  hilokDelegated,
+  hilokLingering,
+  hilokReplicas
+} from "./hilok.ts"
 import { limit } from "./limit.ts"
 import { memoryAsyncMutex, memoryHilok, memoryReentrantLock, memorySemaphore } from "./memory.ts"
 import { redisSemaphore } from "./redisSemaphore.ts"
@@ -23,6 +32,11 @@ export const contestants: ReadonlyMap<string, Contestant> = new Map(
     hilok,
     hilokDelegated,
     hilokLingering,
+    hilokCluster1,
+    hilokCluster3,
+    hilokCluster8,
+    hilokCluster48,
+    hilokReplicas,
     memorySemaphore,
     memoryReentrantLock,
     memoryAsyncMutex,

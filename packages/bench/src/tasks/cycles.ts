@@ -9,6 +9,8 @@ export interface Cycles {
   readonly loops: number
   readonly depth: number
   readonly millis: number
+  /** All on this path instead. */
+  readonly path?: string
   /** Each time a path that was never seen before, all of them below one node. */
   readonly fresh?: boolean
   /** Ends it earlier, after so many cycles. */
@@ -41,7 +43,7 @@ const stride = 64
 
 export const runCycles = async (
   session: Session,
-  { depth, fresh, loops, millis, most = Number.POSITIVE_INFINITY, root, unsampled }: Cycles
+  { depth, fresh, loops, millis, most = Number.POSITIVE_INFINITY, path, root, unsampled }: Cycles
 ): Promise<CyclesResult> => {
   for (let i = 0; i < loops; i++) await session.prepare?.(pathOf(root, depth, i), loops)
   const samples = new Float64Array(unsampled ? 0 : mostSamples)
@@ -50,7 +52,7 @@ export const runCycles = async (
   const start = performance.now()
   const end = start + millis
   const sampledLoop = (i: number) => {
-    const ask = { path: pathOf(root, depth, i), mode: "write" } as const
+    const ask = { path: path ?? pathOf(root, depth, i), mode: "write" } as const
     let asked = start
     const nextAsk = fresh ? () => ({ ...ask, path: pathOf(root, depth, seen++) }) : () => ask
     return session.loop({
@@ -64,7 +66,7 @@ export const runCycles = async (
     })
   }
   const unsampledLoop = (i: number) => {
-    const ask = { path: pathOf(root, depth, i), mode: "write" } as const
+    const ask = { path: path ?? pathOf(root, depth, i), mode: "write" } as const
     return session.loop({
       next: () => (cycles < most && (cycles % stride !== 0 || performance.now() < end) ? ask : undefined),
       held: () => undefined,

@@ -1,4 +1,5 @@
 import { cli } from "./cli.ts"
+import { cluster } from "./cluster.ts"
 import { crowd, first, idle } from "./delegations.ts"
 import { held, size } from "./held.ts"
 import { hot } from "./hotLock.ts"
@@ -21,5 +22,6 @@ export const workloads: ReadonlyArray<Workload> = [
   size,
   queue,
   memory,
+  cluster,
   cli
 ]

@@ -5,6 +5,10 @@ import type { Table } from "../table.ts"
 
 export interface Bench {
   readonly server: Server
+  /** Of a cluster; else that server alone. */
+  readonly primaries: ReadonlyArray<Server>
+  /** What stands in front of the command of a server, to give it a core. */
+  readonly pin: ReadonlyArray<string>
   readonly metrics: Metrics
   /** Milliseconds of one measurement. */
   readonly millis: number
