@@ -19,6 +19,8 @@ import type { Redis, RedisOptions } from "ioredis"
 import * as Client from "./internal/client.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Keys from "./internal/keys.ts"
+import * as Partitions from "./internal/partitions.ts"
+import * as routing from "./internal/routing.ts"
 import * as Source from "./internal/source.ts"
 
 /**
@@ -32,6 +34,10 @@ import * as Source from "./internal/source.ts"
  * - `lazyListening`: open the connection that listens a moment after the store is made, in the background, and send no
  *   script before it is needed: for a program that takes one lock and ends. What is wrong with that connection alone is
  *   logged, and tried again. Default `false`.
+ * - `partitions`: over how many hash tags the namespace is spread, so that the servers of a cluster share its load: 1 to 64,
+ *   default 1. All clients of a namespace must have the same number; one that has another is refused with `InvalidOptions`.
+ *   A path's first segment decides in which one it lies; a subtree that begins at the root takes all of them, one after the
+ *   other. What does not hold across partitions, such as one order for all, is in docs/guarantees.md. On one server it is of no use.
  *
  * @since 0.1.0
  * @category models
@@ -42,6 +48,7 @@ export interface StoreOptions {
   readonly connectTimeout?: LockDuration.Input | undefined
   readonly commandTimeout?: LockDuration.Input | undefined
   readonly lazyListening?: boolean | undefined
+  readonly partitions?: number | undefined
 }
 
 /**
@@ -74,7 +81,8 @@ export const defaults = {
   namespace: "default",
   keyPrefix: "hilok",
   connectTimeout: "5 seconds",
-  commandTimeout: "3 seconds"
+  commandTimeout: "3 seconds",
+  partitions: 1
 } as const
 
 type Failure = LockError.StoreError | LockError.InvalidOptions
@@ -92,6 +100,11 @@ const name = (option: string, value: string): Either.Either<string, LockError.In
         )
       )
 
+const number = (option: string, value: number, least: number, most: number) =>
+  Number.isInteger(value) && value >= least && value <= most
+    ? Either.right(value)
+    : Either.left(refuse(option, `it is ${JSON.stringify(value)}, but must be a whole number from ${least} to ${most}`))
+
 /** More than zero, and finite. */
 const limits = { zero: false, infinite: false } as const
 
@@ -106,7 +119,8 @@ const storeNames: Readonly<Record<keyof StoreOptions, true>> = {
   keyPrefix: true,
   connectTimeout: true,
   commandTimeout: true,
-  lazyListening: true
+  lazyListening: true,
+  partitions: true
 }
 
 const names: Readonly<Record<keyof Options, true>> = {
@@ -117,18 +131,27 @@ const names: Readonly<Record<keyof Options, true>> = {
   ...storeNames
 }
 
+interface Checked {
+  readonly settings: Client.Settings
+  /** The keys of each, where there are several. */
+  readonly partitions: ReadonlyArray<Keys.Keys>
+}
+
 const check = (
   options: StoreOptions,
   allowed: Readonly<Record<string, true>>
-): Either.Either<Client.Settings, LockError.InvalidOptions> =>
+): Either.Either<Checked, LockError.InvalidOptions> =>
   Either.gen(function* () {
     yield* LockOptions.checkNames(options, allowed)
     const namespace = yield* name("namespace", options.namespace ?? defaults.namespace)
-    const keys = Keys.make(yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix), namespace)
+    const prefix = yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix)
+    const keys = Keys.make(prefix, namespace)
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
     const commandTimeout = yield* patience("commandTimeout", options.commandTimeout ?? defaults.commandTimeout)
     const lazyListening = options.lazyListening ?? false
-    return { namespace, keys, connectTimeout, commandTimeout, lazyListening }
+    const count = yield* number("partitions", options.partitions ?? defaults.partitions, 1, routing.most)
+    const partitions = Array.from({ length: count }, (_, at) => Keys.makePartition(prefix, namespace, at, count))
+    return { settings: { namespace, keys, connectTimeout, commandTimeout, lazyListening }, partitions }
   })
 
 const makeWith = (
@@ -137,9 +160,12 @@ const makeWith = (
   allowed: Readonly<Record<string, true>>
 ): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
   Effect.gen(function* () {
-    const settings = yield* check(options, allowed)
+    const { partitions, settings } = yield* check(options, allowed)
     const where = yield* source
-    return yield* Client.make(yield* Connection.open(where, settings.connectTimeout), settings)
+    const connection = yield* Connection.open(where, settings.connectTimeout)
+    return yield* partitions.length === 1
+      ? Client.make(connection, settings)
+      : Partitions.make(connection, settings, partitions)
   })
 
 /**
@@ -197,7 +223,8 @@ const variables = {
   namespace: "HILOK_NAMESPACE",
   keyPrefix: "HILOK_KEY_PREFIX",
   connectTimeout: "HILOK_CONNECT_TIMEOUT",
-  commandTimeout: "HILOK_COMMAND_TIMEOUT"
+  commandTimeout: "HILOK_COMMAND_TIMEOUT",
+  partitions: "HILOK_PARTITIONS"
 } as const
 
 const duration = (variable: string, otherwise: Duration.DurationInput): Config.Config<Duration.Duration> =>
@@ -205,7 +232,7 @@ const duration = (variable: string, otherwise: Duration.DurationInput): Config.C
 
 /**
  * The options from the environment: `REDIS_URL` (required), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
- * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds).
+ * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds), `HILOK_PARTITIONS`.
  *
  * @since 0.1.0
  * @category config
@@ -216,7 +243,8 @@ export const config: Config.Config<Options> = Config.all({
   namespace: Config.withDefault(Config.string(variables.namespace), defaults.namespace),
   keyPrefix: Config.withDefault(Config.string(variables.keyPrefix), defaults.keyPrefix),
   connectTimeout: duration(variables.connectTimeout, defaults.connectTimeout),
-  commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout)
+  commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout),
+  partitions: Config.withDefault(Config.number(variables.partitions), defaults.partitions)
 })
 
 /**

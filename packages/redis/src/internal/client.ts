@@ -25,6 +25,7 @@ import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
 import * as Listening from "./listening.ts"
 import { type Answer, type Failed, Refusal, Request, Requests } from "./requests.ts"
+import * as partitionCount from "./partitionCount.ts"
 import * as Script from "./script.ts"
 
 /** How long the end of a store waits for its last commands, releases above all. */
@@ -220,7 +221,11 @@ export const make = (
         )
       : open
     // From its answer the difference of the clocks is known, without which no command can be told that it is late.
-    yield* Effect.ignore(commands.run(Script.look, [], () => undefined))
+    yield* Effect.catchAll(
+      commands.run(Script.look, [], () => undefined),
+      // Other trouble shows with the first command that matters.
+      (error) => partitionCount.refusalOf(error, keys.keys[0]) ?? Effect.void
+    )
 
     const here = { host: hostname(), pid: process.pid }
     let lastHolder: LockStore.LockRequest["holder"] = {}

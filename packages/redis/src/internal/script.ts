@@ -32,8 +32,9 @@ export const downgrade = make("downgrade", "downgrade")
 export const breakLease = make("break a lease", "break")
 export const lookup = make("look up a lease", "lookup")
 export const inspect = make("inspect", "inspect")
+export const claim = make("agree on the number of partitions", "claim")
 
-const all = [acquire, release, refresh, look, settle, restore, giveBack, downgrade, breakLease, lookup, inspect]
+const all = [acquire, release, refresh, look, settle, restore, giveBack, downgrade, breakLease, lookup, inspect, claim]
 
 const digest = (text: string) => createHash("sha1").update(text).digest("hex")
 

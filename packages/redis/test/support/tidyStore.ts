@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect"
 import { connections, fixture, TestServer, until } from "./fixture.ts"
 
 /** A store on the server of the tests. When it is closed, it is checked that nothing of it is left. */
-export const layer = Layer.provide(
+export const layerWith = (options?: RedisStore.Options) => Layer.provide(
   Layer.unwrapScoped(
     Effect.gen(function* () {
       const made = fixture(yield* TestServer)
@@ -20,8 +20,10 @@ export const layer = Layer.provide(
           yield* until(gone, "the end of the connections")
         })
       )
-      return RedisStore.layer(made.options)
+      return RedisStore.layer({ ...made.options, ...options })
     })
   ),
   TestServer.layer
 )
+
+export const layer = layerWith()
