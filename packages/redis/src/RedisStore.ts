@@ -103,7 +103,7 @@ const name = (option: string, value: string): Either.Either<string, LockError.In
 const number = (option: string, value: number, least: number, most: number) =>
   Number.isInteger(value) && value >= least && value <= most
     ? Either.right(value)
-    : Either.left(refuse(option, `it is ${JSON.stringify(value)}, but must be a whole number from ${least} to ${most}`))
+    : Either.left(refuse(option, `it is ${String(value)}, but must be a whole number from ${least} to ${most}`))
 
 /** More than zero, and finite. */
 const limits = { zero: false, infinite: false } as const
@@ -244,7 +244,7 @@ export const config: Config.Config<Options> = Config.all({
   keyPrefix: Config.withDefault(Config.string(variables.keyPrefix), defaults.keyPrefix),
   connectTimeout: duration(variables.connectTimeout, defaults.connectTimeout),
   commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout),
-  partitions: Config.withDefault(Config.number(variables.partitions), defaults.partitions)
+  partitions: Config.withDefault(Config.integer(variables.partitions), defaults.partitions)
 })
 
 /**

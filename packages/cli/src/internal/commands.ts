@@ -52,6 +52,11 @@ const server = {
     "key-prefix",
     text("PREFIX"),
     "The first part of every key. Default: $HILOK_KEY_PREFIX, else hilok."
+  ),
+  partitions: option(
+    "partitions",
+    wholeNumber("N", 64),
+    "In how many partitions the locks are, as all clients say. Default: $HILOK_PARTITIONS, else 1."
   )
 }
 
@@ -343,6 +348,7 @@ export const environment: Section = {
     ["REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD", "who connects to the Sentinels"],
     ["HILOK_CACERT, HILOK_CERT, HILOK_KEY", "--cacert, --cert, --key"],
     ["HILOK_NAMESPACE, HILOK_KEY_PREFIX", "--namespace, --key-prefix"],
+    ["HILOK_PARTITIONS", "--partitions"],
     ["HILOK_LABEL", "--label"],
     ["HILOK_TTL, HILOK_MAX_HOLD", "--ttl, --max-hold"],
     ["HILOK_REFRESH_INTERVAL", "how often a lease is refreshed; a third of its ttl"],

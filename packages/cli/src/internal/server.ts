@@ -28,6 +28,8 @@ const inEnvironment = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A
 const time = (name: string) =>
   Effect.map(Config.option(LockDuration.config(name, { zero: false, infinite: false })), Option.getOrUndefined)
 
+const partitions = Effect.map(Config.option(Config.integer("HILOK_PARTITIONS")), Option.getOrUndefined)
+
 /** What the environment says of the service: its ttl, its separator, its label. */
 export const lockOptions: Effect.Effect<LockOptions.Options, ConfigError.ConfigError> = inEnvironment(
   LockOptions.config
@@ -130,6 +132,7 @@ export const settings = (options: ServerOptions) =>
       ...found,
       namespace: options.namespace ?? variable("HILOK_NAMESPACE"),
       keyPrefix: options.keyPrefix ?? variable("HILOK_KEY_PREFIX"),
+      partitions: options.partitions ?? (yield* inEnvironment(partitions)),
       connectTimeout: yield* inEnvironment(time("HILOK_CONNECT_TIMEOUT")),
       commandTimeout: yield* inEnvironment(time("HILOK_COMMAND_TIMEOUT")),
       lazyListening: true
