@@ -10,7 +10,7 @@ Answers with the number that holds
 function operations.claim(args)
   forget()
   local noted = stored_head and { unpack_values(stored_head) }
-  if noted and noted[1] == partitioned then
+  if noted and noted[1] == 'partitions' then
     new_head(0, 0, 0)
     stored_head, stored_young = nil, nil
     return { noted[2] }
@@ -23,6 +23,6 @@ function operations.claim(args)
   stored_head, stored_young = nil, nil
   if is_kept_for_tokens then return { 1 } end
   local number = tonumber(args[4])
-  call('HSET', table_key, 'm', pack(partitioned, number))
+  call('HSET', table_key, 'm', pack('partitions', number))
   return { number }
 end

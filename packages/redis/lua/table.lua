@@ -42,12 +42,10 @@ local KEPT_HERE = 9
 -- The head and the young leases as they are stored, if there are any.
 local stored_head, stored_young
 
--- In place of a head: the locks of this namespace are in so many partitions, which have tables of their own (partitions.lua).
-local partitioned = 'partitions'
-
 local function unpack_known(stored)
   local values = { unpack_values(stored) }
-  if values[1] == partitioned then
+  if values[1] == 'partitions' then
+    -- They have tables of their own: see partitions.lua.
     refuse('the locks of this namespace are spread over ' .. values[2] .. ' partitions')
   elseif values[1] ~= layout then
     refuse('the locks in this namespace are kept in a layout that this version of HiLok does not know')

@@ -35,10 +35,9 @@ local STATE, TICKET, TOKEN, SINCE, TTL, CLIENT, HOLDER, TARGETS = 1, 2, 3, 4, 5,
 local BLOCKER, WITHIN, OWNER, FORMER, DELEGATE, URGENCY, ID, TARGET_LIST = 9, 10, 11, 12, 13, 14, 15, 16
 local KEPT_HERE = 9
 local stored_head, stored_young
-local partitioned = 'partitions'
 local function unpack_known(stored)
   local values = { unpack_values(stored) }
-  if values[1] == partitioned then
+  if values[1] == 'partitions' then
     refuse('the locks of this namespace are spread over ' .. values[2] .. ' partitions')
   elseif values[1] ~= layout then
     refuse('the locks in this namespace are kept in a layout that this version of HiLok does not know')
@@ -1383,7 +1382,7 @@ end
 function operations.claim(args)
   forget()
   local noted = stored_head and { unpack_values(stored_head) }
-  if noted and noted[1] == partitioned then
+  if noted and noted[1] == 'partitions' then
     new_head(0, 0, 0)
     stored_head, stored_young = nil, nil
     return { noted[2] }
@@ -1395,7 +1394,7 @@ function operations.claim(args)
   stored_head, stored_young = nil, nil
   if is_kept_for_tokens then return { 1 } end
   local number = tonumber(args[4])
-  call('HSET', table_key, 'm', pack(partitioned, number))
+  call('HSET', table_key, 'm', pack('partitions', number))
   return { number }
 end
 local always_in_time = { release = true, give_back = true, lookup = true, inspect = true }
