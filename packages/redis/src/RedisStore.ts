@@ -240,7 +240,9 @@ const where: Config.Config<Where> = Config.mapOrFail(
     if (Option.isNone(nodes)) {
       return Option.match(url, {
         onNone: () =>
-          Either.left(ConfigError.MissingData([variables.url], `${variables.url} or ${variables.cluster} is needed`)),
+          Either.left(
+            ConfigError.MissingData([variables.url], `Expected ${variables.url}, or ${variables.cluster}, to exist`)
+          ),
         onSome: (value) => Either.right({ url: Redacted.make(value) })
       })
     }

@@ -125,6 +125,8 @@ export const create = (
       try: () =>
         new Cluster([...nodes], {
           clusterRetryStrategy: ioredis.retryStrategy,
+          // Enough for a slot that moves. When there is no primary, the store hears of it soon, and sends what still matters again.
+          maxRedirections: 6,
           ...ioredis.defined(options),
           redisOptions: {
             connectionName: "hilok",

@@ -20,6 +20,9 @@ export interface Node {
   readonly admin: Redis
   /** Ends the process at once, as by kill -9, and waits until it is gone. */
   readonly kill: Effect.Effect<void>
+  /** The process stands still, and its connections with it, until it is told to go on. */
+  readonly stop: Effect.Effect<void>
+  readonly goOn: Effect.Effect<void>
 }
 
 export interface Cluster {
@@ -34,6 +37,8 @@ export interface Cluster {
   readonly settled: (key: string) => Effect.Effect<void>
   /** Moves the slot of a key, with what is in it, to another primary; `between` runs when each key has moved, but not yet the slot. */
   readonly moveSlot: (key: string, to: Node, between?: Effect.Effect<void>) => Effect.Effect<void>
+  /** Takes a primary out of the cluster, as an operator does, after its keys have moved to another one; its process goes on. */
+  readonly leave: (node: Node, to: Node) => Effect.Effect<void>
 }
 
 const isFree = (port: number): Effect.Effect<boolean> =>
@@ -80,7 +85,17 @@ const startNode = (
       }),
       Server.ended(child)
     )
-    return { id, port, address: `127.0.0.1:${port}`, pid: child.pid ?? 0, admin, kill }
+    const signal = (name: NodeJS.Signals) => Effect.sync(() => void child.kill(name))
+    return {
+      stop: signal("SIGSTOP"),
+      goOn: signal("SIGCONT"),
+      id,
+      port,
+      address: `127.0.0.1:${port}`,
+      pid: child.pid ?? 0,
+      admin,
+      kill
+    }
   })
 
 /** What a node says about the cluster; nothing when it is not reachable. */
@@ -214,6 +229,30 @@ export const start = (options?: {
             await to.admin.cluster("SETSLOT", slot, "NODE", to.id)
             await from.admin.cluster("SETSLOT", slot, "NODE", to.id)
           })
+        }),
+      leave: (node, to) =>
+        Effect.gen(function* () {
+          const here = alive()
+          const ranges = (yield* view(node)).find(({ id }) => id === node.id)?.ranges ?? []
+          yield* Effect.promise(() =>
+            Promise.all(
+              here.map(({ admin }) => {
+                const pipeline = admin.pipeline()
+                for (const [from = 0, last = from] of ranges) {
+                  for (let slot = from; slot <= last; slot++) pipeline.cluster("SETSLOT", slot, "NODE", to.id)
+                }
+                return pipeline.exec()
+              })
+            )
+          )
+          const isAlone = Effect.map(Effect.forEach(here, view), (views) =>
+            views.every((lines) => lines.every(({ master }) => master !== node.id))
+          )
+          yield* until(isAlone, "replicas that follow another primary")
+          const others = here.filter((other) => other !== node)
+          yield* Effect.promise(() => Promise.all(others.map(({ admin }) => admin.cluster("FORGET", node.id))))
+          yield* Effect.promise(() => node.admin.cluster("RESET", "HARD"))
+          node.admin.disconnect()
         })
     }
   })
