@@ -65,7 +65,7 @@ export const database = (client: Redis): Effect.Effect<number, LockError.StoreEr
  */
 export const loader = (client: Redis): Effect.Effect<"functions" | "script", LockError.StoreError> =>
   Effect.map(
-    ask(() => Script.examine(client), "find out how its scripts run", patience),
+    ask(() => Script.examine(client, ""), "find out how its scripts run", patience),
     ({ loader }) => loader
   )
 

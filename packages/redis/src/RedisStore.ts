@@ -8,14 +8,15 @@
  */
 import { LockDuration, LockError, LockOptions, LockStore } from "@hilok/core"
 import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
+import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type { Redis, RedisOptions } from "ioredis"
+import type { Cluster, ClusterOptions, Redis, RedisOptions } from "ioredis"
 import * as Client from "./internal/client.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Keys from "./internal/keys.ts"
@@ -52,14 +53,30 @@ export interface StoreOptions {
 }
 
 /**
+ * A node of a Redis Cluster: `"host:port"` (`"[::1]:7000"`), a URL as `url` takes it, or an object.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type ClusterNode =
+  | string
+  | Redacted.Redacted<string>
+  | { readonly host: string; readonly port?: number | undefined }
+
+/**
  * Where the server is: a `url`, options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default
- * `redis://127.0.0.1:6379`. What the URL says takes precedence over `redis`, and a `username` or `password` here over both.
+ * `redis://127.0.0.1:6379`. What the URL says takes precedence over `redis`, and a `username` or `password` here over both. Or the
+ * `cluster`, with neither of the two.
  *
  * - `url`: `redis://user:password@host:port/db`, `rediss://…` for TLS, or a unix socket: its path, or
  *   `unix://user:password@/path?db=0`. After a `?` there may be `db`, `username`, `password`, `family`, `connectionName` and
  *   `keyPrefix`. In a user or password, whatever is not a letter or a digit is written `%xx`.
  * - `redis`: `failoverDetector` is on unless it is set here. `lazyConnect`, `maxRetriesPerRequest`, `enableReadyCheck`,
  *   `disconnectTimeout`, and options that change answers (`stringNumbers`, `replyMapping`) have no effect.
+ * - `cluster`: some of the `nodes` of a Redis Cluster, by which all are found, and `options` of ioredis for it (`natMap`, `dnsLookup`, …;
+ *   in `redisOptions` what each connection needs, such as `tls`). A user, a password and `rediss://` in the URL of a node go for all.
+ *   `enableReadyCheck`, `enableOfflineQueue` and `scaleReads` have no effect, nor has in `redisOptions` what has none in `redis`. A
+ *   namespace lies in one slot, so on one primary. There is no database but 0.
  *
  * @since 0.1.0
  * @category models
@@ -69,6 +86,9 @@ export interface Options extends StoreOptions {
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted<string> | undefined
   readonly redis?: RedisOptions | undefined
+  readonly cluster?:
+    | { readonly nodes: ReadonlyArray<ClusterNode>; readonly options?: ClusterOptions | undefined }
+    | undefined
 }
 
 /**
@@ -128,6 +148,7 @@ const names: Readonly<Record<keyof Options, true>> = {
   username: true,
   password: true,
   redis: true,
+  cluster: true,
   ...storeNames
 }
 
@@ -162,7 +183,7 @@ const makeWith = (
   Effect.gen(function* () {
     const { partitions, settings } = yield* check(options, allowed)
     const where = yield* source
-    const connection = yield* Connection.open(where, settings.connectTimeout)
+    const connection = yield* Connection.open(where, settings.connectTimeout, settings.keys.keys[0])
     return yield* partitions.length === 1
       ? Client.make(connection, settings)
       : Partitions.make(connection, settings, partitions)
@@ -177,16 +198,16 @@ const makeWith = (
 export const validate = (options?: Options): Effect.Effect<void, LockError.InvalidOptions> =>
   Effect.gen(function* () {
     yield* check(options ?? {}, names)
-    const source = yield* Source.make(options ?? {})
-    yield* Connection.create(source.options)
+    yield* Connection.validate(yield* Source.make(options ?? {}))
   })
 
 /**
- * Connects to a server, and closes the connections with the scope.
+ * Connects to a server or a Cluster, and closes the connections with the scope.
  *
  * Fails with `InvalidOptions` when an option is wrong, most before it connects; also when the server does not have the
  * database. Fails with `StoreError` when no server answers within `connectTimeout`, when it is still loading or busy with a
- * script by then, when it refuses the password, is too old, or is a replica. Neither shows a password.
+ * script by then, when it refuses the password, is too old, is a replica, or, without `cluster`, a node of a Cluster that has other
+ * primaries, too. Neither shows a password.
  *
  * @since 0.1.0
  * @category constructors
@@ -204,8 +225,8 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
   Layer.scoped(LockStore.LockStore, make(options))
 
 /**
- * The store on a client of the application, with whatever `keyPrefix` and `db` it has. The client is never closed here;
- * for listening, a second connection is made from it, which is.
+ * The store on a client of the application, a `Redis` or a `Cluster`, with whatever `keyPrefix` and `db` it has. The client is never
+ * closed here; for listening, a second connection is made from it, which is.
  *
  * When the server says that it is a replica or still loads its data, and the client has a `retryStrategy`, the client is told to
  * reconnect, as behind the same address there may be another server by now. With Sentinel, set `failoverDetector` to true: a
@@ -215,11 +236,15 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
  * @since 0.2.0
  * @category layers
  */
-export const layerClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
+export const layerClient = (
+  client: Redis | Cluster,
+  options?: StoreOptions
+): Layer.Layer<LockStore.LockStore, Failure> =>
   Layer.scoped(LockStore.LockStore, makeWith(Either.right({ _tag: "Foreign", client }), options ?? {}, storeNames))
 
 const variables = {
   url: "REDIS_URL",
+  cluster: "REDIS_CLUSTER_NODES",
   namespace: "HILOK_NAMESPACE",
   keyPrefix: "HILOK_KEY_PREFIX",
   connectTimeout: "HILOK_CONNECT_TIMEOUT",
@@ -230,22 +255,50 @@ const variables = {
 const duration = (variable: string, otherwise: Duration.DurationInput): Config.Config<Duration.Duration> =>
   Config.withDefault(LockDuration.config(variable, limits), Duration.decode(otherwise))
 
+type Where = Pick<Options, "url" | "cluster">
+
+/** One of the two variables. (`Config.redacted` would hide the message of an error, too.) */
+const where: Config.Config<Where> = Config.mapOrFail(
+  Config.all({
+    url: Config.option(Config.string(variables.url)),
+    nodes: Config.option(Config.string(variables.cluster))
+  }),
+  ({ nodes, url }): Either.Either<Where, ConfigError.ConfigError> => {
+    if (Option.isNone(nodes)) {
+      return Option.match(url, {
+        onNone: () =>
+          Either.left(
+            ConfigError.MissingData([variables.url], `Expected ${variables.url}, or ${variables.cluster}, to exist`)
+          ),
+        onSome: (value) => Either.right({ url: Redacted.make(value) })
+      })
+    }
+    const problem = `${variables.url} is set, too: both say where the locks are, and one of them is enough`
+    return Option.isSome(url)
+      ? Either.left(ConfigError.InvalidData([variables.cluster], problem))
+      : Either.right({ cluster: { nodes: nodes.value.split(",").map((node) => Redacted.make(node)) } })
+  }
+)
+
 /**
- * The options from the environment: `REDIS_URL` (required), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
- * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds), `HILOK_PARTITIONS`.
+ * The options from the environment: `REDIS_URL`, or else `REDIS_CLUSTER_NODES` (nodes of a Redis Cluster as `host:port` or URLs, with
+ * commas between them), of which one is required; `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`, `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT`
+ * (durations such as `5 seconds`, `5s`, or milliseconds); `HILOK_PARTITIONS`.
  *
  * @since 0.1.0
  * @category config
  */
-export const config: Config.Config<Options> = Config.all({
-  // `Config.redacted` would hide its message, too.
-  url: Config.map(Config.string(variables.url), Redacted.make),
-  namespace: Config.withDefault(Config.string(variables.namespace), defaults.namespace),
-  keyPrefix: Config.withDefault(Config.string(variables.keyPrefix), defaults.keyPrefix),
-  connectTimeout: duration(variables.connectTimeout, defaults.connectTimeout),
-  commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout),
-  partitions: Config.withDefault(Config.integer(variables.partitions), defaults.partitions)
-})
+export const config: Config.Config<Options> = Config.map(
+  Config.all({
+    where,
+    namespace: Config.withDefault(Config.string(variables.namespace), defaults.namespace),
+    keyPrefix: Config.withDefault(Config.string(variables.keyPrefix), defaults.keyPrefix),
+    connectTimeout: duration(variables.connectTimeout, defaults.connectTimeout),
+    commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout),
+    partitions: Config.withDefault(Config.integer(variables.partitions), defaults.partitions)
+  }),
+  ({ where, ...rest }) => ({ ...where, ...rest })
+)
 
 /**
  * The store as a layer, with options from the configuration, by default from the environment (`config`). A wrong value

@@ -147,8 +147,8 @@ export const make = (
       onEvents,
       onMore: () => commands.send(Script.look, [], () => undefined),
       onLoader: (loader) => void runFork(Effect.logDebug(`The scripts run on the server as ${loaderNames[loader]}`)),
-      onSilence: () => connection.renew("silent"),
-      onRefusal: () => connection.renew("refused")
+      onSilence: () => connection.renew("silent", keys.keys[0]),
+      onRefusal: () => connection.renew("refused", keys.keys[0])
     })
     let listening: Listening.Listening | undefined
     const requests = new Requests(commands, host, (requestId) => listening?.missed(requestId))

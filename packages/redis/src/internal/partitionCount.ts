@@ -62,8 +62,8 @@ export class PartitionCount {
               onEvents: () => undefined,
               onMore: () => undefined,
               onLoader: () => undefined,
-              onSilence: () => renew("silent"),
-              onRefusal: () => renew("refused")
+              onSilence: () => renew("silent", keys.keys[0]),
+              onRefusal: () => renew("refused", keys.keys[0])
             })
         ),
         (opened) => Effect.sync(() => opened.close())
