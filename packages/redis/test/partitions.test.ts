@@ -26,31 +26,43 @@ const left = (store: Store, entries = 0) =>
     `${entries} left`
   )
 
-const stateOf = (store: Store, id: string) => Effect.map(store.lookup(id), Option.map(({ state }) => state))
+const stateOf = (store: Store, id: string) =>
+  Effect.map(
+    store.lookup(id),
+    Option.map(({ state }) => state)
+  )
 
 layer(TestServer.layer, { excludeTestServices: true })("a namespace in partitions", (it) => {
   describe("a lock in several", () => {
-    it.effect("takes them in ascending order: what comes before the one it waits for is kept from others, and refreshed", () =>
-      partitioned(({ another, session, store }) =>
-        Effect.gen(function* () {
-          const other = yield* another()
-          const holder = yield* session.held([write(p2)])
-          const root = yield* session.queued([write("")], { ttl: "300 millis", waitTtl: "1 minute" })
-          for (const path of [p0, p1]) {
-            const refused = yield* other.session.attempt(other.session.request([read(path)]))
-            assert.isTrue(Either.isLeft(refused) && refused.left.id === root.id && refused.left.state === "waiting", path)
-          }
-          yield* Effect.sleep("1 second")
-          assert.isTrue(Either.isLeft(yield* other.session.attempt(other.session.request([read(p0)]))), "after its ttl")
-          yield* store.release(holder.id, holder.id)
-          const grant = yield* session.granted(root)
-          assert.isTrue(Option.isSome(yield* store.refresh(root.id, minute, root.id)), "all of it is live")
-          for (const path of [p0, p1, p2, p3]) {
-            assert.isTrue(Either.isLeft(yield* other.session.attempt(other.session.request([read(path)]))), path)
-          }
-          assert.isAbove(grant.token, holder.token)
-        })
-      )
+    it.effect(
+      "takes them in ascending order: what comes before the one it waits for is kept from others, and refreshed",
+      () =>
+        partitioned(({ another, session, store }) =>
+          Effect.gen(function* () {
+            const other = yield* another()
+            const holder = yield* session.held([write(p2)])
+            const root = yield* session.queued([write("")], { ttl: "300 millis", waitTtl: "1 minute" })
+            for (const path of [p0, p1]) {
+              const refused = yield* other.session.attempt(other.session.request([read(path)]))
+              assert.isTrue(
+                Either.isLeft(refused) && refused.left.id === root.id && refused.left.state === "waiting",
+                path
+              )
+            }
+            yield* Effect.sleep("1 second")
+            assert.isTrue(
+              Either.isLeft(yield* other.session.attempt(other.session.request([read(p0)]))),
+              "after its ttl"
+            )
+            yield* store.release(holder.id, holder.id)
+            const grant = yield* session.granted(root)
+            assert.isTrue(Option.isSome(yield* store.refresh(root.id, minute, root.id)), "all of it is live")
+            for (const path of [p0, p1, p2, p3]) {
+              assert.isTrue(Either.isLeft(yield* other.session.attempt(other.session.request([read(path)]))), path)
+            }
+            assert.isAbove(grant.token, holder.token)
+          })
+        )
     )
 
     it.effect("is shown by every client as one: waiting until all of it is held", () =>
@@ -64,10 +76,9 @@ layer(TestServer.layer, { excludeTestServices: true })("a namespace in partition
             const [first, second, ...more] = yield* client.inspect(LockPath.root)
             assert.deepStrictEqual([first?.id, second?.id, more.length], [holder.id, asked.id, 0])
             assert.deepStrictEqual([second?.state, second?.label, second?.blockedBy], ["waiting", "several", holder.id])
-            assert.deepStrictEqual(
-              (yield* client.blockers([asked.id])).map(Option.map(({ blocker }) => blocker.id)),
-              [Option.some(holder.id)]
-            )
+            assert.deepStrictEqual((yield* client.blockers([asked.id])).map(Option.map(({ blocker }) => blocker.id)), [
+              Option.some(holder.id)
+            ])
             assert.isFalse(yield* client.breakLease(asked.id), "it is no lease yet")
             assert.isFalse(yield* client.downgrade(asked.id))
             assert.isTrue(Option.isNone(yield* client.refresh(asked.id, minute)))
@@ -80,33 +91,38 @@ layer(TestServer.layer, { excludeTestServices: true })("a namespace in partition
             assert.deepStrictEqual([entry?.id, entry?.state, entry?.token, more.length], [asked.id, "held", token, 0])
             assert.deepStrictEqual(entry?.targets.map(Session.region), targets.map(Session.region))
             const at = Either.getOrThrow(LockPath.parse(p0))
-            assert.deepStrictEqual((yield* client.inspect(at)).map(({ targets }) => targets.length), [4])
+            assert.deepStrictEqual(
+              (yield* client.inspect(at)).map(({ targets }) => targets.length),
+              [4]
+            )
           }
         })
       )
     )
 
-    it.effect("is restored by another client with its token and targets, given back, broken: all of it, told once", () =>
-      partitioned(({ another, session, store }) =>
-        Effect.gen(function* () {
-          const other = yield* another()
-          const targets = [write(p2), read(p0), writeNode(p3)]
-          const held = yield* session.held(targets)
-          const restored = Option.getOrThrow(yield* other.store.restore(held.id, minute, "second"))
-          assert.strictEqual(restored.token, held.token)
-          assert.deepStrictEqual(Array.from(restored.targets), targets.map(Session.region))
-          assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "taken" })
-          assert.isTrue(yield* other.store.giveBack(held.id, "second"))
-          assert.isTrue(Option.isSome(yield* store.refresh(held.id, minute, held.id)))
-          assert.isTrue(yield* other.store.breakLease(held.id))
-          assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "broken" })
-          yield* left(store)
-          const last = yield* session.held([write("")])
-          assert.isTrue(yield* other.store.release(last.id))
-          assert.deepStrictEqual(yield* session.revocation, { id: last.id, owner: last.id, reason: "released" })
-          assert.strictEqual(yield* session.pendingRevocations, 0)
-        })
-      )
+    it.effect(
+      "is restored by another client with its token and targets, given back, broken: all of it, told once",
+      () =>
+        partitioned(({ another, session, store }) =>
+          Effect.gen(function* () {
+            const other = yield* another()
+            const targets = [write(p2), read(p0), writeNode(p3)]
+            const held = yield* session.held(targets)
+            const restored = Option.getOrThrow(yield* other.store.restore(held.id, minute, "second"))
+            assert.strictEqual(restored.token, held.token)
+            assert.deepStrictEqual(Array.from(restored.targets), targets.map(Session.region))
+            assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "taken" })
+            assert.isTrue(yield* other.store.giveBack(held.id, "second"))
+            assert.isTrue(Option.isSome(yield* store.refresh(held.id, minute, held.id)))
+            assert.isTrue(yield* other.store.breakLease(held.id))
+            assert.deepStrictEqual(yield* session.revocation, { id: held.id, owner: held.id, reason: "broken" })
+            yield* left(store)
+            const last = yield* session.held([write("")])
+            assert.isTrue(yield* other.store.release(last.id))
+            assert.deepStrictEqual(yield* session.revocation, { id: last.id, owner: last.id, reason: "released" })
+            assert.strictEqual(yield* session.pendingRevocations, 0)
+          })
+        )
     )
 
     it.effect("leaves nothing when it is interrupted, wherever it is by then", () =>
@@ -133,30 +149,33 @@ layer(TestServer.layer, { excludeTestServices: true })("a namespace in partition
       )
     )
 
-    it.effect("that is refused, fails with a deadlock or is taken out of the queue by an order has given all back", () =>
-      partitioned(({ another, session, store }) =>
-        Effect.gen(function* () {
-          const other = yield* another()
-          const holder = yield* session.held([write(p3)])
-          const refused = yield* session.attempt(session.request([write("")]))
-          assert.isTrue(Either.isLeft(refused) && refused.left.id === holder.id)
-          assert.strictEqual((yield* other.store.inspect(LockPath.root)).length, 1)
-          const ordered = yield* session.queued([write("")])
-          assert.isTrue(yield* other.store.release(ordered.id))
-          const error = yield* Session.due(Effect.flip(Fiber.join(ordered.fiber)), "the end of the wait")
-          assert.strictEqual(error._tag, "StoreError")
-          yield* left(other.store, 1)
-          yield* store.release(holder.id, holder.id)
-          const one = yield* session.held([write([p3, "1"])])
-          const two = yield* session.held([write([p3, "2"])])
-          yield* session.queued([write([p3, "2"])], { within: [one.id] })
-          const targets = [write([p3, "1"]), write(p0)]
-          const cycle = yield* Effect.flip(store.acquire(session.request(targets, { within: [two.id] })))
-          assert.isTrue(cycle._tag === "Deadlock")
-          if (cycle._tag === "Deadlock") assert.deepStrictEqual(cycle.targets.map(Session.region), targets.map(Session.region))
-          yield* left(other.store, 3)
-        })
-      )
+    it.effect(
+      "that is refused, fails with a deadlock or is taken out of the queue by an order has given all back",
+      () =>
+        partitioned(({ another, session, store }) =>
+          Effect.gen(function* () {
+            const other = yield* another()
+            const holder = yield* session.held([write(p3)])
+            const refused = yield* session.attempt(session.request([write("")]))
+            assert.isTrue(Either.isLeft(refused) && refused.left.id === holder.id)
+            assert.strictEqual((yield* other.store.inspect(LockPath.root)).length, 1)
+            const ordered = yield* session.queued([write("")])
+            assert.isTrue(yield* other.store.release(ordered.id))
+            const error = yield* Session.due(Effect.flip(Fiber.join(ordered.fiber)), "the end of the wait")
+            assert.strictEqual(error._tag, "StoreError")
+            yield* left(other.store, 1)
+            yield* store.release(holder.id, holder.id)
+            const one = yield* session.held([write([p3, "1"])])
+            const two = yield* session.held([write([p3, "2"])])
+            yield* session.queued([write([p3, "2"])], { within: [one.id] })
+            const targets = [write([p3, "1"]), write(p0)]
+            const cycle = yield* Effect.flip(store.acquire(session.request(targets, { within: [two.id] })))
+            assert.isTrue(cycle._tag === "Deadlock")
+            if (cycle._tag === "Deadlock")
+              assert.deepStrictEqual(cycle.targets.map(Session.region), targets.map(Session.region))
+            yield* left(other.store, 3)
+          })
+        )
     )
 
     it.effect("begins anew when it loses a part while it waits", () =>
@@ -237,7 +256,11 @@ layer(TestServer.layer, { excludeTestServices: true })("a namespace in partition
           const plan = FastCheck.sample(FastCheck.array(target, { minLength: 1, maxLength: 3 }), 180)
           const inside = new Map<string, ReadonlyArray<LockMode.Region>>()
           const before: Array<readonly [targets: ReadonlyArray<LockMode.Region>, token: number]> = []
-          const work = ({ session, store }: (typeof clients)[number], targets: ReadonlyArray<Target.Target>, at: number) =>
+          const work = (
+            { session, store }: (typeof clients)[number],
+            targets: ReadonlyArray<Target.Target>,
+            at: number
+          ) =>
             Effect.gen(function* () {
               const request = session.request(targets)
               // Some give up, wherever they are by then.
@@ -291,7 +314,10 @@ layer(TestServer.layer, { excludeTestServices: true })("a namespace in partition
           const one = yield* session.held([write(p0)])
           const two = yield* session.held([write(p1)])
           const first = yield* session.queued([write(p1)], { within: [one.id] })
-          const second = yield* Effect.timeoutOption(store.acquire(session.request([write(p0)], { within: [two.id] })), "200 millis")
+          const second = yield* Effect.timeoutOption(
+            store.acquire(session.request([write(p0)], { within: [two.id] })),
+            "200 millis"
+          )
           assert.isTrue(Option.isNone(second))
           yield* store.release(two.id, two.id)
           yield* session.granted(first)
@@ -419,27 +445,32 @@ layer(TestServer.layer, { excludeTestServices: true })("a namespace in partition
 })
 
 withOwnServer("what a namespace in partitions costs", undefined, (it) => {
-  it.effect("a lock in one partition is a command to take, to refresh, and to give back; many are refreshed by one for each", () =>
-    partitioned(({ fixture: { admin }, session, store }) =>
-      Effect.gen(function* () {
-        const calls = <A, E>(effect: Effect.Effect<A, E>) =>
-          Effect.gen(function* () {
-            yield* Effect.promise(() => admin.config("RESETSTAT"))
-            yield* effect
-            return yield* scriptCalls(admin)
-          })
-        const request = session.request([write(p1)])
-        assert.strictEqual(yield* calls(store.acquire(request)), 1)
-        assert.strictEqual(yield* calls(store.refresh(request.id, minute, request.id)), 1)
-        assert.strictEqual(yield* calls(store.release(request.id, request.id)), 1)
-        const held = yield* Effect.forEach(Array.from({ length: 100 }, (_, i) => `n${i}`), (path) => session.held([read(path)]))
-        const refreshed = store.refreshAll(held.map(({ id }) => ({ id, owner: id, ttl: minute })))
-        assert.strictEqual(yield* calls(refreshed), count)
-        // One for each partition, then those with a smaller token are raised to the greatest.
-        const root = session.request([read("")])
-        assert.isAtMost(yield* calls(store.acquire(root)), 2 * count - 1)
-        assert.strictEqual(yield* calls(store.release(root.id, root.id)), count)
-      })
-    )
+  it.effect(
+    "a lock in one partition is a command to take, to refresh, and to give back; many are refreshed by one for each",
+    () =>
+      partitioned(({ fixture: { admin }, session, store }) =>
+        Effect.gen(function* () {
+          const calls = <A, E>(effect: Effect.Effect<A, E>) =>
+            Effect.gen(function* () {
+              yield* Effect.promise(() => admin.config("RESETSTAT"))
+              yield* effect
+              return yield* scriptCalls(admin)
+            })
+          const request = session.request([write(p1)])
+          assert.strictEqual(yield* calls(store.acquire(request)), 1)
+          assert.strictEqual(yield* calls(store.refresh(request.id, minute, request.id)), 1)
+          assert.strictEqual(yield* calls(store.release(request.id, request.id)), 1)
+          const held = yield* Effect.forEach(
+            Array.from({ length: 100 }, (_, i) => `n${i}`),
+            (path) => session.held([read(path)])
+          )
+          const refreshed = store.refreshAll(held.map(({ id }) => ({ id, owner: id, ttl: minute })))
+          assert.strictEqual(yield* calls(refreshed), count)
+          // One for each partition, then those with a smaller token are raised to the greatest.
+          const root = session.request([read("")])
+          assert.isAtMost(yield* calls(store.acquire(root)), 2 * count - 1)
+          assert.strictEqual(yield* calls(store.release(root.id, root.id)), count)
+        })
+      )
   )
 })

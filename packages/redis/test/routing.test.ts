@@ -14,7 +14,8 @@ describe("routing", () => {
     for (const count of [2, 3, 8, 64]) {
       for (const first of ["a", "ä", "a/b", "%", "日本語"]) {
         const at = routing.partitionOf(path([first]), count)
-        for (const below of [["x"], ["y", "z"]]) assert.strictEqual(routing.partitionOf(path([first, ...below]), count), at)
+        for (const below of [["x"], ["y", "z"]])
+          assert.strictEqual(routing.partitionOf(path([first, ...below]), count), at)
       }
       assert.strictEqual(routing.partitionOf(LockPath.root, count), 0)
     }

@@ -24,8 +24,8 @@ import * as Delegations from "./delegations.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
 import * as Listening from "./listening.ts"
-import { type Answer, type Failed, Refusal, Request, Requests } from "./requests.ts"
 import * as partitionCount from "./partitionCount.ts"
+import { type Answer, type Failed, Refusal, Request, Requests } from "./requests.ts"
 import * as Script from "./script.ts"
 
 /** How long the end of a store waits for its last commands, releases above all. */

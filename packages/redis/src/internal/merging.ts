@@ -47,10 +47,7 @@ const pick = (choose: (...values: ReadonlyArray<number>) => number, values: Read
  * One entry of all the parts that were found of it. It is held when all of them are: else it is still being taken, and waits. `all`: its
  * targets, where the caller knows them.
  */
-export const merge = (
-  found: NonEmptyReadonlyArray<Found>,
-  all?: ReadonlyArray<Target.Target>
-): LockEntry.LockEntry => {
+export const merge = (found: NonEmptyReadonlyArray<Found>, all?: ReadonlyArray<Target.Target>): LockEntry.LockEntry => {
   const entries = found.map(({ entry }) => entry)
   const [first] = found
   if (partsOf(first.entry) === 1) return withoutShare(first.entry)
@@ -65,11 +62,19 @@ export const merge = (
     targets: (isHeld ? undefined : all) ?? mergeTargets(parts),
     ticket: Math.min(...entries.map(({ ticket }) => ticket)),
     // As it was told when all of it was there.
-    token: isHeld ? pick(Math.max, entries.map(({ token }) => token)) : undefined,
+    token: isHeld
+      ? pick(
+          Math.max,
+          entries.map(({ token }) => token)
+        )
+      : undefined,
     // Granted when the last part was; waiting since the first was asked for.
     since: isHeld ? Math.max(...entries.map(({ since }) => since)) : Math.min(...entries.map(({ since }) => since)),
     age: isHeld ? Math.min(...entries.map(({ age }) => age)) : Math.max(...entries.map(({ age }) => age)),
-    timeLeft: pick(Math.min, (isHeld ? entries : [...waiting, ...entries].slice(0, 1)).map(({ timeLeft }) => timeLeft)),
+    timeLeft: pick(
+      Math.min,
+      (isHeld ? entries : [...waiting, ...entries].slice(0, 1)).map(({ timeLeft }) => timeLeft)
+    ),
     blockedBy: waiting[0]?.blockedBy
   }
 }

@@ -84,7 +84,12 @@ export class PartitionCount {
           return isKnown ? Effect.void : Effect.logError(error.message)
         }
       })
-      yield* watch.pipe(Effect.repeat(Schedule.spaced(interval)), Effect.delay(interval), Effect.interruptible, Effect.forkScoped)
+      yield* watch.pipe(
+        Effect.repeat(Schedule.spaced(interval)),
+        Effect.delay(interval),
+        Effect.interruptible,
+        Effect.forkScoped
+      )
       return count
     })
 }

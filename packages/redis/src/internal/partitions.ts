@@ -4,7 +4,7 @@
  * Most requests lie in one partition, and are asked for there alone. Which one that is, is remembered for the leases of this client;
  * for others all are asked. What lies in several is taken as a whole (taking.ts), shown as one (merging.ts), and lost as a whole.
  */
-import { LockError, LockStore, type Target } from "@hilok/core"
+import { type LockError, LockStore, type Target } from "@hilok/core"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -87,12 +87,7 @@ export const make = (
       hear: (message: A) => void
     ): Effect.Effect<unknown, never, Scope.Scope> =>
       Effect.flatMap(queue, (messages) =>
-        Queue.take(messages).pipe(
-          Effect.map(hear),
-          Effect.forever,
-          Effect.interruptible,
-          Effect.forkScoped
-        )
+        Queue.take(messages).pipe(Effect.map(hear), Effect.forever, Effect.interruptible, Effect.forkScoped)
       )
     for (const [at, store] of stores.entries()) {
       yield* listen(store.revocations, (revocation) => {
@@ -106,9 +101,20 @@ export const make = (
     // -- Where a lease is
 
     /** All that there is of an id in these partitions. */
-    const find = (ats: ReadonlyArray<number>, id: string): Effect.Effect<ReadonlyArray<merging.Found>, LockError.StoreError> =>
+    const find = (
+      ats: ReadonlyArray<number>,
+      id: string
+    ): Effect.Effect<ReadonlyArray<merging.Found>, LockError.StoreError> =>
       Effect.map(
-        Effect.forEach(ats, (at) => Effect.map(in_(at).lookup(id), Option.map((entry) => ({ at, entry }))), each),
+        Effect.forEach(
+          ats,
+          (at) =>
+            Effect.map(
+              in_(at).lookup(id),
+              Option.map((entry) => ({ at, entry }))
+            ),
+          each
+        ),
         (found) => found.flatMap(Option.toArray)
       )
 
@@ -149,7 +155,12 @@ export const make = (
             if (done.length === ats.length) return done
             const its = owner ?? places.severalOf(id)?.owner
             places.drop(id)
-            if (its !== undefined) giveBackIn(ats.filter((_, i) => Option.isSome(answers[i]!)), id, its)
+            if (its !== undefined)
+              giveBackIn(
+                ats.filter((_, i) => Option.isSome(answers[i]!)),
+                id,
+                its
+              )
             return []
           }
         )
@@ -159,7 +170,8 @@ export const make = (
 
     const targetsOf = new Map<string, ReadonlyArray<Target.Target>>()
 
-    const mergeAll = (found: NonEmptyReadonlyArray<merging.Found>) => merging.merge(found, targetsOf.get(found[0].entry.id))
+    const mergeAll = (found: NonEmptyReadonlyArray<merging.Found>) =>
+      merging.merge(found, targetsOf.get(found[0].entry.id))
 
     /** What other partitions have of what lies in several. */
     const complete = (found: NonEmptyReadonlyArray<merging.Found>) => {
@@ -287,7 +299,10 @@ export const make = (
         }
         const parts = [first, ...more] as const
         const one = (part: Place["parts"][number]) =>
-          Effect.map(in_(part.at).restore(id, ttl, owner), Option.map((grant) => ({ ...part, grant })))
+          Effect.map(
+            in_(part.at).restore(id, ttl, owner),
+            Option.map((grant) => ({ ...part, grant }))
+          )
         return Effect.flatMap(Effect.forEach(parts, one, each), (restored) => {
           const done = restored.flatMap(Option.toArray)
           if (done.length < parts.length) {
@@ -330,7 +345,11 @@ export const make = (
         ),
       tryAcquire: (request) =>
         // It never waits, so nothing can close a cycle.
-        Effect.catchTag(route(request, (store, part) => store.tryAcquire(part)), "Deadlock", Effect.die),
+        Effect.catchTag(
+          route(request, (store, part) => store.tryAcquire(part)),
+          "Deadlock",
+          Effect.die
+        ),
       release,
       refresh,
       refreshAll,

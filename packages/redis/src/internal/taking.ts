@@ -69,12 +69,7 @@ class Attempt {
   private readonly lost: Deferred.Deferred<never, PartLost | LockError.StoreError>
   private readonly now: () => number
 
-  constructor(
-    stores: ReadonlyArray<Store>,
-    request: LockStore.LockRequest,
-    lost: Attempt["lost"],
-    now: () => number
-  ) {
+  constructor(stores: ReadonlyArray<Store>, request: LockStore.LockRequest, lost: Attempt["lost"], now: () => number) {
     this.stores = stores
     this.request = request
     this.lost = lost
@@ -164,7 +159,10 @@ export const take = (
   const once = (place: Place) =>
     Effect.gen(function* () {
       const lost = yield* Deferred.make<never, PartLost | LockError.StoreError>()
-      const ordered = failure.refused(Script.acquire.verb, "the request was taken out of the queue, by an order with its id")
+      const ordered = failure.refused(
+        Script.acquire.verb,
+        "the request was taken out of the queue, by an order with its id"
+      )
       place.onLoss = (isOrder) => Deferred.unsafeDone(lost, Effect.fail(isOrder ? ordered : new PartLost()))
       const attempt = new Attempt(stores, request, lost, now)
       for (const [at, part] of parts.entries()) {
@@ -198,10 +196,7 @@ export const take = (
 
   const repeated = (place: Place): Effect.Effect<Answer, Failed> =>
     Effect.catchTag(once(place), "PartLost", () =>
-      giveBack.pipe(
-        Effect.zipRight(sleep(pause)),
-        Effect.zipRight(Effect.suspend(() => repeated(place)))
-      )
+      giveBack.pipe(Effect.zipRight(sleep(pause)), Effect.zipRight(Effect.suspend(() => repeated(place))))
     )
 
   /** It is refused, or has closed a cycle: the caller is told when nothing is left. Else it does not wait for long. */
