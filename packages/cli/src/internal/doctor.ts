@@ -154,6 +154,9 @@ const trial = (options: ServerOptions): Effect.Effect<Finding, string> =>
     })
   )
 
+const tried = (options: ServerOptions): Effect.Effect<Finding> =>
+  finding(trial(options), "a lock", "What else is wrong stands above; docs/protocol.md lists keys and channels.")
+
 const checks = (client: Redis, options: ServerOptions, isInCluster: boolean): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const info = yield* Effect.either(ask(() => client.info()))
@@ -171,11 +174,7 @@ const checks = (client: Redis, options: ServerOptions, isInCluster: boolean): Ef
       ...(yield* Effect.catchAll(commands(client, options), (problem) =>
         Effect.succeed([{ ok: false, text: `commands: ${problem}` }])
       )),
-      yield* finding(
-        trial(options),
-        "a lock",
-        "What else is wrong stands above; docs/protocol.md lists keys and channels."
-      )
+      yield* tried(options)
     ]
   })
 
@@ -244,7 +243,8 @@ const examine = (client: Redis | Cluster, options: ServerOptions): Effect.Effect
   Effect.gen(function* () {
     if (!(client instanceof Cluster)) return yield* checks(client, options, false)
     const { findings, primary } = yield* doctorCluster.survey(client, `${server.keyBase(options)}table`)
-    return primary === undefined ? findings : [...findings, ...(yield* checks(primary, options, true))]
+    const more = primary === undefined ? [yield* tried(options)] : yield* checks(primary, options, true)
+    return [...findings, ...more]
   })
 
 /** Answers with the exit code. */

@@ -43,6 +43,7 @@ interface Node extends Told {
   readonly address: string
   readonly client: Redis | undefined
   readonly info: string
+  readonly scripts: string
   readonly problem: string | undefined
 }
 
@@ -89,6 +90,16 @@ const connectTo = (cluster: Cluster, { host, port }: Told) =>
     return client
   })
 
+/** How it would run the store's scripts, if that is known. */
+const scriptsOf = (client: Redis): Effect.Effect<string> =>
+  Effect.match(
+    ask(() => client.call("FUNCTION", "LIST", "LIBRARYNAME", "hilok_*")),
+    {
+      onFailure: (problem) => (/unknown command/i.test(problem) ? ", scripts run by EVALSHA" : ""),
+      onSuccess: () => ", scripts run as functions"
+    }
+  )
+
 const look = (cluster: Cluster, known: ReadonlyMap<string, Redis>, told: Told): Effect.Effect<Node> =>
   Effect.gen(function* () {
     const pooled = known.get(told.id)
@@ -97,31 +108,27 @@ const look = (cluster: Cluster, known: ReadonlyMap<string, Redis>, told: Told): 
     }
     const client = pooled ?? (yield* connectTo(cluster, told))
     const info = yield* ask(() => client.info())
-    return { ...told, address: addressOf(client.options), client: pooled, info, problem: undefined }
+    return {
+      ...told,
+      address: addressOf(client.options),
+      client: pooled,
+      info,
+      scripts: yield* scriptsOf(client),
+      problem: undefined
+    }
   }).pipe(
     Effect.scoped,
     Effect.catchAll((problem) =>
-      Effect.succeed({ ...told, address: addressOf(told), client: undefined, info: "", problem })
+      Effect.succeed({ ...told, address: addressOf(told), client: undefined, info: "", scripts: "", problem })
     )
   )
-
-const functions = (cluster: Cluster, { client }: Node): Effect.Effect<string> =>
-  client === undefined || cluster.status === "end"
-    ? Effect.succeed("")
-    : Effect.match(
-        ask(() => client.call("FUNCTION", "LIST", "LIBRARYNAME", "hilok_*")),
-        {
-          onFailure: (problem) => (/unknown command/i.test(problem) ? ", scripts run by EVALSHA" : ""),
-          onSuccess: () => ", scripts run as functions"
-        }
-      )
 
 const isInSync = ({ info }: Node): boolean => field(info, "master_link_status") === "up"
 
 const countSlots = ({ ranges }: Told): number => ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0)
 
-const describe = (node: Node, all: ReadonlyArray<Node>, scripts: string): Finding => {
-  const { address, info, problem } = node
+const describe = (node: Node, all: ReadonlyArray<Node>): Finding => {
+  const { address, info, problem, scripts } = node
   const name = `node ${address}`
   if (hasFailed(node) || problem !== undefined) {
     return {
@@ -215,9 +222,7 @@ export const survey = (
     const place = (node: Node) =>
       [isPrimary(node) ? node.id : (node.primary ?? ""), isPrimary(node) ? "" : node.address].join()
     const sorted = [...nodes].sort((a, b) => (place(a) < place(b) ? -1 : 1))
-    const findings = yield* Effect.forEach(sorted, (node) =>
-      Effect.map(functions(cluster, node), (scripts) => describe(node, nodes, scripts))
-    )
+    const findings = sorted.map((node) => describe(node, nodes))
     const { finding, primary } = placeOf(slot, nodes)
     return { findings: [...findings, coverage(nodes), finding], primary }
   }).pipe(
