@@ -39,6 +39,12 @@ const server = {
     { adds: true }
   ),
   master: option("master", filled("NAME"), "The name by which Sentinels know the server. Default: $HILOK_MASTER."),
+  cluster: option(
+    "cluster",
+    filled("HOST:PORT"),
+    "A node of a Redis Cluster; several, with commas or the option again. Default: $REDIS_CLUSTER_NODES.",
+    { adds: true }
+  ),
   tls: flag("tls", "Encrypt the connection, as rediss:// does."),
   cacert: option(
     "cacert",
@@ -322,7 +328,10 @@ const doctor = command({
   about: "Checks whether the server is fit for locks, and says what to do where it is not.",
   options: doctorOptions,
   sections: [codes([String(exitCode.negative), "something is not in order"])],
-  examples: [["hilok doctor -u rediss://locks.example.com", "a server other than that of $REDIS_URL"]],
+  examples: [
+    ["hilok doctor -u rediss://locks.example.com", "a server other than that of $REDIS_URL"],
+    ["hilok doctor --cluster redis-1:6379,redis-2:6379", "a Redis Cluster, with a line for each of its nodes"]
+  ],
   run: (input) => program().doctor(input)
 })
 
@@ -343,6 +352,7 @@ export const environment: Section = {
   title: "Environment",
   rows: [
     ["REDIS_URL", "--url"],
+    ["REDIS_CLUSTER_NODES", "--cluster"],
     ["REDIS_USERNAME, REDIS_PASSWORD", "who connects, unless the URL says so"],
     ["HILOK_SENTINEL, HILOK_MASTER", "--sentinel, --master"],
     ["REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD", "who connects to the Sentinels"],

@@ -151,7 +151,7 @@ interface Examined {
  * Tries what runs the library, and gives the server the functions if they are missing. Rejects when the client can run neither way. Of a
  * Cluster, the node that serves the key is tried, which is not touched.
  */
-export const examine = async (client: cluster.Client, key: string): Promise<Examined> => {
+export const examine = async (client: cluster.Client, key = ""): Promise<Examined> => {
   const keys = cluster.isCluster(client) ? ["1", key] : ["0"]
   const call = () => send(client, "fcall", [probeFunction, ...keys])
   const callLoaded = () =>

@@ -62,7 +62,8 @@ const parseNode = (node: ClusterNode): Either.Either<RedisOptions & Address, str
     const text = typeof node === "string" || Redacted.isRedacted(node) ? reveal(node).trim() : undefined
     let found: RedisOptions
     if (text === undefined) {
-      const { host, port } = (node ?? {}) as Partial<Address>
+      const { db, host, port } = (node ?? {}) as Partial<Address> & { readonly db?: unknown }
+      if (!isDatabase(db)) return yield* Either.left(onlyDatabase)
       found = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) }
     } else if (text.includes("://")) {
       found = yield* Url.parse(text)

@@ -30,6 +30,7 @@ export interface Cluster {
   readonly nodes: ReadonlyArray<Node>
   /** All addresses, as the option `cluster` takes them. */
   readonly addresses: ReadonlyArray<string>
+  readonly password: string | undefined
   readonly slotOf: (key: string) => Effect.Effect<number>
   /** Who serves the slot of a key now, and its replicas, as the nodes that are reachable say. */
   readonly serving: (key: string) => Effect.Effect<{ readonly primary: Node; readonly replicas: ReadonlyArray<Node> }>
@@ -191,6 +192,7 @@ export const start = (options?: {
       })
     return {
       nodes,
+      password,
       addresses: nodes.map(({ address }) => address),
       slotOf,
       serving,

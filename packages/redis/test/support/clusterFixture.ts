@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { RedisStore } from "@hilok/redis"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 import * as Cluster from "./cluster.ts"
 import { until } from "./faults.ts"
 import { connections, type Fixture } from "./fixture.ts"
@@ -33,7 +33,8 @@ const make = (cluster: Cluster.Cluster): Effect.Effect<ClusterFixture> =>
     if (replicas[0] === undefined) return yield* make(cluster)
     const options = {
       cluster: { nodes: cluster.addresses, options: { redisOptions: { connectionName: namespace } } },
-      namespace
+      namespace,
+      ...(cluster.password === undefined ? {} : { password: Redacted.make(cluster.password) })
     }
     const store = (more?: RedisStore.Options) => Effect.orDie(RedisStore.make({ ...options, ...more }))
     return { cluster, namespace, key, options, primary, replica: replicas[0], store }
