@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as codec from "./codec.ts"
 import { sleep } from "./commands.ts"
 import * as failure from "./failure.ts"
@@ -128,8 +129,14 @@ class Attempt {
       raise,
       { ...each, discard: true }
     )
-    const isStale = this.now() - this.freshAt > this.ttl * stale
-    return Effect.map(isStale ? Effect.all([raised, this.refresh], { ...each, discard: true }) : raised, () => {
+    const confirmed = Effect.suspend(() =>
+      this.now() - this.freshAt > this.ttl * stale ? Effect.zipRight(raised, this.refresh) : raised
+    )
+    // A server that can do nothing for now is waited for, as it is for each part, as long as what is held lives.
+    const isForNow = (error: PartLost | LockError.StoreError) =>
+      error._tag === "StoreError" && failure.refusal(error) !== undefined
+    const patient = Effect.retry(confirmed, { while: isForNow, schedule: Schedule.spaced(pause) })
+    return Effect.map(patient, () => {
       const deadline = Math.min(...this.held.map((held) => held.deadline))
       return wanted ? { token, deadline, wanted } : { token, deadline }
     })
