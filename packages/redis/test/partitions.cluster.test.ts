@@ -61,11 +61,9 @@ layer(TestCluster.layer(), { excludeTestServices: true })("a namespace in partit
         yield* Effect.yieldNow()
         inside--
       })
-      yield* Effect.forEach(
-        locks,
-        (one) => Effect.replicateEffect(one.withWrite(work, ""), 5),
-        { concurrency: "unbounded" }
-      )
+      yield* Effect.forEach(locks, (one) => Effect.replicateEffect(one.withWrite(work, ""), 5), {
+        concurrency: "unbounded"
+      })
     })
   )
 
@@ -76,7 +74,9 @@ layer(TestCluster.layer(), { excludeTestServices: true })("a namespace in partit
         const { client, cluster, nodes, tables } = yield* start
         const [one, other] = [yield* client, yield* client]
         const last = count - 1
-        const victim = nodes.findIndex(({ primary, replicas }, at) => at < last && replicas.length > 0 && primary !== nodes[last]!.primary)
+        const victim = nodes.findIndex(
+          ({ primary, replicas }, at) => at < last && replicas.length > 0 && primary !== nodes[last]!.primary
+        )
         assert.isAtLeast(victim, 0, "a primary with a replica, other than that of the last partition")
         const holder = yield* other.session.held([write(paths[last]!)])
         const root = yield* one.session.queued([write("")], { ttl: "20 seconds", waitTtl: "1 minute" })
@@ -84,9 +84,10 @@ layer(TestCluster.layer(), { excludeTestServices: true })("a namespace in partit
         yield* Effect.promise(() => primary.admin.wait(1, 20_000))
         yield* primary.kill
         assert.isTrue(yield* other.store.release(holder.id, holder.id))
-        const { token } = yield* until(Effect.sync(() => root.fiber.unsafePoll() !== null), "the grant").pipe(
-          Effect.zipRight(one.session.granted(root))
-        )
+        const { token } = yield* until(
+          Effect.sync(() => root.fiber.unsafePoll() !== null),
+          "the grant"
+        ).pipe(Effect.zipRight(one.session.granted(root)))
         assert.isAbove(token, holder.token)
         yield* cluster.settled(tables[victim]!)
         assert.isTrue(Option.isSome(yield* one.store.refresh(root.id, Duration.minutes(1), root.id)))
@@ -94,7 +95,10 @@ layer(TestCluster.layer(), { excludeTestServices: true })("a namespace in partit
           const refused = yield* other.session.attempt(other.session.request([read(path)]))
           assert.isTrue(Either.isLeft(refused) && refused.left.id === root.id, path)
         }
-        assert.deepStrictEqual((yield* other.store.inspect(LockPath.root)).map(({ id, state }) => [id, state]), [[root.id, "held"]])
+        assert.deepStrictEqual(
+          (yield* other.store.inspect(LockPath.root)).map(({ id, state }) => [id, state]),
+          [[root.id, "held"]]
+        )
         for (const { session } of [one, other]) yield* session.end
       }),
     timeLimit

@@ -7,6 +7,7 @@ import { LockError, LockMode, LockPath, type LockStore, Target } from "@hilok/co
 import { RedisStore } from "@hilok/redis"
 import { Session } from "@hilok/testing"
 import { Duration, Effect, Either, Exit, FastCheck, Fiber, Option } from "effect"
+import type { Redis } from "ioredis"
 import { until } from "./support/faults.ts"
 import { leavesNothing, scriptCalls, TestServer, withOwnServer } from "./support/fixture.ts"
 import * as layout from "./support/layout.ts"
@@ -442,6 +443,50 @@ layer(TestServer.layer, { excludeTestServices: true })("a namespace in partition
       )
     )
   })
+})
+
+withOwnServer("a namespace in partitions, on a server that loses its data", undefined, (it) => {
+  const lose = (admin: Redis) =>
+    Effect.promise(async () => {
+      await admin.flushall()
+      await admin.client("KILL", "TYPE", "normal", "SKIPME", "yes")
+    })
+
+  it.effect("has its number again as soon as a client is back", () =>
+    partitioned(({ fixture: { admin, keys }, session }) =>
+      Effect.gen(function* () {
+        yield* lose(admin)
+        yield* until(
+          Effect.map(
+            Effect.promise(() => admin.exists(keys[0])),
+            (found) => found === 1
+          ),
+          "the note"
+        )
+        yield* session.held([write("")])
+      })
+    )
+  )
+
+  it.effect("takes no more requests of clients that have another number than those who came first", () =>
+    partitioned(({ fixture: { admin, keys, options }, session, store }) =>
+      Effect.gen(function* () {
+        yield* Effect.promise(() => admin.flushall())
+        yield* Effect.scoped(RedisStore.make({ ...options, partitions: 3 }))
+        yield* Effect.promise(() => admin.client("KILL", "TYPE", "normal", "SKIPME", "yes"))
+        const asked = Effect.suspend(() => {
+          const request = session.request([write(p0)])
+          return Effect.tap(store.tryAcquire(request), () => store.release(request.id, request.id))
+        })
+        const isRefused = Effect.map(
+          Effect.either(asked),
+          (answer) => Either.isLeft(answer) && /it is 4, but .* in 3 partitions/.test(answer.left.message)
+        )
+        yield* until(isRefused, "the refusal")
+        yield* Effect.promise(() => admin.del(keys[0]))
+      })
+    )
+  )
 })
 
 withOwnServer("what a namespace in partitions costs", undefined, (it) => {

@@ -8,13 +8,15 @@ import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Settings } from "./client.ts"
+import * as cluster from "./cluster.ts"
 import * as codec from "./codec.ts"
 import { Commands } from "./commands.ts"
 import type * as Connection from "./connection.ts"
 import * as failure from "./failure.ts"
+import * as ioredis from "./ioredis.ts"
 import * as Script from "./script.ts"
 
-/** How often the note is looked at, and made again by a server that has lost its data. */
+/** How often the note is looked at, and made again in a server that has lost its data. */
 const interval = Duration.seconds(30)
 
 const inWords = (count: number): string => (count === 1 ? "one partition" : `${count} partitions`)
@@ -76,14 +78,29 @@ export class PartitionCount {
       )
       yield* claim
       const count = new PartitionCount()
-      const watch = Effect.catchTags(Effect.asVoid(claim), {
+      const setRefusal = (refusal: LockError.StoreError | undefined) =>
+        Effect.sync(() => {
+          count.refusal = refusal
+        })
+      const watch = Effect.catchTags(Effect.zipRight(claim, setRefusal(undefined)), {
         StoreError: () => Effect.void,
         InvalidOptions: (error) => {
           const isKnown = count.refusal !== undefined
-          count.refusal = failure.refused(Script.acquire.verb, error.message)
-          return isKnown ? Effect.void : Effect.logError(error.message)
+          const refused = setRefusal(failure.refused(Script.acquire.verb, error.message))
+          return isKnown ? refused : Effect.zipRight(refused, Effect.logError(error.message))
         }
       })
+      // Behind the address, or in the slot, there may be a server that knows nothing.
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const look = () => void host.fork(watch)
+          return [ioredis.on(client, "ready", look), cluster.onMove(client, table, look)]
+        }),
+        (ends) =>
+          Effect.sync(() => {
+            for (const end of ends) end()
+          })
+      )
       yield* watch.pipe(
         Effect.repeat(Schedule.spaced(interval)),
         Effect.delay(interval),
