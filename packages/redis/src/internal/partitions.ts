@@ -4,7 +4,7 @@
  * Most requests lie in one partition, and are asked for there alone. Which one that is, is remembered for the leases of this client;
  * for others all are asked. What lies in several is taken as a whole (taking.ts), shown as one (merging.ts), and lost as a whole.
  */
-import { type LockError, LockStore, type Target } from "@hilok/core"
+import { type LockEntry, type LockError, LockStore } from "@hilok/core"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -27,10 +27,11 @@ import * as routing from "./routing.ts"
 import * as Script from "./script.ts"
 import { settlementOf } from "./settlements.ts"
 import * as taking from "./taking.ts"
+import { Whereabouts } from "./whereabouts.ts"
 
 type Store = LockStore.LockStore["Type"]
 type Failed = LockError.Deadlock | LockError.StoreError
-type Answer = Either.Either<LockStore.Grant, merging.Shown>
+type Answer = Either.Either<LockStore.Grant, LockEntry.LockEntry>
 
 const each = { concurrency: "unbounded" } as const
 
@@ -61,16 +62,17 @@ export const make = (
     const now = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     const count = partitions.length
-    const number = yield* PartitionCount.make(connection, settings, count)
-    const stores = yield* clients(connection, settings, partitions)
-    const everywhere = Array.from(stores.keys())
+    const [number, stores] = yield* Effect.all(
+      [PartitionCount.make(connection, settings, count), clients(connection, settings, partitions)],
+      each
+    )
     const revocations = yield* PubSub.unbounded<LockStore.Revocation>()
     const recalls = yield* PubSub.unbounded<LockStore.Recall>()
 
-    const in_ = (at: number): Store => stores[at]!
+    const storeIn = (at: number): Store => stores[at]!
 
     const giveBackIn = (ats: ReadonlyArray<number>, id: string, owner: string): void => {
-      for (const at of ats) runFork(Effect.ignore(in_(at).release(id, owner)))
+      for (const at of ats) runFork(Effect.ignore(storeIn(at).release(id, owner)))
     }
     const places: Places = new Places((place, but, owner) =>
       giveBackIn(
@@ -79,6 +81,8 @@ export const make = (
         owner
       )
     )
+
+    const whereabouts = new Whereabouts(stores, places, giveBackIn)
 
     // -- What is said by the partitions
 
@@ -98,97 +102,6 @@ export const make = (
       })
     }
 
-    // -- Where a lease is
-
-    /** All that there is of an id in these partitions. */
-    const find = (
-      ats: ReadonlyArray<number>,
-      id: string
-    ): Effect.Effect<ReadonlyArray<merging.Found>, LockError.StoreError> =>
-      Effect.map(
-        Effect.forEach(
-          ats,
-          (at) =>
-            Effect.map(
-              in_(at).lookup(id),
-              Option.map((entry) => ({ at, entry }))
-            ),
-          each
-        ),
-        (found) => found.flatMap(Option.toArray)
-      )
-
-    const isLease = ([first, ...others]: ReadonlyArray<merging.Found>): boolean =>
-      first !== undefined &&
-      others.length + 1 === merging.partsOf(first.entry) &&
-      [first, ...others].every(({ entry }) => entry.state === "held")
-
-    /** The partitions in which a lease lies; none when there is no such lease: it is not live, waits, or is being taken. */
-    const whereIs = (id: string): Effect.Effect<ReadonlyArray<number>, LockError.StoreError> => {
-      const single = places.singleOf(id)
-      if (single !== undefined) return Effect.succeed([single])
-      const place = places.severalOf(id)
-      if (place !== undefined) return Effect.succeed(place.onLoss === undefined ? place.parts.map(({ at }) => at) : [])
-      return Effect.map(find(everywhere, id), (found) => (isLease(found) ? found.map(({ at }) => at) : []))
-    }
-
-    /** Without going by what is live: of what is known only where it is, else everywhere. */
-    const anywhere = (id: string): ReadonlyArray<number> => {
-      const single = places.singleOf(id)
-      return single === undefined ? (places.severalOf(id)?.parts.map(({ at }) => at) ?? everywhere) : [single]
-    }
-
-    /**
-     * Does something to a lease in each partition that it lies in. When one of them does not have it (any more), it is lost as a
-     * whole, and what is left of it is given back; so it is when it was never `owner`'s.
-     */
-    const onLease = <A>(
-      id: string,
-      owner: string | undefined,
-      act: (store: Store) => Effect.Effect<Option.Option<A>, LockError.StoreError>
-    ): Effect.Effect<ReadonlyArray<A>, LockError.StoreError> =>
-      Effect.flatMap(whereIs(id), (ats) =>
-        Effect.map(
-          Effect.forEach(ats, (at) => act(in_(at)), each),
-          (answers) => {
-            const done = answers.flatMap(Option.toArray)
-            if (done.length === ats.length) return done
-            const its = owner ?? places.severalOf(id)?.owner
-            places.drop(id)
-            if (its !== undefined)
-              giveBackIn(
-                ats.filter((_, i) => Option.isSome(answers[i]!)),
-                id,
-                its
-              )
-            return []
-          }
-        )
-      )
-
-    // -- What is shown
-
-    const targetsOf = new Map<string, ReadonlyArray<Target.Target>>()
-
-    const mergeAll = (found: NonEmptyReadonlyArray<merging.Found>) =>
-      merging.merge(found, targetsOf.get(found[0].entry.id))
-
-    /** What other partitions have of what lies in several. */
-    const complete = (found: NonEmptyReadonlyArray<merging.Found>) => {
-      const [{ entry }] = found
-      if (merging.partsOf(entry) <= found.length) return Effect.succeed(mergeAll(found))
-      const seen = new Set(found.map(({ at }) => at))
-      const others = anywhere(entry.id).filter((at) => !seen.has(at))
-      return Effect.map(find(others, entry.id), (more) => mergeAll([...found, ...more]))
-    }
-
-    const completeBlocked = (at: number, blocked: Option.Option<LockStore.Blocked>) =>
-      Option.isNone(blocked)
-        ? Effect.succeed(blocked)
-        : Effect.map(complete([{ at, entry: blocked.value.blocker }]), (blocker) =>
-            Option.some({ ahead: blocked.value.ahead, blocker })
-          )
-
     // -- Asking
 
     const several = (
@@ -198,18 +111,20 @@ export const make = (
     ): Effect.Effect<Answer, Failed> => {
       const problem = LockStore.tooLarge(request)
       if (problem !== undefined) return Effect.fail(failure.refused(Script.acquire.verb, problem))
-      targetsOf.set(request.id, codec.displayTargets(request.targets))
+      whereabouts.targets.set(request.id, codec.displayTargets(request.targets))
       return Effect.ensuring(
         taking.take({ now, places, stores }, request, parts, ask),
-        Effect.sync(() => targetsOf.delete(request.id))
+        Effect.sync(() => whereabouts.targets.delete(request.id))
       )
     }
 
     const single = (request: LockStore.LockRequest, at: number, ask: taking.Ask): Effect.Effect<Answer, Failed> => {
       places.addSingle(request.id, at)
-      return Effect.onExit(ask(in_(at), request), (exit) =>
+      return Effect.onExit(ask(storeIn(at), request), (exit) =>
         Effect.sync(() => {
           if (Exit.isFailure(exit) || Either.isLeft(exit.value)) places.drop(request.id)
+          // Somebody who took it for a lease too early may have had it dropped.
+          else places.addSingle(request.id, at)
         })
       )
     }
@@ -220,19 +135,18 @@ export const make = (
         const parts = routing.split(request.targets, count)
         const [first] = parts
         const answer = parts.length === 1 ? single(request, first.at, ask) : several(request, parts, ask)
-        return Effect.flatMap(answer, (result) =>
-          Either.isRight(result) || merging.partsOf(result.left) === 1
-            ? Effect.succeed(result)
-            : // It is not known which partition has refused: what there is of it is looked up.
-              Effect.map(find(anywhere(result.left.id), result.left.id), ([one, ...rest]) =>
-                Either.left(one === undefined ? result.left : mergeAll([one, ...rest]))
-              )
+        return Effect.flatMap(
+          answer,
+          (result): Effect.Effect<Answer, Failed> =>
+            Either.isRight(result)
+              ? Effect.succeed(result)
+              : Effect.map(whereabouts.completeOne(result.left), (blocker) => Either.left(blocker))
         )
       })
 
     const release: Store["release"] = (id, owner) =>
       Effect.map(
-        Effect.forEach(anywhere(id), (at) => in_(at).release(id, owner), each),
+        Effect.forEach(whereabouts.anywhere(id), (at) => storeIn(at).release(id, owner), each),
         (released) => {
           if (places.severalOf(id)?.onLoss === undefined) places.drop(id)
           return released.some((done) => done)
@@ -241,7 +155,7 @@ export const make = (
 
     const refresh: Store["refresh"] = (id, ttl, owner) =>
       Effect.map(
-        onLease(id, owner, (store) => store.refresh(id, ttl, owner)),
+        whereabouts.onLease(id, owner, (store) => store.refresh(id, ttl, owner)),
         (deadlines) => (deadlines.length === 0 ? Option.none() : Option.some(Math.min(...deadlines)))
       )
 
@@ -258,7 +172,7 @@ export const make = (
           else groups.set(at, [i])
         }
         const group = ([at, which]: readonly [number, ReadonlyArray<number>]) =>
-          Effect.map(in_(at).refreshAll(which.map((i) => leases[i]!)), (results) => {
+          Effect.map(storeIn(at).refreshAll(which.map((i) => leases[i]!)), (results) => {
             for (const [j, i] of which.entries()) {
               const answer = results[j]!
               if (Option.isOption(answer) && Option.isNone(answer)) places.drop(leases[i]!.id)
@@ -277,22 +191,11 @@ export const make = (
 
     // -- Taking over
 
-    /** What of a lease lies where: as this client knows it, else as the partitions tell. */
-    const partsOf = (id: string): Effect.Effect<ReadonlyArray<Place["parts"][number]>, LockError.StoreError> => {
-      const single = places.singleOf(id)
-      if (single !== undefined) return Effect.succeed([{ at: single, numbers: [] }])
-      const place = places.severalOf(id)
-      if (place !== undefined) return Effect.succeed(place.onLoss === undefined ? place.parts : [])
-      return Effect.map(find(everywhere, id), (found) =>
-        isLease(found) ? found.map(({ at, entry }) => ({ at, numbers: entry.share?.slice(1) ?? [] })) : []
-      )
-    }
-
     const restore: Store["restore"] = (id, ttl, owner) =>
-      Effect.flatMap(partsOf(id), ([first, ...more]) => {
+      Effect.flatMap(whereabouts.partsOf(id), ([first, ...more]) => {
         if (first === undefined) return Effect.succeedNone
         if (more.length === 0) {
-          return Effect.map(in_(first.at).restore(id, ttl, owner), (restored) => {
+          return Effect.map(storeIn(first.at).restore(id, ttl, owner), (restored) => {
             if (Option.isSome(restored)) places.addSingle(id, first.at)
             return restored
           })
@@ -300,7 +203,7 @@ export const make = (
         const parts = [first, ...more] as const
         const one = (part: Place["parts"][number]) =>
           Effect.map(
-            in_(part.at).restore(id, ttl, owner),
+            storeIn(part.at).restore(id, ttl, owner),
             Option.map((grant) => ({ ...part, grant }))
           )
         return Effect.flatMap(Effect.forEach(parts, one, each), (restored) => {
@@ -308,7 +211,10 @@ export const make = (
           if (done.length < parts.length) {
             // It was lost meanwhile. Whose the rest is, its owner gives back.
             return Effect.as(
-              Effect.forEach(done, ({ at }) => Effect.ignore(in_(at).giveBack(id, owner)), { ...each, discard: true }),
+              Effect.forEach(done, ({ at }) => Effect.ignore(storeIn(at).giveBack(id, owner)), {
+                ...each,
+                discard: true
+              }),
               Option.none()
             )
           }
@@ -323,7 +229,7 @@ export const make = (
 
     const giveBack: Store["giveBack"] = (id, owner) =>
       Effect.map(
-        Effect.forEach(anywhere(id), (at) => in_(at).giveBack(id, owner), each),
+        Effect.forEach(whereabouts.anywhere(id), (at) => storeIn(at).giveBack(id, owner), each),
         (done) => {
           const isBack = done.some((yes) => yes)
           // Its owner is another by now: who that is, this client need not know.
@@ -357,32 +263,23 @@ export const make = (
       giveBack,
       downgrade: (id, owner) =>
         Effect.map(
-          onLease(id, owner, (store) => toFlag(store.downgrade(id, owner))),
+          whereabouts.onLease(id, owner, (store) => toFlag(store.downgrade(id, owner))),
           (done) => done.length > 0
         ),
       share: () => Effect.succeed(true),
       breakLease: (id) =>
-        Effect.flatMap(whereIs(id), (ats) =>
+        Effect.flatMap(whereabouts.partsOf(id), (parts) =>
           Effect.map(
-            Effect.forEach(ats, (at) => in_(at).breakLease(id), each),
+            Effect.forEach(parts, ({ at }) => storeIn(at).breakLease(id), each),
             (broken) => broken.some((done) => done)
           )
         ),
-      lookup: (id) =>
-        Effect.map(find(anywhere(id), id), ([first, ...more]) => {
-          if (first === undefined) return Option.none()
-          const entry = mergeAll([first, ...more])
-          // One that was held, and has lost a part, is over.
-          const place = places.severalOf(id)
-          return place !== undefined && place.onLoss === undefined && entry.state === "waiting"
-            ? Option.none()
-            : Option.some(entry)
-        }),
+      lookup: (id) => whereabouts.lookup(id),
       inspect: (path) =>
         Effect.gen(function* () {
           const pages = yield* Effect.forEach(
             routing.partitionsBelow(path, count),
-            (at) => Effect.map(in_(at).inspect(path), (entries) => entries.map((entry) => ({ at, entry }))),
+            (at) => Effect.map(storeIn(at).inspect(path), (entries) => entries.map((entry) => ({ at, entry }))),
             each
           )
           const byId = new Map<string, [merging.Found, ...Array<merging.Found>]>()
@@ -391,26 +288,28 @@ export const make = (
             if (known === undefined) byId.set(found.entry.id, [found])
             else known.push(found)
           }
-          return merging.inOrder(yield* Effect.forEach(byId.values(), complete, each))
+          return merging.inOrder(yield* Effect.forEach(byId.values(), (found) => whereabouts.complete(found), each))
         }),
       blockers: (ids) =>
         Effect.gen(function* () {
           const asked = new Map<number, Array<string>>()
           for (const id of ids) {
-            for (const at of anywhere(id)) asked.set(at, [...(asked.get(at) ?? []), id])
+            for (const at of whereabouts.anywhere(id)) asked.set(at, [...(asked.get(at) ?? []), id])
           }
           const found = new Map<string, Option.Option<LockStore.Blocked>>()
           yield* Effect.forEach(
             asked,
             ([at, some]) =>
-              Effect.flatMap(in_(at).blockers(some), (blocked) =>
+              Effect.flatMap(storeIn(at).blockers(some), (blocked) =>
                 Effect.forEach(
                   blocked,
                   (one, i) =>
-                    Effect.map(completeBlocked(at, one), (answer) => {
-                      if (Option.isSome(answer)) found.set(some[i]!, answer)
-                    }),
-                  each
+                    Option.isNone(one)
+                      ? Effect.void
+                      : Effect.map(whereabouts.complete([{ at, entry: one.value.blocker }]), (blocker) => {
+                          found.set(some[i]!, Option.some({ ahead: one.value.ahead, blocker }))
+                        }),
+                  { ...each, discard: true }
                 )
               ),
             each
@@ -419,10 +318,10 @@ export const make = (
         }),
       revocations: PubSub.subscribe(revocations),
       delegations: {
-        settle: (settlement) => settlementOf({ anywhere, count, places, stores }, settlement),
+        settle: (settlement) => settlementOf({ count, places, stores, whereabouts }, settlement),
         refresh: (id, ttl) =>
           Effect.map(
-            onLease(id, id, (store) => store.delegations!.refresh(id, ttl)),
+            whereabouts.onLease(id, id, (store) => store.delegations!.refresh(id, ttl)),
             (answers) =>
               answers.length === 0
                 ? Option.none()

@@ -6,13 +6,13 @@ import * as Effect from "effect/Effect"
 import type { Places } from "./places.ts"
 import * as routing from "./routing.ts"
 import { partOf } from "./taking.ts"
+import type { Whereabouts } from "./whereabouts.ts"
 
 interface Context {
   readonly stores: ReadonlyArray<LockStore.LockStore["Type"]>
   readonly places: Places
   readonly count: number
-  /** The partitions in which something with an id may be. */
-  readonly anywhere: (id: string) => ReadonlyArray<number>
+  readonly whereabouts: Whereabouts
 }
 
 /** What one partition is told. `which`: the registrations of the whole that its own are parts of, by number. */
@@ -27,7 +27,7 @@ interface Portion {
  * done is undone.
  */
 export const settlementOf = (
-  { anywhere, count, places, stores }: Context,
+  { count, places, stores, whereabouts }: Context,
   { registrations, releases }: LockStore.Settlement
 ): Effect.Effect<ReadonlyArray<boolean>, LockError.StoreError> =>
   Effect.gen(function* () {
@@ -50,7 +50,8 @@ export const settlementOf = (
         its.which.push(i)
       }
     }
-    for (const release of releases) for (const at of anywhere(release.id)) portion(at).releases.push(release)
+    for (const release of releases)
+      for (const at of whereabouts.anywhere(release.id)) portion(at).releases.push(release)
 
     const known = registrations.map(() => true)
     yield* Effect.forEach(
