@@ -27,7 +27,7 @@ import * as routing from "./routing.ts"
 import * as Script from "./script.ts"
 import { settlementOf } from "./settlements.ts"
 import * as taking from "./taking.ts"
-import { Whereabouts } from "./whereabouts.ts"
+import { inEach, Whereabouts } from "./whereabouts.ts"
 
 type Store = LockStore.LockStore["Type"]
 type Failed = LockError.Deadlock | LockError.StoreError
@@ -146,7 +146,7 @@ export const make = (
 
     const release: Store["release"] = (id, owner) =>
       Effect.map(
-        Effect.forEach(whereabouts.anywhere(id), (at) => storeIn(at).release(id, owner), each),
+        Effect.suspend(() => inEach(whereabouts.anywhere(id), (at) => storeIn(at).release(id, owner))),
         (released) => {
           if (places.severalOf(id)?.onLoss === undefined) places.drop(id)
           return released.some((done) => done)
@@ -229,7 +229,7 @@ export const make = (
 
     const giveBack: Store["giveBack"] = (id, owner) =>
       Effect.map(
-        Effect.forEach(whereabouts.anywhere(id), (at) => storeIn(at).giveBack(id, owner), each),
+        Effect.suspend(() => inEach(whereabouts.anywhere(id), (at) => storeIn(at).giveBack(id, owner))),
         (done) => {
           const isBack = done.some((yes) => yes)
           // Its owner is another by now: who that is, this client need not know.

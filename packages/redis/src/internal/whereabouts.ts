@@ -9,8 +9,25 @@ import * as merging from "./merging.ts"
 import type { Place, Places } from "./places.ts"
 
 type Store = LockStore.LockStore["Type"]
+type Parts = ReadonlyArray<Place["parts"][number]>
 
 const each = { concurrency: "unbounded" } as const
+
+/**
+ * Asks several partitions, and waits for all of them, also when one fails: what is asked of the others is not to be done when the caller
+ * has been told already.
+ */
+export const inEach = <A>(
+  ats: ReadonlyArray<number>,
+  ask: (at: number) => Effect.Effect<A, LockError.StoreError>
+): Effect.Effect<ReadonlyArray<A>, LockError.StoreError> =>
+  // Most are in one.
+  ats.length === 1
+    ? Effect.map(ask(ats[0]!), (answer) => [answer])
+    : Effect.flatMap(
+        Effect.forEach(ats, (at) => Effect.either(ask(at)), each),
+        Effect.all
+      )
 
 const isLease = ([first, ...others]: ReadonlyArray<merging.Found>): boolean =>
   first !== undefined &&
@@ -41,14 +58,16 @@ export class Whereabouts {
   }
 
   /** What of a lease lies where. Nothing when there is no such lease: it is not live, waits, or is being taken. */
-  partsOf(id: string): Effect.Effect<ReadonlyArray<Place["parts"][number]>, LockError.StoreError> {
-    const single = this.places.singleOf(id)
-    if (single !== undefined) return Effect.succeed([{ at: single, numbers: [] }])
-    const place = this.places.severalOf(id)
-    if (place !== undefined) return Effect.succeed(place.onLoss === undefined ? place.parts : [])
-    return Effect.map(this.find(this.everywhere, id), (found) =>
-      isLease(found) ? found.map(({ at, entry }) => ({ at, numbers: entry.share?.slice(1) ?? [] })) : []
-    )
+  partsOf(id: string): Effect.Effect<Parts, LockError.StoreError> {
+    return Effect.suspend((): Effect.Effect<Parts, LockError.StoreError> => {
+      const single = this.places.singleOf(id)
+      if (single !== undefined) return Effect.succeed([{ at: single, numbers: [] }])
+      const place = this.places.severalOf(id)
+      if (place !== undefined) return Effect.succeed(place.onLoss === undefined ? place.parts : [])
+      return Effect.map(this.find(this.everywhere, id), (found) =>
+        isLease(found) ? found.map(({ at, entry }) => ({ at, numbers: entry.share?.slice(1) ?? [] })) : []
+      )
+    })
   }
 
   /**
@@ -60,10 +79,13 @@ export class Whereabouts {
     owner: string | undefined,
     act: (store: Store) => Effect.Effect<Option.Option<A>, LockError.StoreError>
   ): Effect.Effect<ReadonlyArray<A>, LockError.StoreError> {
-    const { places } = this
+    const { places, stores } = this
     return Effect.flatMap(this.partsOf(id), (parts) =>
       Effect.map(
-        Effect.forEach(parts, ({ at }) => act(this.stores[at]!), each),
+        inEach(
+          parts.map(({ at }) => at),
+          (at) => act(stores[at]!)
+        ),
         (answers) => {
           const done = answers.flatMap(Option.toArray)
           if (done.length === parts.length) {
@@ -89,7 +111,7 @@ export class Whereabouts {
   ): Effect.Effect<ReadonlyArray<merging.Found>, LockError.StoreError> {
     const one = (at: number) =>
       Effect.map(this.stores[at]!.lookup(id), (entry) => (Option.isSome(entry) ? [{ at, entry: entry.value }] : []))
-    return Effect.map(Effect.forEach(ats, one, each), (found) => found.flat())
+    return Effect.map(inEach(ats, one), (found) => found.flat())
   }
 
   private merge(found: NonEmptyReadonlyArray<merging.Found>): LockEntry.LockEntry {
@@ -97,7 +119,8 @@ export class Whereabouts {
   }
 
   lookup(id: string): Effect.Effect<Option.Option<LockEntry.LockEntry>, LockError.StoreError> {
-    return Effect.map(this.find(this.anywhere(id), id), ([first, ...more]) => {
+    const found = Effect.suspend(() => this.find(this.anywhere(id), id))
+    return Effect.map(found, ([first, ...more]) => {
       if (first === undefined) return Option.none()
       const entry = this.merge([first, ...more])
       // One that was held, and has lost a part, is over.
