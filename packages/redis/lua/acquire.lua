@@ -69,13 +69,14 @@ local function ask(request, wait_ttl)
     return 2, known[BLOCKER], deadline_of(known[BLOCKER])
   end
   note_depth(request)
+  local last_ticket = head[LAST_TICKET]
   request[TICKET] = next_ticket()
   local blocker = find_blocker(request)
   if not blocker then
     grant(request)
     return granted_as(request), request[TOKEN], now + request[TTL] * 1000
   elseif not wait_ttl or may_not_wait(request, blocker) then
-    head[LAST_TICKET] = head[LAST_TICKET] - 1
+    head[LAST_TICKET] = last_ticket
     limit_deadline(blocker)
     return 3, describe(blocker), 0
   end

@@ -62,8 +62,9 @@ local function next_token()
   return head[LAST_TOKEN]
 end
 
+-- Like tokens, by the clock: so those of several partitions can be compared.
 local function next_ticket()
-  head[LAST_TICKET] = head[LAST_TICKET] + 1
+  head[LAST_TICKET] = head[LAST_TICKET] < now and now or head[LAST_TICKET] + 1
   return format('%016d', head[LAST_TICKET])
 end
 

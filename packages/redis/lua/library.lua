@@ -23,4 +23,5 @@ Times are in microseconds of the server's clock, ttls in milliseconds. Ids have 
 --@include operations
 --@include settle
 --@include show
+--@include partitions
 --@include perform

@@ -44,7 +44,10 @@ local stored_head, stored_young
 
 local function unpack_known(stored)
   local values = { unpack_values(stored) }
-  if values[1] ~= layout then
+  if values[1] == 'partitions' then
+    -- They have tables of their own: see partitions.lua.
+    refuse('the locks of this namespace are spread over ' .. values[2] .. ' partitions')
+  elseif values[1] ~= layout then
     refuse('the locks in this namespace are kept in a layout that this version of HiLok does not know')
   end
   return values

@@ -54,7 +54,7 @@ local function acquire_young(args)
   for at = first_lease, #values, lease_length do
     if values[at] == id or conflict(text, values[at + 1]) then return false end
   end
-  local ticket, expires, deadline = values[3] + 1, values[4], now + ttl * 1000
+  local ticket, expires, deadline = values[3] < now and now or values[3] + 1, values[4], now + ttl * 1000
   local is_later = deadline + minute > expires
   if stored_head and (is_later or not has_no_blocker(id, text)) then return false end
   if is_later then expires = deadline + 2 * minute end

@@ -4,12 +4,12 @@
  *
  * @since 0.1.0
  */
-import type { LockError } from "@hilok/core"
+import { LockError } from "@hilok/core"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
-import type { Redis, RedisOptions } from "ioredis"
+import type { ClusterOptions, Redis, RedisOptions } from "ioredis"
 import * as failure from "./internal/failure.ts"
 import * as ioredis from "./internal/ioredis.ts"
 import * as Script from "./internal/script.ts"
@@ -33,7 +33,35 @@ export const address: (url: string | Redacted.Redacted<string>) => string = Sour
  * @category conversions
  */
 export const clientOptions = (options?: Options): Effect.Effect<RedisOptions, LockError.InvalidOptions> =>
-  Effect.map(Source.make(options ?? {}), (source) => source.options)
+  Effect.flatMap(Source.make(options ?? {}), (source) =>
+    source._tag === "Own"
+      ? Effect.succeed(source.options)
+      : new LockError.InvalidOptions({
+          option: "cluster",
+          reason: "it names no server, but a Cluster: see clusterOptions"
+        })
+  )
+
+/**
+ * The nodes and options for a `Cluster` of ioredis that a store with the option `cluster` would connect by; nothing without that
+ * option. They may hold a password.
+ *
+ * @since 0.2.0
+ * @category conversions
+ */
+export const clusterOptions = (
+  options?: Options
+): Effect.Effect<
+  | {
+      readonly nodes: ReadonlyArray<{ readonly host: string; readonly port: number }>
+      readonly options: ClusterOptions
+    }
+  | undefined,
+  LockError.InvalidOptions
+> =>
+  Effect.map(Source.make(options ?? {}), (source) =>
+    source._tag === "Own" ? undefined : { nodes: source.nodes, options: source.options }
+  )
 
 const patience = Duration.seconds(5)
 

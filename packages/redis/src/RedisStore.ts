@@ -16,10 +16,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type { Redis, RedisOptions } from "ioredis"
+import type { Cluster, ClusterOptions, Redis, RedisOptions } from "ioredis"
 import * as Client from "./internal/client.ts"
 import * as Connection from "./internal/connection.ts"
 import * as Keys from "./internal/keys.ts"
+import * as Partitions from "./internal/partitions.ts"
+import * as routing from "./internal/routing.ts"
 import * as Source from "./internal/source.ts"
 
 /**
@@ -34,6 +36,10 @@ import * as Source from "./internal/source.ts"
  *   script before it is needed: for a program that takes one lock and ends. What is wrong with that connection alone is
  *   logged, and tried again. Default `false`.
  * - `replicas`: report a grant only when replicas of the server have it. Off by default. See `Replicas`.
+ * - `partitions`: over how many hash tags the namespace is spread, so that the servers of a cluster share its load: 1 to 64,
+ *   default 1. All clients of a namespace must have the same number; one that has another is refused with `InvalidOptions`.
+ *   A path's first segment decides in which one it lies; a subtree that begins at the root takes all of them, one after the
+ *   other. What does not hold across partitions, such as one order for all, is in docs/guarantees.md. On one server it is of no use.
  *
  * @since 0.1.0
  * @category models
@@ -45,6 +51,7 @@ export interface StoreOptions {
   readonly commandTimeout?: LockDuration.Input | undefined
   readonly lazyListening?: boolean | undefined
   readonly replicas?: Replicas | undefined
+  readonly partitions?: number | undefined
 }
 
 /**
@@ -64,14 +71,30 @@ export interface Replicas {
 }
 
 /**
+ * A node of a Redis Cluster: `"host:port"` (`"[::1]:7000"`), a URL as `url` takes it, or an object.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type ClusterNode =
+  | string
+  | Redacted.Redacted<string>
+  | { readonly host: string; readonly port?: number | undefined }
+
+/**
  * Where the server is: a `url`, options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default
- * `redis://127.0.0.1:6379`. What the URL says takes precedence over `redis`, and a `username` or `password` here over both.
+ * `redis://127.0.0.1:6379`. What the URL says takes precedence over `redis`, and a `username` or `password` here over both. Or the
+ * `cluster`, with neither of the two.
  *
  * - `url`: `redis://user:password@host:port/db`, `rediss://…` for TLS, or a unix socket: its path, or
  *   `unix://user:password@/path?db=0`. After a `?` there may be `db`, `username`, `password`, `family`, `connectionName` and
  *   `keyPrefix`. In a user or password, whatever is not a letter or a digit is written `%xx`.
  * - `redis`: `failoverDetector` is on unless it is set here. `lazyConnect`, `maxRetriesPerRequest`, `enableReadyCheck`,
  *   `disconnectTimeout`, and options that change answers (`stringNumbers`, `replyMapping`) have no effect.
+ * - `cluster`: some of the `nodes` of a Redis Cluster, by which all are found, and `options` of ioredis for it (`natMap`, `dnsLookup`, …;
+ *   in `redisOptions` what each connection needs, such as `tls`). A user, a password and `rediss://` in the URL of a node go for all.
+ *   `enableReadyCheck`, `enableOfflineQueue` and `scaleReads` have no effect, nor has in `redisOptions` what has none in `redis`. A
+ *   namespace lies in one slot, so on one primary. There is no database but 0.
  *
  * @since 0.1.0
  * @category models
@@ -81,6 +104,9 @@ export interface Options extends StoreOptions {
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted<string> | undefined
   readonly redis?: RedisOptions | undefined
+  readonly cluster?:
+    | { readonly nodes: ReadonlyArray<ClusterNode>; readonly options?: ClusterOptions | undefined }
+    | undefined
 }
 
 /**
@@ -94,7 +120,8 @@ export const defaults = {
   keyPrefix: "hilok",
   connectTimeout: "5 seconds",
   commandTimeout: "3 seconds",
-  replicasTimeout: "1 second"
+  replicasTimeout: "1 second",
+  partitions: 1
 } as const
 
 type Failure = LockError.StoreError | LockError.InvalidOptions
@@ -109,6 +136,16 @@ const name = (option: string, value: string): Either.Either<string, LockError.In
         refuse(
           option,
           `it is ${JSON.stringify(value)}, but must be 1 to 200 characters, none of them {, } or a control character`
+        )
+      )
+
+const number = (option: string, value: number, least: number, most: number) =>
+  Number.isInteger(value) && value >= least && value <= most
+    ? Either.right(value)
+    : Either.left(
+        refuse(
+          option,
+          `it is ${typeof value === "number" ? String(value) : JSON.stringify(value)}, but must be a whole number from ${least} to ${most}`
         )
       )
 
@@ -127,7 +164,8 @@ const storeNames: Readonly<Record<keyof StoreOptions, true>> = {
   connectTimeout: true,
   commandTimeout: true,
   lazyListening: true,
-  replicas: true
+  replicas: true,
+  partitions: true
 }
 
 const names: Readonly<Record<keyof Options, true>> = {
@@ -135,6 +173,7 @@ const names: Readonly<Record<keyof Options, true>> = {
   username: true,
   password: true,
   redis: true,
+  cluster: true,
   ...storeNames
 }
 
@@ -148,30 +187,34 @@ const checkReplicas = (
     yield* Either.mapLeft(LockOptions.checkNames(options, { min: true, timeout: true }), ({ option, reason }) =>
       refuse(option === "options" ? "replicas" : `replicas.${option}`, reason)
     )
-    const { min, timeout } = options
-    if (!(Number.isInteger(min) && min >= 1 && min <= mostReplicas)) {
-      const shown = typeof min === "number" ? String(min) : JSON.stringify(min)
-      return yield* Either.left(
-        refuse("replicas.min", `it is ${shown}, but must be a whole number from 1 to ${mostReplicas}`)
-      )
-    }
-    const limit = yield* patience("replicas.timeout", timeout ?? defaults.replicasTimeout)
+    const min = yield* number("replicas.min", options.min, 1, mostReplicas)
+    const limit = yield* patience("replicas.timeout", options.timeout ?? defaults.replicasTimeout)
     return { min, timeout: Math.ceil(Duration.toMillis(limit)) }
   })
+
+interface Checked {
+  readonly settings: Client.Settings
+  /** The keys of each, where there are several. */
+  readonly partitions: ReadonlyArray<Keys.Keys>
+}
 
 const check = (
   options: StoreOptions,
   allowed: Readonly<Record<string, true>>
-): Either.Either<Client.Settings, LockError.InvalidOptions> =>
+): Either.Either<Checked, LockError.InvalidOptions> =>
   Either.gen(function* () {
     yield* LockOptions.checkNames(options, allowed)
     const namespace = yield* name("namespace", options.namespace ?? defaults.namespace)
-    const keys = Keys.make(yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix), namespace)
+    const prefix = yield* name("keyPrefix", options.keyPrefix ?? defaults.keyPrefix)
+    const keys = Keys.make(prefix, namespace)
     const connectTimeout = yield* patience("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
     const commandTimeout = yield* patience("commandTimeout", options.commandTimeout ?? defaults.commandTimeout)
     const lazyListening = options.lazyListening ?? false
     const replicas = yield* checkReplicas(options.replicas)
-    return { namespace, keys, connectTimeout, commandTimeout, lazyListening, replicas }
+
+    const count = yield* number("partitions", options.partitions ?? defaults.partitions, 1, routing.most)
+    const partitions = Array.from({ length: count }, (_, at) => Keys.makePartition(prefix, namespace, at, count))
+    return { settings: { namespace, keys, connectTimeout, commandTimeout, lazyListening, replicas }, partitions }
   })
 
 const makeWith = (
@@ -180,9 +223,12 @@ const makeWith = (
   allowed: Readonly<Record<string, true>>
 ): Effect.Effect<LockStore.LockStore["Type"], Failure, Scope.Scope> =>
   Effect.gen(function* () {
-    const settings = yield* check(options, allowed)
+    const { partitions, settings } = yield* check(options, allowed)
     const where = yield* source
-    return yield* Client.make(yield* Connection.open(where, settings.connectTimeout), settings)
+    const connection = yield* Connection.open(where, settings.connectTimeout, settings.keys.keys[0])
+    return yield* partitions.length === 1
+      ? Client.make(connection, settings)
+      : Partitions.make(connection, settings, partitions)
   })
 
 /**
@@ -194,16 +240,16 @@ const makeWith = (
 export const validate = (options?: Options): Effect.Effect<void, LockError.InvalidOptions> =>
   Effect.gen(function* () {
     yield* check(options ?? {}, names)
-    const source = yield* Source.make(options ?? {})
-    yield* Connection.create(source.options)
+    yield* Connection.validate(yield* Source.make(options ?? {}))
   })
 
 /**
- * Connects to a server, and closes the connections with the scope.
+ * Connects to a server or a Cluster, and closes the connections with the scope.
  *
  * Fails with `InvalidOptions` when an option is wrong, most before it connects; also when the server does not have the
  * database. Fails with `StoreError` when no server answers within `connectTimeout`, when it is still loading or busy with a
- * script by then, when it refuses the password, is too old, or is a replica. Neither shows a password.
+ * script by then, when it refuses the password, is too old, is a replica, or, without `cluster`, a node of a Cluster that has other
+ * primaries, too. Neither shows a password.
  *
  * @since 0.1.0
  * @category constructors
@@ -221,8 +267,8 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
   Layer.scoped(LockStore.LockStore, make(options))
 
 /**
- * The store on a client of the application, with whatever `keyPrefix` and `db` it has. The client is never closed here;
- * for listening, a second connection is made from it, which is (and with `replicas` a third).
+ * The store on a client of the application, a `Redis` or a `Cluster`, with whatever `keyPrefix` and `db` it has. The client is never
+ * closed here; for listening, a second connection is made from it, which is (and with `replicas` a third).
  *
  * When the server says that it is a replica or still loads its data, and the client has a `retryStrategy`, the client is told to
  * reconnect, as behind the same address there may be another server by now. With Sentinel, set `failoverDetector` to true: a
@@ -232,50 +278,86 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
  * @since 0.2.0
  * @category layers
  */
-export const layerClient = (client: Redis, options?: StoreOptions): Layer.Layer<LockStore.LockStore, Failure> =>
+export const layerClient = (
+  client: Redis | Cluster,
+  options?: StoreOptions
+): Layer.Layer<LockStore.LockStore, Failure> =>
   Layer.scoped(LockStore.LockStore, makeWith(Either.right({ _tag: "Foreign", client }), options ?? {}, storeNames))
 
 const variables = {
   url: "REDIS_URL",
+  cluster: "REDIS_CLUSTER_NODES",
   namespace: "HILOK_NAMESPACE",
   keyPrefix: "HILOK_KEY_PREFIX",
   connectTimeout: "HILOK_CONNECT_TIMEOUT",
   commandTimeout: "HILOK_COMMAND_TIMEOUT",
   "replicas.min": "HILOK_REPLICAS_MIN",
-  "replicas.timeout": "HILOK_REPLICAS_TIMEOUT"
+  "replicas.timeout": "HILOK_REPLICAS_TIMEOUT",
+  partitions: "HILOK_PARTITIONS"
 } as const
 
 const duration = (variable: string, otherwise: Duration.DurationInput): Config.Config<Duration.Duration> =>
   Config.withDefault(LockDuration.config(variable, limits), Duration.decode(otherwise))
 
+type Where = Pick<Options, "url" | "cluster">
+
+/** One of the two variables. (`Config.redacted` would hide the message of an error, too.) */
+const where: Config.Config<Where> = Config.mapOrFail(
+  Config.all({
+    url: Config.option(Config.string(variables.url)),
+    nodes: Config.option(Config.string(variables.cluster))
+  }),
+  ({ nodes, url }): Either.Either<Where, ConfigError.ConfigError> => {
+    if (Option.isNone(nodes)) {
+      return Option.match(url, {
+        onNone: () =>
+          Either.left(
+            ConfigError.MissingData([variables.url], `Expected ${variables.url}, or ${variables.cluster}, to exist`)
+          ),
+        onSome: (value) => Either.right({ url: Redacted.make(value) })
+      })
+    }
+    const problem = `${variables.url} is set, too: both say where the locks are, and one of them is enough`
+    return Option.isSome(url)
+      ? Either.left(ConfigError.InvalidData([variables.cluster], problem))
+      : Either.right({ cluster: { nodes: nodes.value.split(",").map((node) => Redacted.make(node)) } })
+  }
+)
+
+const replicas: Config.Config<Replicas | undefined> = Config.mapOrFail(
+  Config.all({
+    min: Config.option(Config.number(variables["replicas.min"])),
+    timeout: Config.option(LockDuration.config(variables["replicas.timeout"], limits))
+  }),
+  ({ min, timeout }) => {
+    if (Option.isSome(min)) return Either.right({ min: min.value, timeout: Option.getOrUndefined(timeout) })
+    if (Option.isNone(timeout)) return Either.right(undefined)
+    const reason = `${variables["replicas.timeout"]} is set, so this has to be, too: how many replicas to wait for`
+    return Either.left(ConfigError.MissingData([variables["replicas.min"]], reason))
+  }
+)
+
 /**
- * The options from the environment: `REDIS_URL` (required), `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`,
- * `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT` (durations such as `5 seconds`, `5s`, or milliseconds),
- * `HILOK_REPLICAS_MIN` and `HILOK_REPLICAS_TIMEOUT` (`replicas`, if the first is there).
+ * The options from the environment: `REDIS_URL`, or else `REDIS_CLUSTER_NODES` (nodes of a Redis Cluster as `host:port` or URLs, with
+ * commas between them), of which one is required; `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`, `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT`
+ * (durations such as `5 seconds`, `5s`, or milliseconds); `HILOK_REPLICAS_MIN` and `HILOK_REPLICAS_TIMEOUT` (`replicas`, if the first is
+ * there); `HILOK_PARTITIONS`.
  *
  * @since 0.1.0
  * @category config
  */
-export const config: Config.Config<Options> = Config.all({
-  // `Config.redacted` would hide its message, too.
-  url: Config.map(Config.string(variables.url), Redacted.make),
-  namespace: Config.withDefault(Config.string(variables.namespace), defaults.namespace),
-  keyPrefix: Config.withDefault(Config.string(variables.keyPrefix), defaults.keyPrefix),
-  connectTimeout: duration(variables.connectTimeout, defaults.connectTimeout),
-  commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout),
-  replicas: Config.mapOrFail(
-    Config.all({
-      min: Config.option(Config.number(variables["replicas.min"])),
-      timeout: Config.option(LockDuration.config(variables["replicas.timeout"], limits))
-    }),
-    ({ min, timeout }) => {
-      if (Option.isSome(min)) return Either.right({ min: min.value, timeout: Option.getOrUndefined(timeout) })
-      if (Option.isNone(timeout)) return Either.right(undefined)
-      const reason = `${variables["replicas.timeout"]} is set, so this has to be, too: how many replicas to wait for`
-      return Either.left(ConfigError.MissingData([variables["replicas.min"]], reason))
-    }
-  )
-})
+export const config: Config.Config<Options> = Config.map(
+  Config.all({
+    where,
+    namespace: Config.withDefault(Config.string(variables.namespace), defaults.namespace),
+    keyPrefix: Config.withDefault(Config.string(variables.keyPrefix), defaults.keyPrefix),
+    connectTimeout: duration(variables.connectTimeout, defaults.connectTimeout),
+    commandTimeout: duration(variables.commandTimeout, defaults.commandTimeout),
+    replicas,
+    partitions: Config.withDefault(Config.integer(variables.partitions), defaults.partitions)
+  }),
+  ({ where, ...rest }) => ({ ...where, ...rest })
+)
 
 /**
  * The store as a layer, with options from the configuration, by default from the environment (`config`). A wrong value

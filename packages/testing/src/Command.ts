@@ -81,29 +81,30 @@ export const enclosing = (model: Reference, inside: number | null): ReadonlyArra
   return lease === undefined ? [] : [...lease.within, lease.id]
 }
 
-const path = (weight: number, ...segments: ReadonlyArray<string>) => ({
-  weight,
-  arbitrary: FastCheck.constant(Either.getOrThrow(LockPath.parse(segments)))
-})
-
 // Few paths, so that most requests meet others.
-const region: FastCheck.Arbitrary<LockMode.Region> = FastCheck.record({
-  mode: FastCheck.constantFrom(...LockMode.all),
-  path: FastCheck.oneof(
-    path(1),
-    path(4, "a"),
-    path(4, "a", "b"),
-    path(2, "a", "b", "c"),
-    path(2, "a", "c"),
-    path(2, "ab"),
-    path(1, "a/b")
-  )
-})
+const regionBelow = (above: ReadonlyArray<string>): FastCheck.Arbitrary<LockMode.Region> => {
+  const path = (weight: number, ...segments: ReadonlyArray<string>) => ({
+    weight,
+    arbitrary: FastCheck.constant(Either.getOrThrow(LockPath.parse([...above, ...segments])))
+  })
+  return FastCheck.record({
+    mode: FastCheck.constantFrom(...LockMode.all),
+    path: FastCheck.oneof(
+      path(1),
+      path(4, "a"),
+      path(4, "a", "b"),
+      path(2, "a", "b", "c"),
+      path(2, "a", "c"),
+      path(2, "ab"),
+      path(1, "a/b")
+    )
+  })
+}
 
 const pick = FastCheck.nat({ max: 50 })
 const ttl = FastCheck.integer({ min: 1, max: 30 })
 
-const request = (op: "acquire" | "try"): FastCheck.Arbitrary<Command> =>
+const request = (op: "acquire" | "try", region: FastCheck.Arbitrary<LockMode.Region>): FastCheck.Arbitrary<Command> =>
   FastCheck.record({
     op: FastCheck.constant(op),
     targets: FastCheck.oneof(
@@ -144,7 +145,8 @@ const giveBack: FastCheck.Arbitrary<Command> = FastCheck.record({
 })
 
 /**
- * A list of commands. `time`: whether time goes by in it, so that leases expire by themselves.
+ * A list of commands. `time`: whether time goes by in it, so that leases expire by themselves. `below`: the segments above all
+ * paths in it, by default none.
  *
  * @since 0.1.0
  * @category arbitraries
@@ -152,11 +154,13 @@ const giveBack: FastCheck.Arbitrary<Command> = FastCheck.record({
 export const commands = (options: {
   readonly time: boolean
   readonly maxLength?: number | undefined
-}): FastCheck.Arbitrary<Array<Command>> =>
-  FastCheck.array(
+  readonly below?: ReadonlyArray<string> | undefined
+}): FastCheck.Arbitrary<Array<Command>> => {
+  const region = regionBelow(options.below ?? [])
+  return FastCheck.array(
     FastCheck.oneof(
-      { weight: 14, arbitrary: request("acquire") },
-      { weight: 2, arbitrary: request("try") },
+      { weight: 14, arbitrary: request("acquire", region) },
+      { weight: 2, arbitrary: request("try", region) },
       { weight: 5, arbitrary: ending("release") },
       { weight: 1, arbitrary: onOne("cancel") },
       { weight: 1, arbitrary: ending("downgrade") },
@@ -177,3 +181,4 @@ export const commands = (options: {
     ),
     { maxLength: options.maxLength ?? 50, size: "max" }
   )
+}

@@ -9,7 +9,7 @@
 import { assert } from "@effect/vitest"
 import type { Holder, LockEntry } from "@hilok/core/LockEntry"
 import type { Deadlock, StoreError } from "@hilok/core/LockError"
-import type { Region } from "@hilok/core/LockMode"
+import { anyConflict, type Region } from "@hilok/core/LockMode"
 import * as LockPath from "@hilok/core/LockPath"
 import type { Grant, LockRequest, LockStore, Revocation } from "@hilok/core/LockStore"
 import type { Target } from "@hilok/core/Target"
@@ -124,6 +124,9 @@ export const eventually = <E, R>(condition: Effect.Effect<boolean, E, R>, what: 
   return due(look, what)
 }
 
+/** It waits for nobody: a store that decides in several steps has not taken all of them. */
+const isUnderWay = ({ blockedBy, state }: LockEntry): boolean => state === "waiting" && blockedBy === undefined
+
 /**
  * A target in the canonical encoding.
  *
@@ -133,11 +136,22 @@ export const eventually = <E, R>(condition: Effect.Effect<boolean, E, R>, what: 
 export const region = ({ mode, path }: Target): Region => ({ mode, path: Either.getOrThrow(LockPath.parse(path)) })
 
 /**
+ * - `partitioned`: does the store decide in several partitions? Then tokens rise over grants that conflict, but not over all.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Options {
+  readonly partitioned?: boolean | undefined
+}
+
+/**
  * @since 0.1.0
  * @category constructors
  */
-export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Scope.Scope> =>
+export const make = (store: LockStore["Type"], options?: Options): Effect.Effect<Session, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const partitioned = options?.partitioned ?? false
     const scope = yield* Effect.scope
     const revocations: Queue.Dequeue<Revocation> = yield* store.revocations
     // An id is used once only, also where the store outlives the tests.
@@ -146,11 +160,27 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
     const pending = new Map<string, Asked>()
     let lastId = 0
     let lastToken = 0
+    const requested = new Map<string, LockRequest>()
+    const noted = new Map<string, number>()
+
+    /** In partitions, tokens of different ones are not compared by anybody. */
+    const checkConflicting = (id: string, token: number): void => {
+      const targets = requested.get(id)?.targets ?? []
+      for (const [other, its] of noted) {
+        if (other === id || !anyConflict(targets, requested.get(other)?.targets ?? [])) continue
+        assert.isAbove(token, its, `the token of ${id} is greater than that of ${other}, which was granted before`)
+      }
+      noted.set(id, token)
+    }
 
     const noteGrants = (grants: Array<readonly [id: string, token: number]>): ReadonlyArray<string> => {
       grants.sort(([, a], [, b]) => a - b)
       for (const [id, token] of grants) {
         assert.isTrue(Number.isSafeInteger(token), `the token of ${id} is a whole number: ${token}`)
+        if (partitioned) {
+          checkConflicting(id, token)
+          continue
+        }
         assert.isAbove(token, lastToken, `the token of ${id} is greater than every token before`)
         lastToken = token
       }
@@ -159,7 +189,7 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
 
     const request: Session["request"] = (targets, options) => {
       const [first, ...rest] = targets.map(region)
-      return {
+      const request: LockRequest = {
         id: options?.id ?? `${prefix}.${++lastId}`,
         targets: [first!, ...rest],
         ttl: Duration.decode(options?.ttl ?? "1 minute"),
@@ -167,6 +197,8 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
         within: options?.within ?? [],
         holder: options?.holder ?? {}
       }
+      if (partitioned) requested.set(request.id, request)
+      return request
     }
 
     const ask: Session["ask"] = (request) =>
@@ -177,7 +209,10 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
         pending.set(request.id, asked)
         const hasArrived = Effect.suspend(() =>
           fiber.unsafePoll() === null
-            ? Effect.map(store.lookup(request.id), (entry) => Option.isSome(entry) || fiber.unsafePoll() !== null)
+            ? Effect.map(
+                store.lookup(request.id),
+                (entry) => Option.exists(entry, (found) => !isUnderWay(found)) || fiber.unsafePoll() !== null
+              )
             : Effect.succeed(true)
         )
         yield* Effect.orDie(eventually(hasArrived, `the answer to ${request.id}, or its place in the queue,`))
@@ -200,7 +235,12 @@ export const make = (store: LockStore["Type"]): Effect.Effect<Session, never, Sc
       })
 
     const observe: Session["observe"] = Effect.gen(function* () {
-      const entries = yield* due(store.inspect(LockPath.root), "the answer to inspect")
+      let entries = yield* due(store.inspect(LockPath.root), "the answer to inspect")
+      const settled = Effect.map(store.inspect(LockPath.root), (seen) => {
+        entries = seen
+        return !seen.some(isUnderWay)
+      })
+      if (entries.some(isUnderWay)) yield* eventually(settled, "the place of each request")
       const grants: Array<readonly [string, number]> = []
       const deadlocks: Array<Deadlock> = []
       for (const { fiber, id } of Array.from(pending.values())) {

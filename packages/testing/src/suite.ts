@@ -8,6 +8,7 @@ import * as LockPath from "@hilok/core/LockPath"
 import { LockStore } from "@hilok/core/LockStore"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as TestClock from "effect/TestClock"
@@ -15,7 +16,7 @@ import * as TestContext from "effect/TestContext"
 import { conformanceTests } from "./internal/conformanceTests.ts"
 import { delegationTests } from "./internal/delegationTests.ts"
 import { interruptionTests } from "./internal/interruptionTests.ts"
-import type { Test } from "./internal/kit.ts"
+import { below, type Test } from "./internal/kit.ts"
 import { leaseTests } from "./internal/leaseTests.ts"
 import { nestingTests } from "./internal/nestingTests.ts"
 import { ownerTests } from "./internal/ownerTests.ts"
@@ -34,6 +35,10 @@ import * as Session from "./Session.ts"
  * - `runs`, `seed`: of the random comparison with the reference. Default 50 runs, different ones each time.
  * - `timeout`: of one test. Default 30 seconds.
  * - `delegations`: can the store give delegations? Then it is also held to that part of the contract. Default `false`.
+ * - `partitioned`: does the store spread paths over partitions by their first segment? Then order holds for what lies below
+ *   one such segment, and so does the finding of cycles; tokens rise over grants that conflict; and a request for several
+ *   partitions is granted step by step. Tests of these keep to one segment; all else is held to the contract as it is. Default
+ *   `false`.
  *
  * @since 0.1.0
  * @category models
@@ -47,6 +52,7 @@ export interface SuiteOptions {
   readonly seed?: number | undefined
   readonly timeout?: Duration.DurationInput | undefined
   readonly delegations?: boolean | undefined
+  readonly partitioned?: boolean | undefined
 }
 
 // A timer may fire a little early.
@@ -76,6 +82,8 @@ export const suite = <E>(name: string, layer: Layer.Layer<LockStore, E>, options
   const exactTime = options?.exactTime ?? !real
   const ttl = Duration.decode(options?.ttl ?? (real ? "500 millis" : "10 seconds"))
   const timeout = Duration.toMillis(options?.timeout ?? "30 seconds")
+  const partitioned = options?.partitioned ?? false
+  const inOne = partitioned ? below : identity
 
   describe(name, () => {
     const runtime = ManagedRuntime.make(real ? layer : Layer.provideMerge(layer, TestContext.TestContext))
@@ -88,13 +96,13 @@ export const suite = <E>(name: string, layer: Layer.Layer<LockStore, E>, options
         () =>
           Effect.gen(function* () {
             const store = yield* LockStore
-            const session = yield* Session.make(store)
+            const session = yield* Session.make(store, { partitioned })
             const clear = store.inspect(LockPath.root).pipe(
               Effect.flatMap((entries) => Effect.forEach(entries, ({ id }) => store.release(id))),
               Effect.ignore
             )
             assert.deepStrictEqual(yield* store.inspect(LockPath.root), [], "the store is empty before the test")
-            yield* body({ store, session, advance, exactTime, ttl, clear }).pipe(
+            yield* body({ store, session, advance, exactTime, ttl, clear, inOne, partitioned }).pipe(
               Effect.zipRight(session.end),
               Effect.onError(() => clear)
             )

@@ -112,7 +112,10 @@ const root = async (bench: Bench): Promise<Table> => {
       figure(value("commands")),
       time((value("cpu") ?? Number.NaN) / 1_000)
     ]),
-    notes: ["The number behind the name is that of the partitions; each is taken in turn.", ...failuresOf(bench, entries)]
+    notes: [
+      "The number behind the name is that of the partitions; each is taken in turn.",
+      ...failuresOf(bench, entries)
+    ]
   }
 }
 
@@ -145,7 +148,8 @@ const copies = async (bench: Bench): Promise<ReadonlyArray<Table>> => {
 
 export const cluster: Workload = {
   name: "cluster",
-  about: "a Redis Cluster: 1 to 3 primaries, the root over 1, 3 and 8 partitions, a replica that has to have each grant",
+  about:
+    "a Redis Cluster: 1 to 3 primaries, the root over 1, 3 and 8 partitions, a replica that has to have each grant",
   run: async (bench) => {
     const plays = (...names: ReadonlyArray<string>) => names.some(bench.plays)
     return [

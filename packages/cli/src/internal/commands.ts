@@ -39,6 +39,12 @@ const server = {
     { adds: true }
   ),
   master: option("master", filled("NAME"), "The name by which Sentinels know the server. Default: $HILOK_MASTER."),
+  cluster: option(
+    "cluster",
+    filled("HOST:PORT"),
+    "A node of a Redis Cluster; several, with commas or the option again. Default: $REDIS_CLUSTER_NODES.",
+    { adds: true }
+  ),
   tls: flag("tls", "Encrypt the connection, as rediss:// does."),
   cacert: option(
     "cacert",
@@ -52,6 +58,11 @@ const server = {
     "key-prefix",
     text("PREFIX"),
     "The first part of every key. Default: $HILOK_KEY_PREFIX, else hilok."
+  ),
+  partitions: option(
+    "partitions",
+    wholeNumber("N", 64),
+    "In how many partitions the locks are, as all clients say. Default: $HILOK_PARTITIONS, else 1."
   )
 }
 
@@ -317,7 +328,10 @@ const doctor = command({
   about: "Checks whether the server is fit for locks, and says what to do where it is not.",
   options: doctorOptions,
   sections: [codes([String(exitCode.negative), "something is not in order"])],
-  examples: [["hilok doctor -u rediss://locks.example.com", "a server other than that of $REDIS_URL"]],
+  examples: [
+    ["hilok doctor -u rediss://locks.example.com", "a server other than that of $REDIS_URL"],
+    ["hilok doctor --cluster redis-1:6379,redis-2:6379", "a Redis Cluster, with a line for each of its nodes"]
+  ],
   run: (input) => program().doctor(input)
 })
 
@@ -338,11 +352,13 @@ export const environment: Section = {
   title: "Environment",
   rows: [
     ["REDIS_URL", "--url"],
+    ["REDIS_CLUSTER_NODES", "--cluster"],
     ["REDIS_USERNAME, REDIS_PASSWORD", "who connects, unless the URL says so"],
     ["HILOK_SENTINEL, HILOK_MASTER", "--sentinel, --master"],
     ["REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD", "who connects to the Sentinels"],
     ["HILOK_CACERT, HILOK_CERT, HILOK_KEY", "--cacert, --cert, --key"],
     ["HILOK_NAMESPACE, HILOK_KEY_PREFIX", "--namespace, --key-prefix"],
+    ["HILOK_PARTITIONS", "--partitions"],
     ["HILOK_LABEL", "--label"],
     ["HILOK_TTL, HILOK_MAX_HOLD", "--ttl, --max-hold"],
     ["HILOK_REFRESH_INTERVAL", "how often a lease is refreshed; a third of its ttl"],

@@ -6,49 +6,19 @@ import { RedisServer, RedisStore } from "@hilok/redis"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Redis } from "ioredis"
+import { Cluster, Redis } from "ioredis"
 import { clean, json } from "./clean.ts"
 import type { DoctorInput, ServerOptions } from "./commands.ts"
+import * as doctorCluster from "./doctorCluster.ts"
 import { denials } from "./doctorCommands.ts"
 import { exitCode } from "./failure.ts"
+import { ask, type Finding, field, finding, reasonOf, version } from "./findings.ts"
 import { print } from "./print.ts"
 import * as server from "./server.ts"
 import { paint, screenOf, span } from "./text.ts"
 
-interface Finding {
-  readonly ok: boolean
-  readonly text: string
-  /** What to do, when it is not. */
-  readonly advice?: string
-}
-
-const patience = 5_000
 const slow = 50
 const tolerable = 1_000
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-const ask = <A>(command: () => Promise<A>): Effect.Effect<A, string> =>
-  Effect.tryPromise({ try: command, catch: reasonOf }).pipe(
-    Effect.timeoutFail({ duration: patience, onTimeout: () => `no answer within ${patience / 1000} s` })
-  )
-
-const finding = (check: Effect.Effect<Finding, string>, what: string, advice: string): Effect.Effect<Finding> =>
-  Effect.catchAll(check, (problem) => Effect.succeed({ ok: false, text: `${what}: ${problem}`, advice }))
-
-const field = (info: string, name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1]
-
-const version = (info: string): Finding => {
-  const valkey = field(info, "valkey_version")
-  const redis = field(info, "redis_version") ?? "unknown"
-  const [major = 0, minor = 0] = redis.split(".").map(Number)
-  const ok = valkey !== undefined || major > 6 || (major === 6 && minor >= 2)
-  return {
-    ok,
-    text: valkey === undefined ? `version: Redis ${redis}` : `version: Valkey ${valkey}`,
-    advice: "Use Redis 6.2 or newer, or Valkey."
-  }
-}
 
 const role = (info: string): Finding => ({
   ok: field(info, "role") !== "slave",
@@ -80,13 +50,14 @@ const latency = (client: Redis): Effect.Effect<Finding, string> =>
     }
   })
 
-const cluster = (info: string): ReadonlyArray<Finding> =>
+/** A node of a Cluster, by a client that sees no other. */
+const alone = (info: string): ReadonlyArray<Finding> =>
   field(info, "cluster_enabled") === "1"
     ? [
         {
           ok: false,
           text: "cluster: the server is a node of a Redis Cluster",
-          advice: "Connect to a server, or to Sentinels, outside a Cluster: a node refuses keys of other nodes."
+          advice: "A node refuses what other nodes serve: name its nodes by --cluster or REDIS_CLUSTER_NODES."
         }
       ]
     : []
@@ -183,13 +154,16 @@ const trial = (options: ServerOptions): Effect.Effect<Finding, string> =>
     })
   )
 
-const checks = (client: Redis, options: ServerOptions): Effect.Effect<ReadonlyArray<Finding>> =>
+const tried = (options: ServerOptions): Effect.Effect<Finding> =>
+  finding(trial(options), "a lock", "What else is wrong stands above; docs/protocol.md lists keys and channels.")
+
+const checks = (client: Redis, options: ServerOptions, isInCluster: boolean): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const info = yield* Effect.either(ask(() => client.info()))
     const told =
       info._tag === "Left"
         ? [{ ok: false, text: `version and settings: ${info.left}`, advice: "Let this user run INFO." }]
-        : [version(info.right), role(info.right), ...cluster(info.right), eviction(info.right)]
+        : [version(info.right), role(info.right), ...(isInCluster ? [] : alone(info.right)), eviction(info.right)]
     return [
       ...told,
       ...(yield* database(client)),
@@ -200,21 +174,17 @@ const checks = (client: Redis, options: ServerOptions): Effect.Effect<ReadonlyAr
       ...(yield* Effect.catchAll(commands(client, options), (problem) =>
         Effect.succeed([{ ok: false, text: `commands: ${problem}` }])
       )),
-      yield* finding(
-        trial(options),
-        "a lock",
-        "What else is wrong stands above; docs/protocol.md lists keys and channels."
-      )
+      yield* tried(options)
     ]
   })
 
 /** Answers with what was wrong, if anything. */
-const connect = (client: Redis): Effect.Effect<string | undefined> =>
+const connect = (client: Redis | Cluster): Effect.Effect<string | undefined> =>
   Effect.suspend(() => {
     // The client's own error says no more than that it is closed.
     let cause: unknown
     client.on("error", (error) => {
-      cause = error
+      cause = (error as { readonly lastNodeError?: unknown }).lastNodeError ?? error
     })
     return Effect.match(
       Effect.zipRight(
@@ -239,28 +209,42 @@ const show = (findings: ReadonlyArray<Finding>, asJson: boolean): Effect.Effect<
   )
 }
 
-/** A connection of its own, which says what is wrong once, and nothing by itself. */
+/** Says what is wrong once, and nothing by itself. */
+const quiet = {
+  connectionName: "hilok-doctor",
+  lazyConnect: true,
+  // It prints, and fails without INFO.
+  enableReadyCheck: false
+} as const
+
+/** A connection of its own, to a server or a Cluster. */
 const open = (options: ServerOptions) =>
   Effect.gen(function* () {
     const { shown, store } = yield* server.settings(options)
     yield* RedisStore.validate(store)
-    const found = yield* RedisServer.clientOptions(store)
-    const client = yield* Effect.acquireRelease(
-      Effect.sync(
-        () =>
-          new Redis({
-            ...found,
-            connectionName: "hilok-doctor",
+    const cluster = yield* RedisServer.clusterOptions(store)
+    const single = cluster === undefined ? yield* RedisServer.clientOptions(store) : {}
+    const make = (): Redis | Cluster =>
+      cluster === undefined
+        ? new Redis({ ...single, ...quiet, retryStrategy: () => null, sentinelRetryStrategy: () => null })
+        : new Cluster([...cluster.nodes], {
+            ...cluster.options,
             lazyConnect: true,
-            // It prints, and fails without INFO.
             enableReadyCheck: false,
-            retryStrategy: () => null,
-            sentinelRetryStrategy: () => null
+            clusterRetryStrategy: () => null,
+            redisOptions: { ...cluster.options.redisOptions, ...quiet }
           })
-      ),
-      (opened) => Effect.sync(() => opened.disconnect())
-    )
+    const client = yield* Effect.acquireRelease(Effect.sync(make), (opened) => Effect.sync(() => opened.disconnect()))
     return { client, shown }
+  })
+
+/** What is to be checked of a server, and before that of a Cluster, whose node with the locks is checked as a server is. */
+const examine = (client: Redis | Cluster, options: ServerOptions): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.gen(function* () {
+    if (!(client instanceof Cluster)) return yield* checks(client, options, false)
+    const { findings, primary } = yield* doctorCluster.survey(client, `${server.keyBase(options)}table`)
+    const more = primary === undefined ? [yield* tried(options)] : yield* checks(primary, options, true)
+    return [...findings, ...more]
   })
 
 /** Answers with the exit code. */
@@ -270,11 +254,12 @@ export const doctor = ({ values: options }: DoctorInput) =>
       const { client, shown } = yield* open(options)
       const problem = yield* connect(client)
       if (problem !== undefined) {
-        const advice = "Check the address (--url, REDIS_URL), the password, and whether a firewall is in between."
+        const where = client instanceof Cluster ? "--cluster, REDIS_CLUSTER_NODES" : "--url, REDIS_URL"
+        const advice = `Check the address (${where}), the password, and whether a firewall is in between.`
         yield* show([{ ok: false, text: `reachable: ${shown}: ${problem}`, advice }], options.json)
         return exitCode.unavailable
       }
-      const findings = [{ ok: true, text: `reachable: ${shown}` }, ...(yield* checks(client, options))]
+      const findings = [{ ok: true, text: `reachable: ${shown}` }, ...(yield* examine(client, options))]
       yield* show(findings, options.json)
       return findings.every(({ ok }) => ok) ? 0 : exitCode.negative
     })

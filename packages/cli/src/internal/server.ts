@@ -28,6 +28,8 @@ const inEnvironment = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A
 const time = (name: string) =>
   Effect.map(Config.option(LockDuration.config(name, { zero: false, infinite: false })), Option.getOrUndefined)
 
+const partitions = Effect.map(Config.option(Config.integer("HILOK_PARTITIONS")), Option.getOrUndefined)
+
 /** What the environment says of the service: its ttl, its separator, its label. */
 export const lockOptions: Effect.Effect<LockOptions.Options, ConfigError.ConfigError> = inEnvironment(
   LockOptions.config
@@ -66,7 +68,7 @@ const sentinels = (list: string): ReadonlyArray<{ readonly host: string; readonl
 
 /** Where the server is. */
 interface Address {
-  readonly options: Pick<RedisStore.Options, "url" | "redis">
+  readonly options: Pick<RedisStore.Options, "url" | "redis" | "cluster">
   /** For people: without user and password. */
   readonly shown: string
 }
@@ -105,13 +107,36 @@ const bySentinel = (
   })
 }
 
-/** An option goes before a variable; a URL on the command line before Sentinels in the environment. */
+/** The store checks the nodes, and says what is wrong with which. */
+const inCluster = (list: string, secure: RedisOptions): Address => {
+  const nodes = list.split(",").map((node) => node.trim())
+  const shown = nodes.map((node) => (/[@/]/.test(node) ? RedisServer.address(node) : node))
+  return {
+    shown: `the Cluster of ${shown.join(", ")}`,
+    options: { cluster: { nodes, options: { redisOptions: { ...secure, ...credentials("REDIS") } } } }
+  }
+}
+
+const ways = ["url", "sentinel", "cluster"] as const
+
+/** An option goes before a variable; any option that says where the server is before all variables that do. */
 const address = (options: ServerOptions): Effect.Effect<Address, Failure> =>
   Effect.gen(function* () {
     const secure = yield* tls(options)
-    const list = options.sentinel ?? (options.url === undefined ? variable("HILOK_SENTINEL") : undefined)
-    if (options.sentinel !== undefined && options.url !== undefined) {
-      return yield* Effect.fail(usage("--url and --sentinel are two ways to find the server: one of them is enough"))
+    const [one, other] = ways.filter((way) => options[way] !== undefined)
+    if (other !== undefined) {
+      return yield* Effect.fail(usage(`--${one} and --${other} are two ways to find the server: one of them is enough`))
+    }
+    const byVariable = (name: string) => (one === undefined ? variable(name) : undefined)
+    const nodes = options.cluster ?? byVariable("REDIS_CLUSTER_NODES")
+    const list = options.sentinel ?? byVariable("HILOK_SENTINEL")
+    if (nodes !== undefined) {
+      const also = ["REDIS_URL", "HILOK_SENTINEL"].find((name) => byVariable(name) !== undefined)
+      if (also !== undefined) {
+        const problem = `${also} and REDIS_CLUSTER_NODES are two ways to find the server: one of them is enough`
+        return yield* Effect.fail(usage(problem))
+      }
+      return inCluster(nodes, secure)
     }
     if (list !== undefined) return yield* bySentinel(list, options.master ?? variable("HILOK_MASTER"), secure)
     if (options.master !== undefined) {
@@ -130,6 +155,7 @@ export const settings = (options: ServerOptions) =>
       ...found,
       namespace: options.namespace ?? variable("HILOK_NAMESPACE"),
       keyPrefix: options.keyPrefix ?? variable("HILOK_KEY_PREFIX"),
+      partitions: options.partitions ?? (yield* inEnvironment(partitions)),
       connectTimeout: yield* inEnvironment(time("HILOK_CONNECT_TIMEOUT")),
       commandTimeout: yield* inEnvironment(time("HILOK_COMMAND_TIMEOUT")),
       lazyListening: true
@@ -154,10 +180,13 @@ const store = (options: ServerOptions, patience: number | undefined) =>
         connected || performance.now() < until || (patience === undefined && times <= retries)
           ? Math.min(times * 50, 1000)
           : null
+      const { cluster, redis } = found
       const made = RedisStore.layer({
         ...found,
         connectTimeout: patience ?? found.connectTimeout,
-        redis: { ...found.redis, retryStrategy, sentinelRetryStrategy: retryStrategy }
+        ...(cluster === undefined
+          ? { redis: { ...redis, retryStrategy, sentinelRetryStrategy: retryStrategy } }
+          : { cluster: { ...cluster, options: { ...cluster.options, clusterRetryStrategy: retryStrategy } } })
       })
       return Layer.tap(made, () =>
         Effect.sync(() => {

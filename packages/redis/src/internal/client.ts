@@ -24,6 +24,7 @@ import * as Delegations from "./delegations.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
 import * as Listening from "./listening.ts"
+import * as partitionCount from "./partitionCount.ts"
 import * as ReplicaLink from "./replicaLink.ts"
 import { Replicas } from "./replicas.ts"
 import { type Answer, type Failed, Refusal, Request, Requests } from "./requests.ts"
@@ -154,8 +155,8 @@ export const make = (
       onEvents,
       onMore,
       onLoader: (loader) => void runFork(Effect.logDebug(`The scripts run on the server as ${loaderNames[loader]}`)),
-      onSilence: () => connection.renew("silent"),
-      onRefusal: () => connection.renew("refused")
+      onSilence: () => connection.renew("silent", keys.keys[0]),
+      onRefusal: () => connection.renew("refused", keys.keys[0])
     })
     let listening: Listening.Listening | undefined
     let replicas: Replicas | undefined
@@ -230,14 +231,25 @@ export const make = (
         )
       : open
     if (wantedReplicas !== undefined) {
-      const link = yield* ReplicaLink.open(wantedReplicas, connection, connectTimeout, host, (client, renew) => {
-        const listener = { onEvents, onMore, onLoader: () => undefined, onSilence: renew, onRefusal: renew }
-        return new Commands(client, keys, id, commands.timeout, host, listener)
-      })
+      const link = yield* ReplicaLink.open(
+        wantedReplicas,
+        connection,
+        keys.keys[0],
+        connectTimeout,
+        host,
+        (client, renew) => {
+          const listener = { onEvents, onMore, onLoader: () => undefined, onSilence: renew, onRefusal: renew }
+          return new Commands(client, keys, id, commands.timeout, host, listener)
+        }
+      )
       replicas = new Replicas(wantedReplicas, link, requests, host)
     }
     // From its answer the difference of the clocks is known, without which no command can be told that it is late.
-    yield* Effect.ignore(commands.run(Script.look, [], () => undefined))
+    yield* Effect.catchAll(
+      commands.run(Script.look, [], () => undefined),
+      // Other trouble shows with the first command that matters.
+      (error) => partitionCount.refusalOf(error, keys.keys[0]) ?? Effect.void
+    )
 
     const here = { host: hostname(), pid: process.pid }
     let lastHolder: LockStore.LockRequest["holder"] = {}

@@ -105,8 +105,23 @@ export const displayTargets = (regions: ReadonlyArray<LockMode.Region>): LockEnt
 // The holder travels as a list in JSON, what is mostly missing at its end: it is kept once for each lease.
 const maybe = <A>(schema: Schema.Schema<A>) => Schema.optionalElement(Schema.NullOr(schema))
 const Holder = Schema.parseJson(
-  Schema.Tuple(maybe(Schema.String), maybe(Schema.Number), maybe(Schema.String), maybe(Schema.String))
+  Schema.Tuple(
+    maybe(Schema.String),
+    maybe(Schema.Number),
+    maybe(Schema.String),
+    maybe(Schema.String),
+    maybe(Schema.Array(Schema.Number))
+  )
 )
+
+/**
+ * Of a request in several partitions, what each has with it: in how many partitions it is, then which of its targets lie in this one,
+ * by number.
+ */
+export type Share = ReadonlyArray<number>
+
+/** Who asks, and what share of a request it is that is asked for. */
+export type SharedHolder = LockEntry.Holder & { readonly share?: Share | undefined }
 
 /** How much of a text for people others get to see, in units of UTF-16: it is kept for each lease, and shown in errors. */
 const textLimit = 256
@@ -115,15 +130,21 @@ const cut = (text: string | undefined): string | undefined =>
   // Not in the middle of a character.
   text === undefined || text.length <= textLimit ? text : text.slice(0, textLimit).replace(/[\ud800-\udbff]$/, "")
 
-export const encodeHolder = ({ label, reason, host, pid }: LockStore.LockRequest["holder"]): string => {
-  const parts = [cut(host), pid, cut(label), cut(reason)]
+export const encodeHolder = ({ label, reason, host, pid, share }: SharedHolder): string => {
+  const parts = [cut(host), pid, cut(label), cut(reason), share]
   while (parts.length > 0 && parts.at(-1) === undefined) parts.pop()
   return JSON.stringify(parts)
 }
 
-const decodeHolder = (json: string): LockStore.LockRequest["holder"] => {
-  const [host, pid, label, reason] = Option.getOrElse(Schema.decodeOption(Holder)(json), () => [])
-  return { label: label ?? undefined, reason: reason ?? undefined, host: host ?? undefined, pid: pid ?? undefined }
+const decodeHolder = (json: string): SharedHolder => {
+  const [host, pid, label, reason, share] = Option.getOrElse(Schema.decodeOption(Holder)(json), () => [])
+  return {
+    label: label ?? undefined,
+    reason: reason ?? undefined,
+    host: host ?? undefined,
+    pid: pid ?? undefined,
+    ...(share ? { share } : undefined)
+  }
 }
 
 const Described = Schema.parseJson(Schema.Array(Schema.Unknown))

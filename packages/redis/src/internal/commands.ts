@@ -5,7 +5,7 @@
 import type { LockError } from "@hilok/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Redis } from "ioredis"
+import type * as cluster from "./cluster.ts"
 import * as codec from "./codec.ts"
 import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
@@ -129,7 +129,7 @@ export class Commands {
   private readonly host: Host
   private readonly listener: Listener
 
-  constructor(client: Redis, keys: Keys.Keys, id: string, timeout: number, host: Host, listener: Listener) {
+  constructor(client: cluster.Client, keys: Keys.Keys, id: string, timeout: number, host: Host, listener: Listener) {
     this.library = new Script.Library(client, keys.keys, listener.onLoader)
     this.channels = keys.channels
     this.id = id

@@ -9,7 +9,12 @@ const preamble = /^(?:ERR Error running script \(call to \w+\): (?:@\w+: ?\d+: )
 
 type Kind = typeof LockError.StoreErrorKind.Type
 
-const inCluster = "the server is part of a cluster: connect with a cluster client"
+/** What a client of one server is told by a node of a Cluster. */
+export const inCluster =
+  "the server is part of a Redis Cluster: name its nodes by the option cluster, REDIS_CLUSTER_NODES or --cluster, or give a Cluster of ioredis"
+
+/** The connection to a node of a Cluster was lost, and the client looks for the one that serves the slot now. */
+export const nodeLost = "the connection to a node of the Cluster was lost"
 
 const advice: ReadonlyArray<readonly [RegExp, Kind, string]> = [
   [/^WRONGPASS|^NOAUTH|^ERR invalid password/, "denied", "the server refuses the user or the password"],
@@ -29,8 +34,21 @@ const advice: ReadonlyArray<readonly [RegExp, Kind, string]> = [
   [/^UNBLOCKED/, "busy", "the server has changed its role"],
   [/^BUSY/, "busy", "the server is busy with a script"],
   [/^ERR max number of clients/, "busy", "the server has as many clients as it takes"],
-  [/^CLUSTERDOWN/, "busy", inCluster],
+  [/^CLUSTERDOWN/, "busy", "the Cluster is down, or nobody serves the slot of the locks"],
   [/^MOVED|^ASK/, "other", inCluster],
+  [/^TRYAGAIN/, "busy", "the slot of the locks is on its way to another node"],
+  [
+    /^Too many Cluster redirections/,
+    "busy",
+    "the Cluster has no primary for the slot of the locks, or is about to change it"
+  ],
+  [new RegExp(`^${nodeLost}`), "busy", "another node may take over"],
+  [/cluster support disabled/, "other", "the server is not part of a Redis Cluster: use the option url"],
+  [
+    /^Failed to refresh slots cache|^None of startup nodes/,
+    "connection",
+    "no node of the Cluster says who serves which slot"
+  ],
   [/ECONNREFUSED|connect ENOENT/, "connection", "nothing listens at the address"],
   [/ENOTFOUND|EAI_AGAIN/, "connection", "the host name is not known"],
   [/EHOSTUNREACH|ENETUNREACH/, "connection", "there is no way to the address"],
@@ -72,7 +90,9 @@ export const refused = (operation: string, reason: string): LockError.StoreError
   new LockError.StoreError({ operation, reason, kind: "other" })
 
 const refusals: ReadonlyArray<readonly [RegExp, "wait" | "leave"]> = [
-  [/^(?:BUSY|CLUSTERDOWN) /, "wait"],
+  [/^(?:BUSY|CLUSTERDOWN|TRYAGAIN) /, "wait"],
+  // (Whether the command was carried out is not known here: then it changes nothing the second time.)
+  [new RegExp(`^Too many Cluster redirections|^${nodeLost}`), "wait"],
   [/^(?:LOADING|READONLY|MASTERDOWN|NOREPLICAS|UNBLOCKED) /, "leave"]
 ]
 
@@ -84,6 +104,18 @@ export const refusal = ({ cause }: LockError.StoreError): "wait" | "leave" | und
   const message = cause instanceof Error ? cause.message.replace(preamble, "") : ""
   return refusals.find(([pattern]) => pattern.test(message))?.[1]
 }
+
+export const isNoCluster = ({ cause }: LockError.StoreError): boolean =>
+  cause instanceof Error && /cluster support disabled/.test(cause.message)
+
+/** The same error, with the nodes of a Cluster that were to be asked first. */
+export const noNode = (error: LockError.StoreError, nodes: ReadonlyArray<string>): LockError.StoreError =>
+  new LockError.StoreError({
+    operation: error.operation,
+    reason: `of the Cluster's nodes ${nodes.join(", ")} none can be used: ${error.reason}`,
+    kind: error.kind,
+    ...(error.cause === undefined ? {} : { cause: error.cause })
+  })
 
 export const timedOut = (operation: string, millis: number): LockError.StoreError =>
   new LockError.StoreError({ operation, reason: `the server did not answer within ${millis} ms`, kind: "timeout" })

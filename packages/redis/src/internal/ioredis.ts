@@ -1,18 +1,44 @@
 /**
  * What ioredis leaves to those who use it: that its listeners are shared, and that it prints nothing.
  */
-import type { Redis } from "ioredis"
+import type { Cluster, Redis } from "ioredis"
+
+/** What the connections of a store have in common, whoever made the client. */
+export const always = {
+  lazyConnect: true,
+  // Commands have time limits of their own.
+  maxRetriesPerRequest: null,
+  // It prints, fails without INFO, and holds back what could be told that the server is loading.
+  enableReadyCheck: false,
+  // What is given up has nothing more to say.
+  disconnectTimeout: 200,
+  // These change what the client makes of answers. (The second one came with ioredis 6.)
+  stringNumbers: false,
+  replyMapping: "legacy"
+} as const
+
+/** Reconnects soon at first, then every second, forever: what waits meanwhile has time limits of its own. */
+export const retryStrategy = (times: number): number => Math.min(times * 50, 1000)
+
+const isDefined = ([, value]: readonly [string, unknown]): boolean => value !== undefined
+
+/** Options without those that are not there: ioredis takes these for more than its defaults. */
+export const defined = (options: object | undefined): object =>
+  Object.fromEntries(Object.entries(options ?? {}).filter(isDefined))
 
 // biome-ignore lint/suspicious/noExplicitAny: each event has arguments of its own
 type Handler = (...args: Array<any>) => void
 
-const shared = new WeakMap<Redis, Map<string, { readonly handlers: Set<Handler>; readonly dispatch: Handler }>>()
+const shared = new WeakMap<
+  Redis | Cluster,
+  Map<string, { readonly handlers: Set<Handler>; readonly dispatch: Handler }>
+>()
 
 /**
  * Adds a handler of an event, and gives a way to remove it. However many stores are on one client, the client has one
  * listener for each event: more than ten make Node warn of a leak.
  */
-export const on = (client: Redis, event: string, handler: Handler): (() => void) => {
+export const on = (client: Redis | Cluster, event: string, handler: Handler): (() => void) => {
   const events = shared.get(client) ?? new Map()
   shared.set(client, events)
   let entry = events.get(event)

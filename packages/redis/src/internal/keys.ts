@@ -1,6 +1,6 @@
 /**
  * The names of everything the store touches in the server, in one place. The braces are a hash tag: all keys of a
- * namespace lie in one slot of a cluster.
+ * namespace, or of one of its partitions, lie in one slot of a cluster.
  */
 export interface Keys {
   /** In the order in which every script takes them: the table, the index, the deadlines. */
@@ -9,7 +9,16 @@ export interface Keys {
   readonly channels: string
 }
 
-export const make = (prefix: string, namespace: string): Keys => {
-  const base = `${prefix}:{${namespace}}:`
-  return { keys: [`${base}table`, `${base}index`, `${base}deadlines`], channels: `${base}client:` }
-}
+const from = (base: string): Keys => ({
+  keys: [`${base}table`, `${base}index`, `${base}deadlines`],
+  channels: `${base}client:`
+})
+
+export const make = (prefix: string, namespace: string): Keys => from(`${prefix}:{${namespace}}:`)
+
+/**
+ * Of one of several partitions of a namespace, in a slot of its own. What stands behind the braces keeps it apart from the keys of a
+ * namespace that has this name.
+ */
+export const makePartition = (prefix: string, namespace: string, at: number, count: number): Keys =>
+  from(`${prefix}:{${namespace}:${at}}/${count}:`)

@@ -9,6 +9,7 @@ import type { LockError } from "@hilok/core"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as cluster from "./cluster.ts"
 import { afterReading, type Host, sleep } from "./commands.ts"
 import type { Connection } from "./connection.ts"
 import * as ioredis from "./ioredis.ts"
@@ -25,8 +26,8 @@ export interface Listening {
 }
 
 /**
- * Subscribes to a channel. `onConnect` is called whenever a connection that was lost is there again, of either kind: messages may
- * have been missed.
+ * Subscribes to a channel. `onConnect` is called whenever a connection that was lost is there again, of either kind, and when another
+ * node of a Cluster takes the channel's slot over: messages may have been missed.
  */
 export const listen = (
   { client, subscriber }: Pick<Connection, "client" | "subscriber">,
@@ -109,6 +110,8 @@ export const listen = (
         deafen,
         ioredis.on(subscriber, "ready", onReady),
         ioredis.on(client, "ready", onConnect),
+        // What the other primary has to say was said to nobody, until now; and it may not know what the former one knew.
+        cluster.onMove(client, channel, onConnect),
         host.fork(watch)
       ]),
       (ends) =>

@@ -40,22 +40,19 @@ const options = {
 } as unknown as RedisOptions
 
 /**
- * Opens the connection, and closes it with the scope. Fails with `StoreError` when there is none within `patience`, and when the user
+ * Opens the connection to the server that has the key, and closes it with the scope. Fails with `StoreError` when there is none within `patience`, and when the user
  * may not wait for replicas. Warns of a server that has too few of them.
  */
 export const open = (
   { min, timeout }: Settings,
   connection: Connection.Connection,
+  key: string,
   patience: Duration.Duration,
   host: Host,
   commandsOn: (client: Redis, renew: () => void) => Commands
 ): Effect.Effect<Link, LockError.StoreError, Scope.Scope> =>
   Effect.gen(function* () {
-    // In a cluster this has to be a connection to the primary that has the slot of the namespace.
-    const client = yield* Effect.acquireRelease(
-      Effect.sync(() => Connection.listener(connection.client, options)),
-      (client) => Effect.sync(() => client.disconnect())
-    )
+    const client = yield* Connection.openAnother(connection.client, key, options)
     let last: unknown
     ioredis.on(client, "error", (error: unknown) => {
       last = error
@@ -73,12 +70,10 @@ export const open = (
           "until it has as many, every request for a lock fails"
       )
     }
-    const renew = () => {
-      if (client.status === "ready" || client.status === "connect") client.disconnect(true)
-    }
+    const renew = () => Connection.reconnect(client)
     const leave = () => {
       renew()
-      connection.renew("refused")
+      connection.renew("refused", key)
     }
     const onClose = (handler: () => void) => void ioredis.on(client, "close", handler)
     return { commands: commandsOn(client, renew), wait, renew, leave, onClose }

@@ -83,8 +83,15 @@ class Round {
 /** A server that is a replica by now refuses WAIT in words of its own. */
 const isReplica = /WAIT cannot be used with replica/
 
-const isForNow = ({ kind, reason }: LockError.StoreError): boolean =>
-  kind === "connection" || kind === "timeout" || kind === "busy" || isReplica.test(reason)
+/** In a Cluster another node has the slot by now. */
+const isElsewhere = ({ reason }: LockError.StoreError): boolean => /\((?:MOVED|ASK) /.test(reason)
+
+const isForNow = (error: LockError.StoreError): boolean =>
+  error.kind === "connection" ||
+  error.kind === "timeout" ||
+  error.kind === "busy" ||
+  isReplica.test(error.reason) ||
+  isElsewhere(error)
 
 /** The same, for whoever asked for something else. */
 const named = ({ cause, kind, reason }: LockError.StoreError, operation: string): LockError.StoreError =>
@@ -309,6 +316,7 @@ export class Replicas {
   private again(round: Round, error?: LockError.StoreError): void {
     this.round = undefined
     if (error !== undefined) this.isWarm = false
+    if (error !== undefined && isElsewhere(error)) this.link.renew()
     if (error !== undefined && !isForNow(error)) {
       for (const copy of round.copies) this.settle(copy, named(error, copy.operation))
     } else if (error !== undefined) this.last = error

@@ -6,7 +6,9 @@
  * are the same. A server that has forgotten the one or the other is given it again.
  */
 import { createHash } from "node:crypto"
-import { Command, Redis } from "ioredis"
+import { Cluster, Command, Redis } from "ioredis"
+import * as cluster from "./cluster.ts"
+import * as failure from "./failure.ts"
 import type * as Keys from "./keys.ts"
 import { library as text } from "./scripts.gen.ts"
 
@@ -32,8 +34,9 @@ export const downgrade = make("downgrade", "downgrade")
 export const breakLease = make("break a lease", "break")
 export const lookup = make("look up a lease", "lookup")
 export const inspect = make("inspect", "inspect")
+export const claim = make("agree on the number of partitions", "claim")
 
-const all = [acquire, release, refresh, look, settle, restore, giveBack, downgrade, breakLease, lookup, inspect]
+const all = [acquire, release, refresh, look, settle, restore, giveBack, downgrade, breakLease, lookup, inspect, claim]
 
 const digest = (text: string) => createHash("sha1").update(text).digest("hex")
 
@@ -87,14 +90,30 @@ function asTheyAre(this: Array<Argument>): Array<Argument> {
  * writes them out: a microsecond for one lock, ten for 32. (They also collect commands, if the client is told to, and keep stack
  * traces for its errors. What is sent here is collected already, and has errors of its own.)
  */
-const send = (client: Redis, name: "fcall" | "evalsha" | "eval", args: Array<Argument>): Promise<unknown> => {
-  // An application's client of another copy of ioredis takes the commands of that one.
-  if (!(client instanceof Redis)) {
-    return (client as { readonly [_ in typeof name]: (...args: Array<Argument>) => Promise<unknown> })[name](...args)
-  }
+const send = (client: cluster.Client, name: Name, args: Array<Argument>): Promise<unknown> => {
+  if (!(client instanceof Redis)) return sendElsewhere(client, name, args)
   args.flat = asTheyAre as typeof args.flat
   const keyPrefix = client.options.keyPrefix ?? ""
   return client.sendCommand(new Command(name, args, { replyEncoding: "utf8", keyPrefix })) as Promise<unknown>
+}
+
+type Name = "fcall" | "evalsha" | "eval"
+type Caller = { readonly [_ in Name]: (...args: Array<Argument>) => Promise<unknown> }
+
+/** To a Cluster, which finds the node by the keys; or by an application's client of another copy of ioredis, with the commands of that one. */
+const sendElsewhere = (client: cluster.Client, name: Name, args: Array<Argument>): Promise<unknown> => {
+  if (!cluster.isCluster(client)) return (client as unknown as Caller)[name](...args)
+  let sent: Promise<unknown>
+  if (client instanceof Cluster) {
+    args.flat = asTheyAre as typeof args.flat
+    const keyPrefix = client.options.keyPrefix ?? ""
+    sent = client.sendCommand(new Command(name, args, { replyEncoding: "utf8", keyPrefix })) as Promise<unknown>
+  } else sent = (client as unknown as Caller)[name](...args)
+  return sent.catch((error: unknown) => {
+    // The client connects to the Cluster anew, and did not send it again.
+    if (client.status !== "end" && /^Connection is closed/.test(messageOf(error))) throw new Error(failure.nodeLost)
+    throw error
+  })
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : "")
@@ -105,11 +124,18 @@ const isDenied = (error: unknown) => /^ERR unknown command|^NOPERM/i.test(messag
 const isFull = (error: unknown) => messageOf(error).startsWith("OOM")
 const isForgotten = (error: unknown) => messageOf(error).startsWith("NOSCRIPT")
 
-const load = (client: Redis): Promise<unknown> =>
-  client.call("FUNCTION", "LOAD", functions).catch((error: unknown) => {
+const load = (server: Redis): Promise<unknown> =>
+  server.call("FUNCTION", "LOAD", functions).catch((error: unknown) => {
     // Another client was faster.
     if (!/already exists/.test(messageOf(error))) throw error
   })
+
+/** Loads the library where the key is; `false` when it is not known where. */
+const loadFor = async (client: cluster.Client, key: string): Promise<boolean> => {
+  const server = cluster.serverOf(client, key)
+  if (server !== undefined) await load(server)
+  return server !== undefined
+}
 
 /** How a server has the library. */
 export type Loader = "functions" | "script"
@@ -121,16 +147,20 @@ interface Examined {
   readonly changes: string | undefined
 }
 
-/** Tries what runs the library, and gives the server the functions if they are missing. Rejects when the client can run neither way. */
-export const examine = async (client: Redis): Promise<Examined> => {
-  const call = () => send(client, "fcall", [probeFunction, "0"])
+/**
+ * Tries what runs the library, and gives the server the functions if they are missing. Rejects when the client can run neither way. Of a
+ * Cluster, the node that serves the key is tried, which is not touched.
+ */
+export const examine = async (client: cluster.Client, key = ""): Promise<Examined> => {
+  const keys = cluster.isCluster(client) ? ["1", key] : ["0"]
+  const call = () => send(client, "fcall", [probeFunction, ...keys])
   const callLoaded = () =>
     call().catch((error: unknown) => {
       if (!isMissing(error)) throw error
-      return load(client).then(call)
+      return loadFor(client, key).then(call)
     })
-  const evaluate = () => send(client, "eval", [probe, "0"])
-  const evaluateHash = () => send(client, "evalsha", [digest(probe), "0"])
+  const evaluate = () => send(client, "eval", [probe, ...keys])
+  const evaluateHash = () => send(client, "evalsha", [digest(probe), ...keys])
   /** Nothing where the client may not. */
   const attempt = (ask: () => Promise<unknown>): Promise<unknown> =>
     ask().catch((error: unknown) => {
@@ -153,16 +183,16 @@ export const examine = async (client: Redis): Promise<Examined> => {
 type OnReply = (reply: unknown) => void
 type OnError = (error: unknown) => void
 
-/** The library on one server. */
+/** The library on one server, or on the node of a Cluster that serves the keys. */
 export class Library {
   private loading: Promise<unknown> | undefined = undefined
   private loader: Loader | undefined = undefined
-  private readonly client: Redis
+  private readonly client: cluster.Client
   private readonly keys: Keys.Keys["keys"]
   private readonly onLoader: (loader: Loader) => void
 
   /** `onLoader` is told how the server has the library, when that is known, and if it changes. */
-  constructor(client: Redis, keys: Keys.Keys["keys"], onLoader: (loader: Loader) => void) {
+  constructor(client: cluster.Client, keys: Keys.Keys["keys"], onLoader: (loader: Loader) => void) {
     this.client = client
     this.keys = keys
     this.onLoader = onLoader
@@ -179,12 +209,14 @@ export class Library {
       (error: unknown) => {
         if (isDenied(error)) return this.useScript(script, args, onReply, onError)
         if (!isMissing(error)) return onError(error)
+        const runScript = () => this.runScript(script, args, onReply, onError)
         this.load().then(
-          () => this.call(script, args).then(onReply, onError),
-          (error: unknown) =>
-            isDenied(error)
-              ? this.useScript(script, args, onReply, onError)
-              : this.runScript(script, args, onReply, onError)
+          () =>
+            this.call(script, args).then(onReply, (error: unknown) =>
+              // The slot has moved meanwhile, or is on its way: a script goes wherever it is.
+              isMissing(error) ? runScript() : onError(error)
+            ),
+          (error: unknown) => (isDenied(error) ? this.useScript(script, args, onReply, onError) : runScript())
         )
       }
     )
@@ -196,7 +228,7 @@ export class Library {
 
   /** Commands that find the functions gone at the same time load them once. */
   private load(): Promise<unknown> {
-    this.loading ??= load(this.client).finally(() => {
+    this.loading ??= loadFor(this.client, this.keys[0]).finally(() => {
       this.loading = undefined
     })
     return this.loading

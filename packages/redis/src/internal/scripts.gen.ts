@@ -37,7 +37,9 @@ local KEPT_HERE = 9
 local stored_head, stored_young
 local function unpack_known(stored)
   local values = { unpack_values(stored) }
-  if values[1] ~= layout then
+  if values[1] == 'partitions' then
+    refuse('the locks of this namespace are spread over ' .. values[2] .. ' partitions')
+  elseif values[1] ~= layout then
     refuse('the locks in this namespace are kept in a layout that this version of HiLok does not know')
   end
   return values
@@ -314,7 +316,7 @@ local function next_token()
   return head[LAST_TOKEN]
 end
 local function next_ticket()
-  head[LAST_TICKET] = head[LAST_TICKET] + 1
+  head[LAST_TICKET] = head[LAST_TICKET] < now and now or head[LAST_TICKET] + 1
   return format('%016d', head[LAST_TICKET])
 end
 local function hold(request, token)
@@ -858,7 +860,7 @@ local function acquire_young(args)
   for at = first_lease, #values, lease_length do
     if values[at] == id or conflict(text, values[at + 1]) then return false end
   end
-  local ticket, expires, deadline = values[3] + 1, values[4], now + ttl * 1000
+  local ticket, expires, deadline = values[3] < now and now or values[3] + 1, values[4], now + ttl * 1000
   local is_later = deadline + minute > expires
   if stored_head and (is_later or not has_no_blocker(id, text)) then return false end
   if is_later then expires = deadline + 2 * minute end
@@ -1086,13 +1088,14 @@ local function ask(request, wait_ttl)
     return 2, known[BLOCKER], deadline_of(known[BLOCKER])
   end
   note_depth(request)
+  local last_ticket = head[LAST_TICKET]
   request[TICKET] = next_ticket()
   local blocker = find_blocker(request)
   if not blocker then
     grant(request)
     return granted_as(request), request[TOKEN], now + request[TTL] * 1000
   elseif not wait_ttl or may_not_wait(request, blocker) then
-    head[LAST_TICKET] = head[LAST_TICKET] - 1
+    head[LAST_TICKET] = last_ticket
     limit_deadline(blocker)
     return 3, describe(blocker), 0
   end
@@ -1387,6 +1390,24 @@ function operations.inspect(args)
     end
   end
   return answers
+end
+function operations.claim(args)
+  forget()
+  local noted = stored_head and { unpack_values(stored_head) }
+  if noted and noted[1] == 'partitions' then
+    new_head(0, 0, 0)
+    stored_head, stored_young = nil, nil
+    return { noted[2] }
+  end
+  begin(true)
+  if head[SHARED] + head[EXCLUSIVE] + head[WAITING] > 0 then return { 1 } end
+  save_nothing()
+  local is_kept_for_tokens = call('EXISTS', table_key) == 1
+  stored_head, stored_young = nil, nil
+  if is_kept_for_tokens then return { 1 } end
+  local number = tonumber(args[4])
+  call('HSET', table_key, 'm', pack('partitions', number))
+  return { number }
 end
 local always_in_time = { release = true, give_back = true, lookup = true, inspect = true }
 local function perform(name, keys, args)

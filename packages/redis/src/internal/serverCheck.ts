@@ -5,7 +5,8 @@ import { LockError } from "@hilok/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { Redis } from "ioredis"
+import type { Cluster, Redis } from "ioredis"
+import * as cluster from "./cluster.ts"
 import * as failure from "./failure.ts"
 import * as Script from "./script.ts"
 
@@ -54,13 +55,42 @@ const oldest = [6, 2] as const
 /** A user may do all that the scripts do and not this; and some rename the command away. */
 const withoutInfo = /NOPERM|unknown command/i
 
-const checkInfo = (
+/**
+ * A client of one server sees a part of a Cluster, unless one primary serves all of it: that works as long as there is no other, and
+ * none takes over.
+ */
+const checkAlone = (
   client: Redis,
   operation: string,
   patience: Duration.Duration
 ): Effect.Effect<void, LockError.StoreError> =>
   Effect.gen(function* () {
-    const told = yield* ask(() => client.info(), operation, patience).pipe(
+    const told = yield* ask(() => client.cluster("INFO"), operation, patience).pipe(
+      Effect.catchIf(
+        ({ reason }) => withoutInfo.test(reason),
+        () => Effect.succeed("")
+      )
+    )
+    if (field(String(told), "cluster_size") !== "1") return yield* failure.refused(operation, failure.inCluster)
+    yield* Effect.logWarning(
+      "The server is the only primary of a Redis Cluster. When another one takes over, or slots move, the client cannot follow: " +
+        "name its nodes by the option cluster"
+    )
+  })
+
+const checkInfo = (
+  client: cluster.Client,
+  key: string,
+  operation: string,
+  patience: Duration.Duration
+): Effect.Effect<void, LockError.StoreError> =>
+  Effect.gen(function* () {
+    const server = cluster.serverOf(client, key)
+    if (server === undefined) {
+      cluster.refresh(client as Cluster)
+      return yield* failure.fromError(operation, new Error("CLUSTERDOWN Hash slot not served"))
+    }
+    const told = yield* ask(() => server.info(), operation, patience).pipe(
       Effect.catchIf(
         ({ reason }) => withoutInfo.test(reason),
         (error) =>
@@ -82,6 +112,10 @@ const checkInfo = (
       return yield* fail(`the server is Redis ${version}; ${oldest.join(".")} or newer is needed, or Valkey`)
     }
     if (field(info, "role") === "slave") {
+      if (cluster.isCluster(client)) {
+        cluster.refresh(client)
+        return yield* failure.fromError(operation, new Error("READONLY another node was the primary"))
+      }
       // A Sentinel may not know yet which one is the primary.
       const { role, sentinels } = client.options
       if (sentinels && role !== "slave") {
@@ -89,6 +123,9 @@ const checkInfo = (
         return yield* failure.fromError(operation, new Error("READONLY the Sentinel names a replica"))
       }
       return yield* fail("the server is a replica: locks are taken on the primary")
+    }
+    if (!cluster.isCluster(client) && field(info, "cluster_enabled") === "1") {
+      yield* checkAlone(client, operation, patience)
     }
     const policy = field(info, "maxmemory_policy")
     if (policy !== undefined && policy !== "noeviction") {
@@ -101,13 +138,14 @@ const checkInfo = (
 
 /** Options of ioredis change what a client makes of an answer: `stringNumbers`, transformers of replies, and more. */
 const checkAnswers = (
-  client: Redis,
+  client: cluster.Client,
+  key: string,
   name: string,
   operation: string,
   patience: Duration.Duration
 ): Effect.Effect<void, Failure> =>
   Effect.gen(function* () {
-    const { changes } = yield* ask(() => Script.examine(client), operation, patience)
+    const { changes } = yield* ask(() => Script.examine(client, key), operation, patience)
     if (changes === undefined) return
     return yield* new LockError.InvalidOptions({
       option: name,
@@ -119,13 +157,14 @@ const checkAnswers = (
 
 /** Checks a server that is there; waits, for as long as patience lasts, for one that is loading or busy. */
 export const check = (
-  client: Redis,
+  client: cluster.Client,
+  key: string,
   name: string,
   operation: string,
   patience: Duration.Duration
 ): Effect.Effect<void, Failure> =>
   persist(
-    Effect.zipRight(checkInfo(client, operation, patience), checkAnswers(client, name, operation, patience)),
+    Effect.zipRight(checkInfo(client, key, operation, patience), checkAnswers(client, key, name, operation, patience)),
     operation,
     patience
   )

@@ -41,7 +41,7 @@ export type Locks = HierarchicalLock.Operations<never>
 
 /** A lock service on a store of its own. */
 export const open = (
-  fixture: Fixture,
+  fixture: Pick<Fixture, "store">,
   { store, ...options }: LockOptions.Options & { readonly store?: RedisStore.Options }
 ): Effect.Effect<Locks, never, Scope.Scope> =>
   Effect.flatMap(fixture.store(store), (store) =>
@@ -129,7 +129,7 @@ export interface Watch {
   readonly gone: (id: string) => Effect.Effect<void>
 }
 
-export const watch = (fixture: Fixture): Effect.Effect<Watch, never, Scope.Scope> =>
+export const watch = (fixture: Pick<Fixture, "store">): Effect.Effect<Watch, never, Scope.Scope> =>
   Effect.map(fixture.store(), (store) => {
     const entries = Effect.orDie(store.inspect(LockPath.root))
     return {

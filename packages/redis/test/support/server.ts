@@ -31,7 +31,7 @@ const freePort = Effect.async<number>((resume) => {
   })
 })
 
-const ended = (child: ChildProcess): Effect.Effect<void> =>
+export const ended = (child: ChildProcess): Effect.Effect<void> =>
   Effect.async((resume) => {
     if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
     child.once("exit", () => resume(Effect.void))
@@ -48,7 +48,7 @@ export const binary: string | undefined =
   process.env.HILOK_TEST_REDIS_SERVER ?? onPath("redis-server") ?? onPath("valkey-server")
 
 /** Starts the binary in a folder of its own; both are gone with the scope. */
-const run = (
+export const run = (
   args: (folder: string) => ReadonlyArray<string>
 ): Effect.Effect<{ readonly child: ChildProcess; readonly folder: string }, never, Scope.Scope> =>
   Effect.gen(function* () {

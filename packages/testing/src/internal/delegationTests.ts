@@ -57,6 +57,9 @@ const granted = (kit: Kit, targets: ReadonlyArray<Target.Target>, from: string, 
   from
 })
 
+/** Where one order holds for all. */
+const inOne = (kit: Kit, target: Target.Target): Target.Target => kit.inOne([target])[0]!
+
 /** What clients are told from now on, one after the other. */
 const listen = (kit: Kit) =>
   Effect.map(delegationsOf(kit).recalls, (recalls) => ({ next: due(recalls.take, "a recall"), size: recalls.size }))
@@ -80,18 +83,18 @@ export const delegationTests = (test: Test): void => {
   test("a request that has to wait recalls all delegations in its way, once each", (kit) =>
     Effect.gen(function* () {
       const { session } = kit
-      const one = yield* delegated(kit, write("a"))
-      const two = yield* delegated(kit, read("b"), theirs)
-      const other = yield* delegated(kit, write("c"))
+      const one = yield* delegated(kit, inOne(kit, write("a")))
+      const two = yield* delegated(kit, inOne(kit, read("b")), theirs)
+      const other = yield* delegated(kit, inOne(kit, write("c")))
       const { next, size } = yield* listen(kit)
-      yield* session.queued([write("b/x"), read("a")])
+      yield* session.queued(kit.inOne([write("b/x"), read("a")]))
       const recalls = [yield* next, yield* next].sort((a, b) => (a.client < b.client ? -1 : 1))
       assert.deepStrictEqual(recalls, [
         { id: one.id, client: mine, urgent: false },
         { id: two.id, client: theirs, urgent: false }
       ])
-      yield* session.queued([write("a")])
-      yield* session.queued([write("c")])
+      yield* session.queued(kit.inOne([write("a")]))
+      yield* session.queued(kit.inOne([write("c")]))
       assert.strictEqual((yield* next).id, other.id, "the second one to wait recalls nothing again")
       assert.strictEqual(yield* size, 0)
       for (const delegation of [one, two, other]) yield* giveBack(kit, delegation)
@@ -194,13 +197,13 @@ export const delegationTests = (test: Test): void => {
   test("an impatient request is refused at once by a lease or an earlier request", (kit) =>
     Effect.gen(function* () {
       const { session } = kit
-      const delegation = yield* delegated(kit, write("a"))
-      const held = yield* session.held([write("b")])
+      const delegation = yield* delegated(kit, inOne(kit, write("a")))
+      const held = yield* session.held(kit.inOne([write("b")]))
       const impatient = (target: Target.Target) =>
-        session.attempt({ ...session.request([write("a"), target]), impatient: true })
+        session.attempt({ ...session.request(kit.inOne([write("a"), target])), impatient: true })
       const refused = yield* impatient(read("b"))
       assert.strictEqual(Either.isLeft(refused) && refused.left.id, held.id)
-      const waiting = yield* session.queued([write("a/b")])
+      const waiting = yield* session.queued(kit.inOne([write("a/b")]))
       const behind = yield* impatient(read("c"))
       assert.strictEqual(Either.isLeft(behind) && behind.left.id, waiting.id)
       yield* session.cancel(waiting.id)

@@ -160,21 +160,22 @@ export const leaseTests = (test: Test): void => {
   // -- Downgrade
 
   test("a downgrade lets in the readers that wait, and keeps out the writers and those behind them", ({
+    inOne,
     session,
     store
   }) =>
     Effect.gen(function* () {
-      const held = yield* session.held([write("a"), writeNode("b"), read("c")])
-      const one = yield* session.queued([read("a/b"), readNode("b")])
-      const two = yield* session.queued([readNode("a")])
-      const writer = yield* session.queued([write("a/c")])
-      const three = yield* session.queued([read("b")])
-      yield* session.queued([read("a")])
+      const held = yield* session.held(inOne([write("a"), writeNode("b"), read("c")]))
+      const one = yield* session.queued(inOne([read("a/b"), readNode("b")]))
+      const two = yield* session.queued(inOne([readNode("a")]))
+      const writer = yield* session.queued(inOne([write("a/c")]))
+      const three = yield* session.queued(inOne([read("b")]))
+      yield* session.queued(inOne([read("a")]))
       assert.isTrue(yield* store.downgrade(held.id, held.id))
       assert.deepStrictEqual((yield* session.observe).granted, [one.id, two.id, three.id])
       assert.deepStrictEqual(
         Option.getOrThrow(yield* store.lookup(held.id)).targets.map(region),
-        [read("a"), readNode("b"), read("c")].map(region)
+        inOne([read("a"), readNode("b"), read("c")]).map(region)
       )
       yield* store.release(held.id, held.id)
       assert.deepStrictEqual((yield* session.observe).granted, [writer.id])

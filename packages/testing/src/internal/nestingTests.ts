@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { due } from "../Session.ts"
+import { due, region } from "../Session.ts"
 import type { Test } from "./kit.ts"
 
 const { read, write, writeNode } = Target
@@ -48,16 +48,19 @@ export const nestingTests = (test: Test): void => {
       yield* session.granted(upgrade)
     }))
 
-  test("a deadlock names the cycle, from the request that failed on, and its targets", ({ session }) =>
+  test("a deadlock names the cycle, from the request that failed on, and its targets", ({ inOne, session }) =>
     Effect.gen(function* () {
-      const one = yield* session.held([write("a")])
-      const two = yield* session.held([write("b")])
-      const first = yield* session.queued([read("b/x")], { within: [one.id] })
-      const second = yield* session.ask(session.request([writeNode(["a"])], { within: [two.id] }))
+      const one = yield* session.held(inOne([write("a")]))
+      const two = yield* session.held(inOne([write("b")]))
+      const first = yield* session.queued(inOne([read("b/x")]), { within: [one.id] })
+      const second = yield* session.ask(session.request(inOne([writeNode(["a"])]), { within: [two.id] }))
       const exit = yield* due(Fiber.await(second.fiber), "the answer")
       const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
       assert.deepStrictEqual(error?._tag === "Deadlock" ? error.cycle : [], [second.id, one.id, first.id, two.id])
-      assert.deepStrictEqual(error?._tag === "Deadlock" ? error.targets : [], [writeNode("a")])
+      assert.deepStrictEqual(
+        error?._tag === "Deadlock" ? error.targets.map(region) : [],
+        inOne([writeNode("a")]).map(region)
+      )
     }))
 
   test("a request that failed with a deadlock has left the queue", ({ session, store }) =>

@@ -3,7 +3,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Runtime from "effect/Runtime"
 import * as Command from "../Command.ts"
 import * as Driver from "../Driver.ts"
-import type { Test } from "./kit.ts"
+import { type Test, top } from "./kit.ts"
 
 /** The random runs of a suite. Without a seed each time others. */
 export interface PropertyOptions {
@@ -15,7 +15,9 @@ export const propertyTests = (test: Test, { runs, seed }: PropertyOptions): void
   test("whatever many clients ask for, the store answers as a brute-force reading of the rules does", (kit) =>
     Effect.gen(function* () {
       const runPromise = Runtime.runPromise(yield* Effect.runtime())
-      const property = FastCheck.asyncProperty(Command.commands({ time: kit.exactTime }), (commands) =>
+      // In one partition there is one order, as in the reference.
+      const below = kit.partitioned ? [top] : []
+      const property = FastCheck.asyncProperty(Command.commands({ time: kit.exactTime, below }), (commands) =>
         Effect.gen(function* () {
           const driver = yield* Driver.make(kit.store, kit)
           yield* Effect.forEach(commands, driver.step, { discard: true }).pipe(

@@ -104,20 +104,20 @@ export const queueTests = (test: Test): void => {
       yield* session.held([write("b")])
     }))
 
-  test("several targets are granted all or none", ({ session, store }) =>
+  test("several targets are granted all or none", ({ inOne, session, store }) =>
     Effect.gen(function* () {
-      const held = yield* session.held([write("a")])
-      const both = yield* session.queued([write("b"), read("a/x")])
+      const held = yield* session.held(inOne([write("a")]))
+      const both = yield* session.queued(inOne([write("b"), read("a/x")]))
       // It holds nothing yet, but it is its turn before others on both.
-      yield* session.queued([readNode("b/c")])
-      yield* session.held([readNode("c")])
+      yield* session.queued(inOne([readNode("b/c")]))
+      yield* session.held(inOne([readNode("c")]))
       yield* store.release(held.id, held.id)
       yield* session.granted(both)
-      assert.isTrue(Either.isLeft(yield* session.attempt(session.request([read("b")]))))
-      assert.isTrue(Either.isLeft(yield* session.attempt(session.request([write("a")]))))
+      assert.isTrue(Either.isLeft(yield* session.attempt(session.request(inOne([read("b")])))))
+      assert.isTrue(Either.isLeft(yield* session.attempt(session.request(inOne([write("a")])))))
       yield* store.release(both.id, both.id)
       assert.strictEqual((yield* session.observe).granted.length, 1)
-      yield* session.held([write("a")])
+      yield* session.held(inOne([write("a")]))
     }))
 
   test("one request never conflicts with itself: the same target twice, one path in two modes", ({ session, store }) =>
