@@ -131,6 +131,14 @@ describe("RedisStore, its layers", () => {
             )
           )
 
+          const spread = from({ REDIS_URL, HILOK_NAMESPACE: "spread", HILOK_PARTITIONS: "2" })
+          yield* Effect.scoped(Effect.flatMap(open(spread), (store) => works(store)))
+          assert.strictEqual(
+            yield* Effect.promise(() => admin.del("hilok:{spread}:table")),
+            1,
+            "the note of the number"
+          )
+
           const slow = yield* open(from({ REDIS_URL, HILOK_COMMAND_TIMEOUT: "50" }))
           yield* Effect.promise(() => admin.client("PAUSE", 1000, "WRITE"))
           yield* refusedBecause(slow.lookup("x"), /did not answer within 50 ms/)
@@ -161,7 +169,9 @@ describe("RedisStore, its layers", () => {
             [{ REDIS_URL, HILOK_NAMESPACE: "{x}" }, /HILOK_NAMESPACE/],
             [{ REDIS_URL, HILOK_KEY_PREFIX: "" }, /HILOK_KEY_PREFIX/],
             [{ REDIS_URL, HILOK_COMMAND_TIMEOUT: "0 millis" }, /HILOK_COMMAND_TIMEOUT/],
-            [{ REDIS_URL, HILOK_CONNECT_TIMEOUT: "0" }, /HILOK_CONNECT_TIMEOUT/]
+            [{ REDIS_URL, HILOK_CONNECT_TIMEOUT: "0" }, /HILOK_CONNECT_TIMEOUT/],
+            [{ REDIS_URL, HILOK_PARTITIONS: "some" }, /HILOK_PARTITIONS/],
+            [{ REDIS_URL, HILOK_PARTITIONS: "65" }, /HILOK_PARTITIONS.*whole number from 1 to 64/]
           ] as const) {
             const error = yield* Effect.flip(Effect.scoped(open(from(variables as Record<string, string>))))
             assert.match(String(error), message)
