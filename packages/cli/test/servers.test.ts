@@ -59,6 +59,28 @@ describe("the way to the server", () => {
   )
 
   it.scopedLive(
+    "in partitions, of which all commands have the same number",
+    () =>
+      Effect.gen(function* () {
+        const { url: REDIS_URL } = yield* start()
+        const args = ["run", "--partitions", "3", "/", "--", "echo", "done"]
+        expect(yield* bare({ REDIS_URL }, ...args)).toMatchObject({ code: 0, stdout: "done\n" })
+        expect(yield* bare({ REDIS_URL, HILOK_PARTITIONS: "3" }, "ls")).toMatchObject({ code: 0 })
+        expect(yield* bare({ REDIS_URL }, "ls")).toMatchObject({
+          code: 64,
+          stderr: expect.stringMatching(/it is 1, but .* in 3 partitions.*delete the key hilok:\{default\}:table/)
+        })
+        expect(yield* bare({ REDIS_URL }, "ls", "--partitions", "0")).toMatchObject({
+          code: 64,
+          stderr: expect.stringMatching(/from 1 to 64/)
+        })
+        const wrong = yield* bare({ REDIS_URL, HILOK_PARTITIONS: "many" }, "ls")
+        expect([wrong.code, wrong.stderr]).toEqual([64, expect.stringMatching(/HILOK_PARTITIONS/)])
+      }),
+    timeLimit
+  )
+
+  it.scopedLive(
     "TLS with certificates of one's own, for both sides",
     () =>
       Effect.gen(function* () {

@@ -96,11 +96,10 @@ local function is_wanted_by(delegation, request, within)
 end
 
 -- The latest waiting request before this one that conflicts with it. A request for a delegation that is to replace others does not mind
--- those that its client will withdraw then; of many of them it looks at so many.
-local most_passed = 256
+-- those that its client will withdraw then: it looks at 256 of them.
 local function find_earlier(request)
   local latest, latest_ticket, last_ticket = nil, '', format('%016d', request[TICKET] - 1)
-  local passed = request[WITHIN] ~= '' and 0 or most_passed
+  local passed = request[WITHIN] ~= '' and 0 or 256
   local function consider(prefix)
     flush(index)
     local from, member, id, ticket = request[TICKET], nil, nil, nil
@@ -109,7 +108,7 @@ local function find_earlier(request)
       if not member then return false end
       ticket, id = sub(member, #prefix + 1, #prefix + 16), sub(member, #prefix + 17)
       from, passed = ticket, passed + 1
-    until passed > most_passed or is_wanted_by(request, record_of(id), enclosing(record_of(id)))
+    until passed > 256 or is_wanted_by(request, record_of(id), enclosing(record_of(id)))
     if ticket > latest_ticket then
       latest, latest_ticket = id, ticket
     end

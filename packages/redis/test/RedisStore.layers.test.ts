@@ -131,6 +131,14 @@ describe("RedisStore, its layers", () => {
             )
           )
 
+          const spread = from({ REDIS_URL, HILOK_NAMESPACE: "spread", HILOK_PARTITIONS: "2" })
+          yield* Effect.scoped(Effect.flatMap(open(spread), (store) => works(store)))
+          assert.strictEqual(
+            yield* Effect.promise(() => admin.del("hilok:{spread}:table")),
+            1,
+            "the note of the number"
+          )
+
           const slow = yield* open(from({ REDIS_URL, HILOK_COMMAND_TIMEOUT: "50" }))
           yield* Effect.promise(() => admin.client("PAUSE", 1000, "WRITE"))
           yield* refusedBecause(slow.lookup("x"), /did not answer within 50 ms/)
@@ -172,7 +180,9 @@ describe("RedisStore, its layers", () => {
             ],
             [{ REDIS_URL, HILOK_REPLICAS_MIN: "one" }, /HILOK_REPLICAS_MIN/],
             [{ REDIS_URL, HILOK_REPLICAS_MIN: "1", HILOK_REPLICAS_TIMEOUT: "0" }, /HILOK_REPLICAS_TIMEOUT/],
-            [{ REDIS_URL, HILOK_REPLICAS_TIMEOUT: "1s" }, /HILOK_REPLICAS_MIN.*HILOK_REPLICAS_TIMEOUT is set/]
+            [{ REDIS_URL, HILOK_REPLICAS_TIMEOUT: "1s" }, /HILOK_REPLICAS_MIN.*HILOK_REPLICAS_TIMEOUT is set/],
+            [{ REDIS_URL, HILOK_PARTITIONS: "some" }, /HILOK_PARTITIONS/],
+            [{ REDIS_URL, HILOK_PARTITIONS: "65" }, /HILOK_PARTITIONS.*whole number from 1 to 64/]
           ] as const) {
             const error = yield* Effect.flip(Effect.scoped(open(from(variables as Record<string, string>))))
             assert.match(String(error), message)

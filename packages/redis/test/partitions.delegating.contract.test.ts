@@ -8,5 +8,5 @@ const layer = Layer.provide(DelegatingStore.layer({ widen: true }), TidyStore.la
 suite("DelegatingStore over RedisStore in 3 partitions", layer, {
   excludeTestServices: true,
   partitioned: true,
-  runs: 20
+  runs: 5
 })
