@@ -51,9 +51,9 @@ export default defineConfig({
           name: "ioredis6",
           root: "packages/redis",
           env: { HILOK_TEST_IOREDIS: "6" },
-          include: ["contract", "layers", "options", "scripts", "trouble"].map(
-            (part) => `test/RedisStore.${part}.test.ts`
-          )
+          include: ["contract", "layers", "options", "scripts", "trouble"]
+            .map((part) => `test/RedisStore.${part}.test.ts`)
+            .concat("test/cluster.faults.test.ts")
         }
       }
     ]

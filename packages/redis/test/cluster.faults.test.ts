@@ -3,9 +3,9 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Target } from "@hilok/core"
-import { Effect, type Scope } from "effect"
+import { Effect, Fiber, type Scope } from "effect"
 import { type ClusterFixture, leavesNothing, TestCluster } from "./support/clusterFixture.ts"
-import { assertRising, hold, type Locks, open, timeLimit, until, watch } from "./support/faults.ts"
+import { assertRising, hold, type Locks, open, soon, timeLimit, until, watch } from "./support/faults.ts"
 import * as History from "./support/history.ts"
 
 const r = [Target.write("r")]
@@ -36,6 +36,7 @@ const copied = ({ key, primary }: ClusterFixture) =>
 const work = (all: ReadonlyArray<Locks>) =>
   Effect.gen(function* () {
     const holds: Array<History.Hold> = []
+    const fibers: Array<Fiber.RuntimeFiber<void>> = []
     let isOver = false
     for (const [i, locks] of all.entries()) {
       const once = (n: number) =>
@@ -49,7 +50,7 @@ const work = (all: ReadonlyArray<Locks>) =>
         }, r)
       const loop = (n: number): Effect.Effect<void> =>
         Effect.suspend(() => (isOver ? Effect.void : Effect.zipRight(Effect.orDie(once(n)), loop(n + 1))))
-      yield* Effect.forkScoped(loop(0))
+      fibers.push(yield* Effect.forkScoped(loop(0)))
     }
     const count = () => holds.length
     /** Waits until each has had its turn since then. */
@@ -65,8 +66,9 @@ const work = (all: ReadonlyArray<Locks>) =>
     })
     return {
       goOn,
-      end: Effect.sync(() => {
+      end: Effect.gen(function* () {
         isOver = true
+        yield* soon(Fiber.joinAll(fibers), "the end of the work")
         assert.deepStrictEqual(History.violations(History.check(holds)), [])
       })
     }

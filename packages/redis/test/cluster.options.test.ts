@@ -1,12 +1,25 @@
 /**
  * Where a store on a Redis Cluster connects to, by which client, and what it says of what is wrong.
  */
+import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { assert, describe, layer, it as plain, vi } from "@effect/vitest"
 import { LockError, LockStore, Target } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Session } from "@hilok/testing"
-import { Cause, ConfigProvider, Context, Effect, Exit, Layer, Logger, Option, Redacted, type Scope } from "effect"
+import {
+  Cause,
+  ConfigProvider,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Redacted,
+  type Scope
+} from "effect"
 import { Cluster, type ClusterOptions, Redis } from "ioredis"
 import { Cluster as OtherCluster } from "ioredis6"
 import * as Clusters from "./support/cluster.ts"
@@ -260,6 +273,36 @@ layer(TestCluster.layer({ password: secret }), { excludeTestServices: true })("a
         "denied"
       )
     )
+  )
+
+  it.effect(
+    "needs of its user the rights in docs/production.md, with those for a Cluster, and no more",
+    () =>
+      leavesNothing((fixture) =>
+        Effect.gen(function* () {
+          const { cluster, key, options, primary } = fixture
+          const page = readFileSync(new URL("../../../docs/production.md", import.meta.url), "utf8")
+          const words = (text: string) => text.replace(/\\\n/g, " ").replaceAll("'", "").split(/\s+/)
+          const [acl = "", ...rules] = words(/redis-cli (ACL SETUSER[\s\S]*?)\n```/.exec(page)?.[1] ?? "")
+          const more = words(/on a Redis Cluster also\s+`([^`]*)`/i.exec(page)?.[1] ?? "")
+          assert.isAbove(more.length, 1)
+          yield* Effect.forEach(cluster.nodes, ({ admin }) => Effect.promise(() => admin.call(acl, ...rules, ...more)))
+          const password = Redacted.make(rules.find((rule) => rule.startsWith(">"))!.slice(1))
+          const store = yield* RedisStore.make({ ...options, username: "locks", password })
+          yield* works(store)
+          const to = cluster.nodes.find((node, i) => i < 3 && node !== primary)!
+          // ASK comes before MOVED; and where a key is missing, it is TRYAGAIN until the slot has moved.
+          const working = yield* Effect.fork(works(store))
+          yield* cluster.moveSlot(key, to, Effect.sleep("100 millis"))
+          yield* Fiber.join(working)
+          yield* works(store)
+          yield* Effect.forEach(cluster.nodes, ({ admin }) =>
+            Effect.promise(() => admin.call("ACL", "DELUSER", "locks"))
+          )
+          yield* Effect.promise(() => primary.admin.ping())
+        })
+      ),
+    timeLimit
   )
 
   it.effect(

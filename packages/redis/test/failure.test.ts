@@ -32,7 +32,7 @@ const told = [
   ["MOVED 3999 127.0.0.1:6381", "other", "part of a Redis Cluster: name its nodes"],
   ["ASK 3999 127.0.0.1:6381", "other", "part of a Redis Cluster: name its nodes"],
   ["TRYAGAIN Multiple keys request during rehashing of slot", "busy", "on its way to another node"],
-  ["Too many Cluster redirections. Last error: Error: Connection is closed.", "busy", "no primary"],
+  ["Too many Cluster redirections. Last error: Error: Connection is closed.", "busy", "nobody serves the slot"],
   ["Failed to refresh slots cache.", "connection", "no node of the Cluster"],
   ["None of startup nodes is available", "connection", "no node of the Cluster"],
   ["ERR This instance has cluster support disabled", "other", "not part of a Redis Cluster"],

@@ -210,7 +210,7 @@ export const make = (
         const head = message.indexOf("\n")
         onEvents(message.slice(head + 1), Number(message.slice(0, head)))
       },
-      () => requests.lookAtAll()
+      (listened) => requests.lookAtAll(listened)
     ).pipe(
       Effect.tap((opened) =>
         Effect.sync(() => {

@@ -21,7 +21,7 @@ export interface Address {
   readonly port: number
 }
 
-export const show = ({ host, port }: Address): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
+const show = ({ host, port }: Address): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
 /** What ioredis keeps to itself, and is alike in all of its versions. */
 interface Inner {
@@ -33,7 +33,7 @@ interface Inner {
 
 const innerOf = (cluster: Cluster): Inner => cluster as unknown as Inner
 
-export const slotOf = (cluster: Cluster, key: string): number =>
+const slotOf = (cluster: Cluster, key: string): number =>
   (
     new Command("get", [key], { keyPrefix: cluster.options.keyPrefix ?? "" }) as unknown as { getSlot: () => number }
   ).getSlot()
@@ -42,7 +42,7 @@ export const slotOf = (cluster: Cluster, key: string): number =>
 export const refresh = (cluster: Cluster): void => innerOf(cluster).refreshSlotsCache()
 
 /** The address of the primary that serves a key, as far as the client knows. */
-export const primaryOf = (cluster: Cluster, key: string): string | undefined =>
+const primaryOf = (cluster: Cluster, key: string): string | undefined =>
   innerOf(cluster).slots[slotOf(cluster, key)]?.[0]
 
 /** The nodes that a client knows before it has asked any. */

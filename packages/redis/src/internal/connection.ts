@@ -96,7 +96,7 @@ const ready = (client: cluster.Client, database: string, patience: Duration.Dura
   })
 
 /** Makes a client, which does not connect yet. `InvalidOptions` when ioredis cannot make one. */
-export const create = (options: RedisOptions): Effect.Effect<Redis, LockError.InvalidOptions> =>
+const create = (options: RedisOptions): Effect.Effect<Redis, LockError.InvalidOptions> =>
   Effect.gen(function* () {
     const { db } = options
     if (db !== undefined && !(Number.isInteger(Number(db)) && Number(db) >= 0)) {

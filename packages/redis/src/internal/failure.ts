@@ -40,7 +40,7 @@ const advice: ReadonlyArray<readonly [RegExp, Kind, string]> = [
   [
     /^Too many Cluster redirections/,
     "busy",
-    "the Cluster has no primary for the slot of the locks, or is about to change it"
+    "nobody serves the slot of the locks for now: its primary is away, or the slot on its way to another node"
   ],
   [new RegExp(`^${nodeLost}`), "busy", "another node may take over"],
   [/cluster support disabled/, "other", "the server is not part of a Redis Cluster: use the option url"],

@@ -27,7 +27,7 @@ export interface Listening {
 
 /**
  * Subscribes to a channel. `onConnect` is called whenever a connection that was lost is there again, of either kind, and when another
- * node of a Cluster takes the channel's slot over: messages may have been missed.
+ * node of a Cluster takes the channel's slot over: messages may have been missed. `listened`: should they not have been?
  */
 export const listen = (
   { client, subscriber }: Pick<Connection, "client" | "subscriber">,
@@ -35,10 +35,12 @@ export const listen = (
   patience: Duration.Duration,
   host: Host,
   onMessage: (message: string) => void,
-  onConnect: () => void
+  onConnect: (listened: boolean) => void
 ): Effect.Effect<Listening, LockError.StoreError, Scope.Scope> =>
   Effect.gen(function* () {
     const missing = new Set<string>()
+    // In a Cluster the connection changes with the slot: what was said meanwhile is nothing that the new one lacks.
+    const listened = !cluster.isCluster(client)
     // Which connection it is, by number; whether it is subscribed, and whether it owes an answer.
     let epoch = 0
     let isSubscribed = true
@@ -61,7 +63,7 @@ export const listen = (
           if (awaited.some((id) => missing.has(id))) return renew()
           if (isSubscribed) return
           isSubscribed = true
-          onConnect()
+          onConnect(listened)
         },
         () => {
           // Refused, as by a server that is busy: the next time, then.
@@ -109,9 +111,9 @@ export const listen = (
       Effect.sync(() => [
         deafen,
         ioredis.on(subscriber, "ready", onReady),
-        ioredis.on(client, "ready", onConnect),
+        ioredis.on(client, "ready", () => onConnect(listened)),
         // What the other primary has to say was said to nobody, until now; and it may not know what the former one knew.
-        cluster.onMove(client, channel, onConnect),
+        cluster.onMove(client, channel, () => onConnect(false)),
         host.fork(watch)
       ]),
       (ends) =>

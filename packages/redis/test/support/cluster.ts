@@ -4,6 +4,7 @@
  *
  * It takes about three seconds to start (a primary waits two before it calls the cluster whole), so start one per file.
  */
+import { randomInt } from "node:crypto"
 import { createServer } from "node:net"
 import { Effect, type Scope } from "effect"
 import { Redis, type RedisOptions } from "ioredis"
@@ -51,7 +52,7 @@ const isFree = (port: number): Effect.Effect<boolean> =>
 
 /** Below what the system gives to connections, with the port of the cluster bus: ten thousand above. */
 const freePort: Effect.Effect<number> = Effect.suspend(() => {
-  const port = 14_000 + Math.floor(Math.random() * 8000)
+  const port = randomInt(14_000, 22_000)
   return Effect.flatMap(Effect.all([isFree(port), isFree(port + 10_000)]), ([one, other]) =>
     one && other ? Effect.succeed(port) : freePort
   )
