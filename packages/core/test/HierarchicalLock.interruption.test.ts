@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type HierarchicalLock, type LockStore, Target } from "@hilok/core"
-import { Effect, Exit, Fiber, Option, type Scope, Supervisor, TestClock } from "effect"
+import { type HierarchicalLock, type LockStore, MemoryStore, Target } from "@hilok/core"
+import { Effect, Exit, Fiber, Option, Scope, Supervisor, TestClock } from "effect"
 import { type Around, down, Faults, type Method, remote } from "./support/doubles.ts"
 import { interruptAt } from "./support/interruptAt.ts"
-import { assertEmpty, entries, open, settle, stranger } from "./support/locks.ts"
+import { assertEmpty, client, entries, open, settle, stranger } from "./support/locks.ts"
 import * as metrics from "./support/metrics.ts"
 
 type Locks = HierarchicalLock.Operations<never>
@@ -220,6 +220,23 @@ describe("a request whose reply is lost is taken back", () => {
       assert.strictEqual((yield* entries(store)).length, 1)
       yield* TestClock.adjust("4 seconds")
       yield* assertEmpty(store)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("also when the service closes right after", () =>
+    Effect.gen(function* () {
+      for (let steps = 0; steps < 30; steps++) {
+        const store = yield* Effect.orDie(MemoryStore.make())
+        const scope = yield* Scope.make()
+        const locks = yield* Effect.provideService(client(store, {}, remote), Scope.Scope, scope)
+        const fiber = yield* Effect.fork(locks.withWrite(Effect.never, "a"))
+        for (let step = 0; step < steps; step++) yield* Effect.yieldNow()
+        yield* Fiber.interruptFork(fiber)
+        for (let step = 0; step < steps % 5; step++) yield* Effect.yieldNow()
+        yield* Scope.close(scope, Exit.void)
+        yield* settle
+        yield* assertEmpty(store, `interrupted after ${steps} steps`)
+      }
     }).pipe(Effect.scoped)
   )
 

@@ -55,12 +55,12 @@ export class Context implements Keeper {
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   isClosed = false
   private readonly spans: boolean
-  private readonly scope: Scope.Scope
+  /** What goes on in the background: above all releases. */
+  private readonly underWay = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
 
   constructor(
     store: LockStore["Type"],
     clock: Clock.Clock,
-    scope: Scope.Scope,
     fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>,
     options: LockOptions.Options,
     decoded: LockOptions.Decoded
@@ -70,7 +70,6 @@ export class Context implements Keeper {
     this.metrics = new Metrics(store.namespace)
     this.blockers = new Blockers(this)
     this.epoch = unsafeNow(clock)
-    this.scope = scope
     this.fork = fork
     this.timers = new Timers(clock, fork)
     this.refreshing = new Refreshing(this)
@@ -89,10 +88,13 @@ export class Context implements Keeper {
     return this.spans && fiber.getFiberRef(FiberRef.currentTracerEnabled)
   }
 
-  /** Runs an effect on, in the background, whatever becomes of the caller. */
+  /** Runs an effect on, in the background, whatever becomes of the caller. A service that closes waits for it, but not for long. */
   background<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<Fiber.RuntimeFiber<A, E>> {
-    const interruptible = Effect.interruptible(effect)
-    return this.isClosed ? Effect.forkDaemon(interruptible) : Effect.forkIn(interruptible, this.scope)
+    return Effect.map(Effect.forkDaemon(Effect.interruptible(effect)), (fiber) => {
+      this.underWay.add(fiber)
+      fiber.addObserver(() => this.underWay.delete(fiber))
+      return fiber
+    })
   }
 
   /** The same, and waits for it, but not for long: an answer that does not come must not hold the caller up. */
@@ -140,10 +142,14 @@ export class Context implements Keeper {
       const leases = Array.from(this.held.values()).filter(({ isKept, isLive }) => isKept && isLive)
       for (const lease of leases) lease.lose("closed")
       const releases = leases.map(({ id, owner }) => Effect.ignore(this.store.release(id, owner)))
-      return Effect.all(releases, { concurrency: "unbounded", discard: true }).pipe(
+      const inBackground = Effect.suspend(() => Fiber.awaitAll(Array.from(this.underWay)))
+      return Effect.all([...releases, inBackground], { concurrency: "unbounded", discard: true }).pipe(
         Effect.interruptible,
         Effect.disconnect,
         Effect.timeoutOption(farewell),
+        Effect.zipRight(
+          Effect.suspend(() => Fiber.interruptAll(Array.from(this.underWay)).pipe(Effect.disconnect, Effect.forkDaemon))
+        ),
         Effect.asVoid
       )
     })
@@ -228,9 +234,8 @@ export const make = (
   Effect.gen(function* () {
     const decoded = yield* LockOptions.decode(options)
     const clock = yield* Effect.clock
-    const scope = yield* Effect.scope
     const fork = Runtime.runFork(yield* Effect.runtime<never>())
-    const context = new Context(store, clock, scope, (effect) => fork(effect), options, decoded)
+    const context = new Context(store, clock, (effect) => fork(effect), options, decoded)
     const revocations = yield* store.revocations
     yield* Queue.take(revocations).pipe(
       Effect.flatMap((revocation) => Effect.sync(() => context.revoked(revocation))),
