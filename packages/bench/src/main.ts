@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import * as bounds from "./bounds.ts"
 import { contestants } from "./contestants/index.ts"
+import * as delay from "./delay.ts"
 import { Metrics } from "./metrics.ts"
 import { decode, type Options, UsageError } from "./options.ts"
 import * as pinning from "./pinning.ts"
@@ -18,6 +19,7 @@ const help = `Usage: npm run bench -- [options]
   --only NAME          run some workloads only; may be given several times
   --contestants NAME   let some contestants take part only; may be given several times
   --seconds N          how long one measurement takes (default 0.3)
+  --delay N            have everything take N milliseconds longer to the server, and as many back (default 0)
   --json FILE          write every measured value to a file
   --markdown FILE      write the tables to a file, or between two lines "<!-- tables -->" of one that has them
   --no-pin             leave it to the system which core runs what
@@ -39,7 +41,9 @@ const writeMarkdown = (file: string, text: string): void => {
 
 const run = async (options: Options): Promise<void> => {
   const pins = options.pin ? pinning.arrange() : pinning.none
-  const server = await redis.start(pins.server)
+  const near = await redis.start(pins.server)
+  const way = options.delay === 0 ? undefined : await delay.start(near.port, options.delay)
+  const server = way === undefined ? near : { ...near, port: way.port }
   const machine = {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: cpus().length,
@@ -49,7 +53,7 @@ const run = async (options: Options): Promise<void> => {
   }
   const where =
     `${machine.cores} × ${machine.cpu}, Node ${machine.node}, Redis ${machine.redis}; ${machine.pinned}; ` +
-    `${options.seconds} s a measurement, medians of the rounds.`
+    `${options.delay === 0 ? "" : `${options.delay} ms longer each way; `}${options.seconds} s a measurement, medians of the rounds.`
   console.log(`${where}\n`)
   const metrics = new Metrics()
   const tables: Array<Table> = []
@@ -72,6 +76,7 @@ const run = async (options: Options): Promise<void> => {
     }
   } finally {
     progress.clear()
+    way?.stop()
     server.stop()
   }
   const checked = bounds.check(metrics)

@@ -5,6 +5,8 @@ export interface Options {
   readonly contestants: ReadonlyArray<string>
   /** Seconds of one measurement. */
   readonly seconds: number
+  /** Milliseconds that all takes longer to the server, and as many back. */
+  readonly delay: number
   readonly json: string | undefined
   readonly markdown: string | undefined
   readonly pin: boolean
@@ -32,6 +34,7 @@ const parse = (args: ReadonlyArray<string>) => {
         only: { type: "string", multiple: true },
         contestants: { type: "string", multiple: true },
         seconds: { type: "string" },
+        delay: { type: "string" },
         json: { type: "string" },
         markdown: { type: "string" },
         "no-pin": { type: "boolean" },
@@ -53,6 +56,10 @@ export const decode = (
   if (!(seconds >= 0.05 && seconds <= 60)) {
     throw new UsageError(`--seconds ${JSON.stringify(values.seconds)}: a number from 0.05 to 60 is needed`)
   }
+  const delay = Number(values.delay ?? 0)
+  if (!(Number.isInteger(delay) && delay >= 0 && delay <= 100)) {
+    throw new UsageError(`--delay ${JSON.stringify(values.delay)}: a whole number from 0 to 100 is needed`)
+  }
   for (const option of ["json", "markdown"] as const) {
     if (values[option] === "") throw new UsageError(`--${option}: the name of a file is needed`)
   }
@@ -60,6 +67,7 @@ export const decode = (
     only: known("only", values.only ?? [], workloads),
     contestants: known("contestants", values.contestants ?? [], contestants),
     seconds,
+    delay,
     json: values.json,
     markdown: values.markdown,
     pin: values["no-pin"] !== true,
