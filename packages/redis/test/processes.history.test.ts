@@ -156,6 +156,22 @@ describe("the checker of histories", () => {
     assert.deepStrictEqual(sure(), [true, true, true])
   })
 
+  it("is not sure of when one was entered that may be held for some milliseconds only, unless it was held to the end", () => {
+    const lines = ["LockLost", "done"].flatMap((outcome, i): ReadonlyArray<History.Line> => {
+      const hold = `${i}`
+      return [
+        { what: "enter", hold, at: i, token: i, targets: [write("r")], isShort: true },
+        { what: "leave", hold, at: i + 1 },
+        { what: "end", hold, outcome }
+      ]
+    })
+    const holds = History.read("p", lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
+    assert.deepStrictEqual(
+      holds.map(({ isSure }) => isSure),
+      [false, true]
+    )
+  })
+
   it("does not place a hold in time that was not surely held, and yet finds its token again", () => {
     const late = { ...hold(write("r"), 5, 5, 1), isSure: false }
     const { equal, falling, overlaps } = History.check([hold(write("r"), 0, 10, 2), late])

@@ -5,7 +5,8 @@
  * was there when. A hold is written down after it was granted and before it is given up, so it lies within its lease:
  * what overlaps here has overlapped in the server. A process that is stopped between the grant and the first step of its
  * work, past the ttl, enters too late, and no lock can keep it from that: so of what such a process entered after it was
- * stopped, only what was held to the end proves something by its times.
+ * stopped, only what was held to the end proves something by its times. The same goes for what may be held for some milliseconds only:
+ * on a busy machine any process is kept from running for so long.
  */
 import type { Target } from "@hilok/core"
 
@@ -19,6 +20,8 @@ export type Line =
       readonly targets: ReadonlyArray<Target.Target>
       /** Of the lease, when others may take it over. */
       readonly id?: string
+      /** It may be held for some milliseconds only. */
+      readonly isShort?: boolean
     }
   /** It is about to take over or end somebody's lease: who had it until then has it no longer for sure. */
   | { readonly what: "order"; readonly id: string; readonly at: number }
@@ -71,10 +74,10 @@ export const read = (process: string, text: string, stoppedAt = Number.POSITIVE_
   for (const row of text.split("\n").slice(0, -1)) {
     const line = JSON.parse(row) as Line
     if (line.what === "enter") {
-      const { at, hold, id, targets, token } = line
+      const { at, hold, id, isShort = false, targets, token } = line
       const name = `${process} ${hold}`
       const its = { name, token, ...(id === undefined ? {} : { id }), targets, entered: at, left: at }
-      holds.set(hold, { ...its, isSure: at < stoppedAt, outcome: "unknown" })
+      holds.set(hold, { ...its, isSure: at < stoppedAt && !isShort, outcome: "unknown" })
       continue
     }
     if (line.what === "order") continue

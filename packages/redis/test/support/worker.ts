@@ -193,8 +193,9 @@ const work = ({ fibers, file, millis, mixed = false, rounds, seed }: Command & {
         const inside = (lease: Lease.Lease) =>
           Effect.gen(function* () {
             const { id, token } = lease
+            const short = options !== undefined && "maxHold" in options ? { isShort: true } : {}
             entered = true
-            write({ what: "enter", hold: name, at: History.now(), token, targets, ...(mixed ? { id } : {}) })
+            write({ what: "enter", hold: name, at: History.now(), token, targets, ...short, ...(mixed ? { id } : {}) })
             // Long enough for others to find it.
             const pause = below(mixed ? 15 : 5)
             if (pause > 2) yield* Effect.sleep(pause - 2)
@@ -205,7 +206,7 @@ const work = ({ fibers, file, millis, mixed = false, rounds, seed }: Command & {
             // From here on it is another hold, of what is left to it.
             const { targets: shared } = yield* HierarchicalLock.downgrade(lease)
             downgraded = `${name}'`
-            write({ what: "enter", hold: downgraded, at: History.now(), token, targets: shared, id })
+            write({ what: "enter", hold: downgraded, at: History.now(), token, targets: shared, id, ...short })
             yield* Effect.sleep(below(3))
             write({ what: "leave", hold: downgraded, at: History.now() })
           })
