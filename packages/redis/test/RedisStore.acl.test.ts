@@ -32,18 +32,8 @@ const user = (server: Server.Server, ...without: ReadonlyArray<string>) =>
     } satisfies RedisStore.Options
   })
 
+// Whatever a store does without replicas, it does with them, too.
 if (Server.binary !== undefined) {
-  const store = Layer.unwrapEffect(
-    Effect.map(
-      Effect.flatMap(TestServer, (server) => user(server)),
-      (options) => RedisStore.layer(options)
-    )
-  )
-  suite("RedisStore, as the user in docs/production.md", Layer.provide(store, TestServer.own()), {
-    excludeTestServices: true,
-    runs: 10
-  })
-
   const replicated = Layer.unwrapScoped(
     Effect.gen(function* () {
       const server = yield* TestServer
@@ -54,11 +44,12 @@ if (Server.binary !== undefined) {
     })
   )
   suite(
-    "RedisStore, with a replica, as that user with the right to wait",
+    "RedisStore, as the user in docs/production.md with the right to wait, and with a replica",
     Layer.provide(replicated, TestServer.own()),
     {
       excludeTestServices: true,
-      runs: 10,
+      runs: 5,
+      scenarios: 20,
       delegations: true
     }
   )

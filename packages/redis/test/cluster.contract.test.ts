@@ -9,4 +9,4 @@ const layer = Layer.unwrapScoped(
   )
 )
 
-suite("RedisStore on a Redis Cluster", layer, { excludeTestServices: true, runs: 20, delegations: true })
+suite("RedisStore on a Redis Cluster", layer, { excludeTestServices: true, runs: 5, scenarios: 60, delegations: true })

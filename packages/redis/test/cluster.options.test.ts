@@ -284,7 +284,7 @@ layer(TestCluster.layer({ password: secret }), { excludeTestServices: true })("a
           const page = readFileSync(new URL("../../../docs/production.md", import.meta.url), "utf8")
           const words = (text: string) => text.replace(/\\\n/g, " ").replaceAll("'", "").split(/\s+/)
           const [acl = "", ...rules] = words(/redis-cli (ACL SETUSER[\s\S]*?)\n```/.exec(page)?.[1] ?? "")
-          const more = words(/on a Redis Cluster also\s+`([^`]*)`/i.exec(page)?.[1] ?? "")
+          const more = words(/On a Redis Cluster add\s+`([^`]*)`/.exec(page)?.[1] ?? "")
           assert.isAbove(more.length, 1)
           yield* Effect.forEach(cluster.nodes, ({ admin }) => Effect.promise(() => admin.call(acl, ...rules, ...more)))
           const password = Redacted.make(rules.find((rule) => rule.startsWith(">"))!.slice(1))

@@ -20,7 +20,7 @@ const accepted = ({ admin }: Fixture): Effect.Effect<number> =>
 const listening = ({ admin }: Fixture, count: number): Effect.Effect<void> =>
   until(
     Effect.promise(
-      async () => String(await admin.client("LIST", "TYPE", "pubsub")).match(/\bsub=1\b/g)?.length === count
+      async () => String(await admin.call("CLIENT", "LIST", "TYPE", "pubsub")).match(/\bsub=1\b/g)?.length === count
     ),
     `${count} connections that listen`
   )
