@@ -383,6 +383,21 @@ layer(TestCluster.layer({ password: secret }), { excludeTestServices: true })("a
 })
 
 describe("a Cluster of one primary", () => {
+  plain.scopedLive("that announces an address of its own, mapped back, is listened to and waited for there, too", () =>
+    Effect.gen(function* () {
+      // Where nobody is.
+      const { nodes } = yield* Clusters.start({ primaries: 1, replicas: 0, args: ["--cluster-announce-port", "1"] })
+      const { address } = nodes[0]!
+      const natMap = (key: string) => (key.endsWith(":1") ? parts(address) : parts(key))
+      const options = { cluster: { nodes: [address], options: { natMap } } }
+      yield* works(yield* RedisStore.make(options))
+      const replicas = { min: 1, timeout: "500 millis" } as const
+      const { value: store } = yield* printed(RedisStore.make({ ...options, replicas }))
+      const { request } = yield* Session.make(store)
+      yield* storeError(store.tryAcquire(request([Target.write("a")])), /0 replicas had the lock/, "busy")
+    })
+  )
+
   plain.scopedLive(
     "has all slots, so a client of one server works, and is warned",
     () =>
