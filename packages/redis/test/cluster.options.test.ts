@@ -1,7 +1,6 @@
 /**
  * Where a store on a Redis Cluster connects to, by which client, and what it says of what is wrong.
  */
-import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { assert, describe, layer, it as plain, vi } from "@effect/vitest"
 import { LockError, LockStore, Target } from "@hilok/core"
@@ -26,6 +25,7 @@ import * as Clusters from "./support/cluster.ts"
 import { type ClusterFixture, leavesNothing, TestCluster } from "./support/clusterFixture.ts"
 import { timeLimit } from "./support/faults.ts"
 import { TestServer } from "./support/fixture.ts"
+import * as rights from "./support/rights.ts"
 
 const secret = "open sesame"
 
@@ -281,14 +281,11 @@ layer(TestCluster.layer({ password: secret }), { excludeTestServices: true })("a
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { cluster, key, options, primary } = fixture
-          const page = readFileSync(new URL("../../../docs/production.md", import.meta.url), "utf8")
-          const words = (text: string) => text.replace(/\\\n/g, " ").replaceAll("'", "").split(/\s+/)
-          const [acl = "", ...rules] = words(/redis-cli (ACL SETUSER[\s\S]*?)\n```/.exec(page)?.[1] ?? "")
-          const more = words(/On a Redis Cluster add\s+`([^`]*)`/.exec(page)?.[1] ?? "")
-          assert.isAbove(more.length, 1)
-          yield* Effect.forEach(cluster.nodes, ({ admin }) => Effect.promise(() => admin.call(acl, ...rules, ...more)))
-          const password = Redacted.make(rules.find((rule) => rule.startsWith(">"))!.slice(1))
-          const store = yield* RedisStore.make({ ...options, username: "locks", password })
+          const [acl = "", ...rules] = [...rights.command, ...rights.cluster]
+          assert.isAbove(rights.cluster.length, 1)
+          yield* Effect.forEach(cluster.nodes, ({ admin }) => Effect.promise(() => admin.call(acl, ...rules)))
+          const password = Redacted.make(rights.password)
+          const store = yield* RedisStore.make({ ...options, username: rights.username, password })
           yield* works(store)
           const to = cluster.nodes.find((node, i) => i < 3 && node !== primary)!
           // ASK comes before MOVED; and where a key is missing, it is TRYAGAIN until the slot has moved.

@@ -3,7 +3,7 @@ import { suite } from "@hilok/testing"
 import { Effect, Layer } from "effect"
 import * as Cluster from "./support/cluster.ts"
 
-// All scenarios are played on one server. With 8: partitions.eight.contract.test.ts. With one: RedisStore.contract.test.ts and cluster.contract.test.ts.
+// With 8: partitions.eight.contract.test.ts. With one: cluster.contract.test.ts, and on one server, with all scenarios, RedisStore.contract.test.ts.
 const layer = Layer.unwrapScoped(
   Effect.map(Cluster.start(), ({ addresses }) =>
     RedisStore.layer({ cluster: { nodes: addresses }, namespace: `test-${crypto.randomUUID()}`, partitions: 3 })
