@@ -38,9 +38,10 @@ export default defineConfig({
           name: "redis-script",
           root: "packages/redis",
           env: { HILOK_TEST_LOADER: "script" },
-          include: ["RedisStore.{contract,scripts,model,cost,trouble}.test.ts", "faults.*.test.ts"].map(
-            (file) => `test/${file}`
-          )
+          include: [
+            "RedisStore.{contract,scripts,model,cost,trouble}.test.ts",
+            "faults.{connection,failover,processes,server}.test.ts"
+          ].map((file) => `test/${file}`)
         }
       },
       {

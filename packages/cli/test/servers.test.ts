@@ -194,8 +194,38 @@ describe("the doctor", () => {
         expect((yield* bare({ REDIS_URL: elsewhere }, "doctor")).stdout).toMatch(
           /✗ keys and channels: .*\n {2}.*~hilok:/
         )
+        // In several partitions the keys have other names.
+        const here = yield* user("here", "on", "nopass", "~hilok:{default}:*", "&hilok:{default}:*", "+@all")
+        expect((yield* bare({ REDIS_URL: here }, "doctor")).code).toBe(0)
+        const apart = yield* bare({ REDIS_URL: here }, "doctor", "--partitions", "3")
+        expect(apart.stdout).toMatch(/✗ keys and channels: .*\n {2}.* ~hilok:\{default:\* &hilok:\{default:\*\n/)
         // Nothing of the trial is left.
         expect(yield* Effect.promise(() => own.admin.keys("*doctor*"))).toEqual([])
+      }),
+    timeLimit
+  )
+
+  it.scopedLive(
+    "the number of partitions is told, and that of others when it is another one",
+    () =>
+      Effect.gen(function* () {
+        const { env } = yield* site(server())
+        const own = { ...env, HILOK_NAMESPACE: `test-${crypto.randomUUID()}` }
+        const first = yield* bare({ ...own, HILOK_PARTITIONS: "3" }, "doctor")
+        expect(first.stdout).toContain("✓ partitions: 3, as the server has noted\n✓ a lock: taken and released\n")
+        expect(first.code).toBe(0)
+        for (const [args, ours] of [
+          [[], 1],
+          [["--partitions", "8"], 8]
+        ] as const) {
+          const { code, stdout } = yield* bare(own, "doctor", ...args)
+          expect(code).toBe(1)
+          expect(stdout).toMatch(
+            new RegExp(`✗ partitions: it is ${ours}, but .* in 3 partitions.*\\n {2}.*--partitions`)
+          )
+          expect(stdout.match(/✗/g)).toHaveLength(1)
+        }
+        yield* Effect.promise(() => server().admin.del(`hilok:{${own.HILOK_NAMESPACE}}:table`))
       }),
     timeLimit
   )

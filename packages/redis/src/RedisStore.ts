@@ -56,8 +56,8 @@ export interface StoreOptions {
 
 /**
  * How many replicas have to have a grant before it is reported, so that it survives when one of them takes over. The store has a
- * third connection for that, and waits on it (`WAIT`, to which the user needs the right). When there are too few in time, the
- * lease is given back, and the request fails with `StoreError`.
+ * third connection for that, and waits on it (`WAIT`, to which the user needs the right); with `partitions`, one for each of them. When
+ * there are too few in time, the lease is given back, and the request fails with `StoreError`.
  *
  * - `min`: how many, a whole number from 1 to 10.
  * - `timeout`: how long they may take. Default 1 second. More than zero, and finite; keep it below the ttl of the locks.

@@ -1,23 +1,13 @@
-import { readFileSync } from "node:fs"
+/**
+ * The rights in docs/production.md. The contract suite is run with them on a Redis Cluster: cluster.contract.test.ts.
+ */
 import { assert } from "@effect/vitest"
 import { HierarchicalLock, LockError } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
-import { suite } from "@hilok/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { TestServer, withOwnServer } from "./support/fixture.ts"
-import { follow } from "./support/replication.ts"
-import * as Server from "./support/server.ts"
-
-const page = readFileSync(new URL("../../../docs/production.md", import.meta.url), "utf8")
-
-/** The command in the page, as a shell reads it. */
-const command = (/redis-cli (ACL SETUSER[\s\S]*?)\n```/.exec(page)?.[1] ?? "")
-  .replace(/\\\n/g, " ")
-  .split(/\s+/)
-  .map((word) => word.replaceAll("'", ""))
-
-/** What the page says that `replicas` needs besides. */
-const waitRight = /`replicas`[^`]*`(\+wait)`/.exec(page)?.[1] ?? ""
+import { command, password, username } from "./support/rights.ts"
+import type * as Server from "./support/server.ts"
 
 /** The user of the page, who may do no more. */
 const user = (server: Server.Server, ...without: ReadonlyArray<string>) =>
@@ -27,42 +17,10 @@ const user = (server: Server.Server, ...without: ReadonlyArray<string>) =>
     await server.admin.call(acl, ...rules)
     return {
       url: `redis://127.0.0.1:${server.port}`,
-      username: "locks",
-      password: Redacted.make(rules.find((rule) => rule.startsWith(">"))!.slice(1))
+      username,
+      password: Redacted.make(password)
     } satisfies RedisStore.Options
   })
-
-if (Server.binary !== undefined) {
-  const store = Layer.unwrapEffect(
-    Effect.map(
-      Effect.flatMap(TestServer, (server) => user(server)),
-      (options) => RedisStore.layer(options)
-    )
-  )
-  suite("RedisStore, as the user in docs/production.md", Layer.provide(store, TestServer.own()), {
-    excludeTestServices: true,
-    runs: 10
-  })
-
-  const replicated = Layer.unwrapScoped(
-    Effect.gen(function* () {
-      const server = yield* TestServer
-      yield* follow(server)
-      const options = yield* user(server)
-      yield* Effect.promise(() => server.admin.call("ACL", "SETUSER", "locks", waitRight))
-      return RedisStore.layer({ ...options, replicas: { min: 1, timeout: "20 seconds" } })
-    })
-  )
-  suite(
-    "RedisStore, with a replica, as that user with the right to wait",
-    Layer.provide(replicated, TestServer.own()),
-    {
-      excludeTestServices: true,
-      runs: 10,
-      delegations: true
-    }
-  )
-}
 
 withOwnServer("RedisStore, with the rights in docs/production.md", undefined, (it) => {
   const take = (options: RedisStore.Options) =>

@@ -1,7 +1,6 @@
 /**
  * Where a store on a Redis Cluster connects to, by which client, and what it says of what is wrong.
  */
-import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { assert, describe, layer, it as plain, vi } from "@effect/vitest"
 import { LockError, LockStore, Target } from "@hilok/core"
@@ -26,6 +25,7 @@ import * as Clusters from "./support/cluster.ts"
 import { type ClusterFixture, leavesNothing, TestCluster } from "./support/clusterFixture.ts"
 import { timeLimit } from "./support/faults.ts"
 import { TestServer } from "./support/fixture.ts"
+import * as rights from "./support/rights.ts"
 
 const secret = "open sesame"
 
@@ -281,14 +281,11 @@ layer(TestCluster.layer({ password: secret }), { excludeTestServices: true })("a
       leavesNothing((fixture) =>
         Effect.gen(function* () {
           const { cluster, key, options, primary } = fixture
-          const page = readFileSync(new URL("../../../docs/production.md", import.meta.url), "utf8")
-          const words = (text: string) => text.replace(/\\\n/g, " ").replaceAll("'", "").split(/\s+/)
-          const [acl = "", ...rules] = words(/redis-cli (ACL SETUSER[\s\S]*?)\n```/.exec(page)?.[1] ?? "")
-          const more = words(/on a Redis Cluster also\s+`([^`]*)`/i.exec(page)?.[1] ?? "")
-          assert.isAbove(more.length, 1)
-          yield* Effect.forEach(cluster.nodes, ({ admin }) => Effect.promise(() => admin.call(acl, ...rules, ...more)))
-          const password = Redacted.make(rules.find((rule) => rule.startsWith(">"))!.slice(1))
-          const store = yield* RedisStore.make({ ...options, username: "locks", password })
+          const [acl = "", ...rules] = [...rights.command, ...rights.cluster]
+          assert.isAbove(rights.cluster.length, 1)
+          yield* Effect.forEach(cluster.nodes, ({ admin }) => Effect.promise(() => admin.call(acl, ...rules)))
+          const password = Redacted.make(rights.password)
+          const store = yield* RedisStore.make({ ...options, username: rights.username, password })
           yield* works(store)
           const to = cluster.nodes.find((node, i) => i < 3 && node !== primary)!
           // ASK comes before MOVED; and where a key is missing, it is TRYAGAIN until the slot has moved.
@@ -383,6 +380,21 @@ layer(TestCluster.layer({ password: secret }), { excludeTestServices: true })("a
 })
 
 describe("a Cluster of one primary", () => {
+  plain.scopedLive("that announces an address of its own, mapped back, is listened to and waited for there, too", () =>
+    Effect.gen(function* () {
+      // Where nobody is.
+      const { nodes } = yield* Clusters.start({ primaries: 1, replicas: 0, args: ["--cluster-announce-port", "1"] })
+      const { address } = nodes[0]!
+      const natMap = (key: string) => (key.endsWith(":1") ? parts(address) : parts(key))
+      const options = { cluster: { nodes: [address], options: { natMap } } }
+      yield* works(yield* RedisStore.make(options))
+      const replicas = { min: 1, timeout: "500 millis" } as const
+      const { value: store } = yield* printed(RedisStore.make({ ...options, replicas }))
+      const { request } = yield* Session.make(store)
+      yield* storeError(store.tryAcquire(request([Target.write("a")])), /0 replicas had the lock/, "busy")
+    })
+  )
+
   plain.scopedLive(
     "has all slots, so a client of one server works, and is warned",
     () =>

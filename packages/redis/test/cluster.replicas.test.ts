@@ -19,6 +19,15 @@ const enter = (...args: Parameters<typeof hold>) =>
     return { ...held, token: (yield* held.entered).lease.token }
   })
 
+/** Deletes the note of the number of partitions, which stays until somebody does, and nothing else. */
+const forgetPartitions = ({ cluster, key }: ClusterFixture): Effect.Effect<void> =>
+  Effect.flatMap(cluster.serving(key), ({ primary: { admin } }) =>
+    Effect.promise(async () => {
+      assert.deepStrictEqual([await admin.hkeys(key), await admin.ttl(key)], [["m"], -1])
+      await admin.del(key)
+    })
+  )
+
 layer(TestCluster.layer(), { excludeTestServices: true })("with replicas on a Redis Cluster", (it) => {
   it.effect(
     "grants go on, each at the primary that has the slot, when the slot moves and when a replica takes over",
@@ -57,6 +66,7 @@ layer(TestCluster.layer(), { excludeTestServices: true })("with replicas on a Re
     "over several partitions, a lock on the root is on a replica of each primary when it is reported",
     test((fixture) =>
       Effect.gen(function* () {
+        yield* Effect.addFinalizer(() => forgetPartitions(fixture))
         const store = yield* fixture.store({ replicas, partitions: 3 })
         const locks = yield* open({ store: () => Effect.succeed(store) }, { ttl: 20_000 })
         const root = yield* enter(locks, [Target.write("")])

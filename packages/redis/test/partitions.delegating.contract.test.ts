@@ -8,5 +8,6 @@ const layer = Layer.provide(DelegatingStore.layer({ widen: true }), TidyStore.la
 suite("DelegatingStore over RedisStore in 3 partitions", layer, {
   excludeTestServices: true,
   partitioned: true,
-  runs: 5
+  runs: 3,
+  scenarios: 10
 })

@@ -13,5 +13,6 @@ suite("RedisStore in 8 partitions on a Redis Cluster", layer, {
   excludeTestServices: true,
   delegations: true,
   partitioned: true,
-  runs: 5
+  runs: 5,
+  scenarios: 60
 })

@@ -33,6 +33,7 @@ import * as Session from "./Session.ts"
  *   leases expire by themselves. Default: on `TestClock`.
  * - `ttl`: of the leases that tests let expire. Default ten seconds, on the real clock 500 milliseconds.
  * - `runs`, `seed`: of the random comparison with the reference. Default 50 runs, different ones each time.
+ * - `scenarios`: how many of the random scenarios in `Conformance` are played. Default all of them.
  * - `timeout`: of one test. Default 30 seconds.
  * - `delegations`: can the store give delegations? Then it is also held to that part of the contract. Default `false`.
  * - `partitioned`: does the store spread paths over partitions by their first segment? Then order holds for what lies below
@@ -50,6 +51,7 @@ export interface SuiteOptions {
   readonly ttl?: Duration.DurationInput | undefined
   readonly runs?: number | undefined
   readonly seed?: number | undefined
+  readonly scenarios?: number | undefined
   readonly timeout?: Duration.DurationInput | undefined
   readonly delegations?: boolean | undefined
   readonly partitioned?: boolean | undefined
@@ -110,7 +112,7 @@ export const suite = <E>(name: string, layer: Layer.Layer<LockStore, E>, options
         timeout
       )
 
-    conformanceTests(test)
+    conformanceTests(test, options?.scenarios)
     queueTests(test)
     leaseTests(test)
     ownerTests(test)

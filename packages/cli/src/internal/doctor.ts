@@ -76,9 +76,23 @@ const scripts = (client: Redis): Effect.Effect<Finding, string> =>
     })
   )
 
-const commands = (client: Redis, options: ServerOptions): Effect.Effect<ReadonlyArray<Finding>, string> =>
+/** What the names of keys and channels begin with: those of a namespace, and of one of its partitions if it has several. */
+const bases = (options: ServerOptions, partitions: number): ReadonlyArray<string> =>
+  partitions === 1 ? [server.keyBase(options)] : [server.keyBase(options), server.partitionBase(options, partitions)]
+
+/** The patterns for all of them, in a rule of a user. */
+const patterns = (options: ServerOptions, partitions: number): string =>
+  [server.keyBase(options), ...(partitions === 1 ? [] : [server.partitionStart(options)])]
+    .map((start) => `~${start}* &${start}*`)
+    .join(" ")
+
+const commands = (
+  client: Redis,
+  options: ServerOptions,
+  partitions: number
+): Effect.Effect<ReadonlyArray<Finding>, string> =>
   Effect.map(
-    ask(() => denials(client, server.keyBase(options))),
+    ask(() => denials(client, bases(options, partitions))),
     ({ commands: missing, others }) => [
       ...(missing.length === 0
         ? [{ ok: true, text: "commands: all that the scripts run are allowed" }]
@@ -92,7 +106,7 @@ const commands = (client: Redis, options: ServerOptions): Effect.Effect<Readonly
       ...others.map((said) => ({
         ok: false,
         text: `keys and channels: ${said}`,
-        advice: `Let this user use them: ACL SETUSER … ~${server.keyBase(options)}* &${server.keyBase(options)}*`
+        advice: `Let this user use them: ACL SETUSER … ${patterns(options, partitions)}`
       }))
     ]
   )
@@ -143,21 +157,34 @@ const replicas = (client: Redis): Effect.Effect<ReadonlyArray<Finding>> =>
       }))
   })
 
-const trial = (options: ServerOptions): Effect.Effect<Finding, string> =>
+const trial = (options: ServerOptions, partitions: number): Effect.Effect<ReadonlyArray<Finding>> =>
   HierarchicalLock.withReadNode(Effect.void, ["hilok doctor", crypto.randomUUID()], { block: false }).pipe(
     // The lock of somebody who holds everything is in the way; that, too, the scripts have found out.
     Effect.catchTag("WouldBlock", () => Effect.void),
     Effect.provide(server.layer(options)),
-    Effect.mapBoth({
-      onFailure: (error) => error.message,
-      onSuccess: () => ({ ok: true, text: "a lock: taken and released" })
+    Effect.match({
+      onFailure: (error) => {
+        // As the scripts have found, the number is noted in the server.
+        if (error._tag === "InvalidOptions" && error.option === "partitions") {
+          const advice = "Give the number that all others have: --partitions, HILOK_PARTITIONS."
+          return [{ ok: false, text: `partitions: ${error.reason}`, advice }]
+        }
+        const advice = "What else is wrong stands above; docs/protocol.md lists keys and channels."
+        return [{ ok: false, text: `a lock: ${error.message}`, advice }]
+      },
+      onSuccess: () => [
+        ...(partitions === 1 ? [] : [{ ok: true, text: `partitions: ${partitions}, as the server has noted` }]),
+        { ok: true, text: "a lock: taken and released" }
+      ]
     })
   )
 
-const tried = (options: ServerOptions): Effect.Effect<Finding> =>
-  finding(trial(options), "a lock", "What else is wrong stands above; docs/protocol.md lists keys and channels.")
-
-const checks = (client: Redis, options: ServerOptions, isInCluster: boolean): Effect.Effect<ReadonlyArray<Finding>> =>
+const checks = (
+  client: Redis,
+  options: ServerOptions,
+  partitions: number,
+  isInCluster: boolean
+): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const info = yield* Effect.either(ask(() => client.info()))
     const told =
@@ -171,10 +198,10 @@ const checks = (client: Redis, options: ServerOptions, isInCluster: boolean): Ef
       yield* finding(scripts(client), "scripts", "Let this user run FCALL and FUNCTION LOAD, or EVAL and EVALSHA."),
       yield* finding(clock(client), "clock", "Let this user run TIME."),
       ...(yield* replicas(client)),
-      ...(yield* Effect.catchAll(commands(client, options), (problem) =>
+      ...(yield* Effect.catchAll(commands(client, options, partitions), (problem) =>
         Effect.succeed([{ ok: false, text: `commands: ${problem}` }])
       )),
-      yield* tried(options)
+      ...(yield* trial(options, partitions))
     ]
   })
 
@@ -235,15 +262,19 @@ const open = (options: ServerOptions) =>
             redisOptions: { ...cluster.options.redisOptions, ...quiet }
           })
     const client = yield* Effect.acquireRelease(Effect.sync(make), (opened) => Effect.sync(() => opened.disconnect()))
-    return { client, shown }
+    return { client, partitions: store.partitions ?? 1, shown }
   })
 
 /** What is to be checked of a server, and before that of a Cluster, whose node with the locks is checked as a server is. */
-const examine = (client: Redis | Cluster, options: ServerOptions): Effect.Effect<ReadonlyArray<Finding>> =>
+const examine = (
+  client: Redis | Cluster,
+  options: ServerOptions,
+  partitions: number
+): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
-    if (!(client instanceof Cluster)) return yield* checks(client, options, false)
+    if (!(client instanceof Cluster)) return yield* checks(client, options, partitions, false)
     const { findings, primary } = yield* doctorCluster.survey(client, `${server.keyBase(options)}table`)
-    const more = primary === undefined ? [yield* tried(options)] : yield* checks(primary, options, true)
+    const more = yield* primary === undefined ? trial(options, partitions) : checks(primary, options, partitions, true)
     return [...findings, ...more]
   })
 
@@ -251,7 +282,7 @@ const examine = (client: Redis | Cluster, options: ServerOptions): Effect.Effect
 export const doctor = ({ values: options }: DoctorInput) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { client, shown } = yield* open(options)
+      const { client, partitions, shown } = yield* open(options)
       const problem = yield* connect(client)
       if (problem !== undefined) {
         const where = client instanceof Cluster ? "--cluster, REDIS_CLUSTER_NODES" : "--url, REDIS_URL"
@@ -259,7 +290,7 @@ export const doctor = ({ values: options }: DoctorInput) =>
         yield* show([{ ok: false, text: `reachable: ${shown}: ${problem}`, advice }], options.json)
         return exitCode.unavailable
       }
-      const findings = [{ ok: true, text: `reachable: ${shown}` }, ...(yield* examine(client, options))]
+      const findings = [{ ok: true, text: `reachable: ${shown}` }, ...(yield* examine(client, options, partitions))]
       yield* show(findings, options.json)
       return findings.every(({ ok }) => ok) ? 0 : exitCode.negative
     })

@@ -73,18 +73,20 @@ export interface Denied {
   readonly others: ReadonlyArray<string>
 }
 
-/** `base`: what the keys of the locks begin with. */
-export const denials = async (client: Redis, base: string): Promise<Denied> => {
-  const own = `${base}doctor:${crypto.randomUUID()}`
+/** `bases`: what the keys of the locks begin with, one or the other. */
+export const denials = async (client: Redis, bases: ReadonlyArray<string>): Promise<Denied> => {
   const attempt = (await dryRun(client)) ?? forReal(client)
-  const commands: Array<string> = []
+  const commands = new Set<string>()
   const others = new Set<string>()
-  for (const [name, ...args] of samples(`${own}:hash`, `${own}:set`, `${base}client:doctor`)) {
-    // A command's own errors, such as that of a script that is not known, are not about rights.
-    const said = await attempt(name, args).catch(messageOf)
-    if (!denied.test(said)) continue
-    if (/\bkey|\bchannel/i.test(said)) others.add(said)
-    else commands.push(name)
+  for (const base of bases) {
+    const own = `${base}doctor:${crypto.randomUUID()}`
+    for (const [name, ...args] of samples(`${own}:hash`, `${own}:set`, `${base}client:doctor`)) {
+      // A command's own errors, such as that of a script that is not known or a slot elsewhere, are not about rights.
+      const said = await attempt(name, args).catch(messageOf)
+      if (!denied.test(said)) continue
+      if (/\bkey|\bchannel/i.test(said)) others.add(said)
+      else commands.add(name)
+    }
   }
-  return { commands, others: Array.from(others) }
+  return { commands: Array.from(commands), others: Array.from(others) }
 }

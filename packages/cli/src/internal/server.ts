@@ -196,11 +196,18 @@ const store = (options: ServerOptions, patience: number | undefined) =>
     })
   )
 
-/** The namespace and the prefix, for what is said and tried about keys. */
-export const keyBase = (options: ServerOptions): string =>
+/** What all names of keys and channels begin with, up to the end of the namespace. */
+const keyStart = (options: ServerOptions): string =>
   `${options.keyPrefix ?? variable("HILOK_KEY_PREFIX") ?? RedisStore.defaults.keyPrefix}:{${
     options.namespace ?? variable("HILOK_NAMESPACE") ?? RedisStore.defaults.namespace
-  }}:`
+  }`
+
+/** The namespace and the prefix, for what is said and tried about keys. */
+export const keyBase = (options: ServerOptions): string => `${keyStart(options)}}:`
+
+/** The same of the first of several partitions; and what the names in all of them begin with. */
+export const partitionBase = (options: ServerOptions, count: number): string => `${keyStart(options)}:0}/${count}:`
+export const partitionStart = (options: ServerOptions): string => `${keyStart(options)}:`
 
 export type Service = HierarchicalLock.HierarchicalLock | LockStore.LockStore
 

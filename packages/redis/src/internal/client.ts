@@ -160,7 +160,7 @@ export const make = (
     })
     let listening: Listening.Listening | undefined
     let replicas: Replicas | undefined
-    const requests = new Requests(commands, host, (requestId) => listening?.missed(requestId))
+    const requests = new Requests(commands, host, (requestId, since) => listening?.missed(requestId, since))
 
     const refreshes = new Batch<Refresh>(
       () => refreshesPerCommand,
@@ -210,7 +210,7 @@ export const make = (
         const head = message.indexOf("\n")
         onEvents(message.slice(head + 1), Number(message.slice(0, head)))
       },
-      (listened) => requests.lookAtAll(listened)
+      () => requests.lookAtAll()
     ).pipe(
       Effect.tap((opened) =>
         Effect.sync(() => {
@@ -222,7 +222,7 @@ export const make = (
     yield* lazyListening
       ? open.pipe(
           // What was said meanwhile.
-          Effect.zipRight(Effect.sync(() => requests.lookAtAll(false))),
+          Effect.zipRight(Effect.sync(() => requests.lookAtAll())),
           Effect.tapError(({ message }) => Effect.logWarning(`${message}; it is tried again`)),
           Effect.retry(Schedule.spaced("1 second")),
           Effect.delay(lazyPause),

@@ -21,13 +21,13 @@ const interval = 2000
 const operation = "subscribe"
 
 export interface Listening {
-  /** A message about this request or lease has been sent, and did not come: makes sure that any do. */
-  readonly missed: (id: string) => void
+  /** A grant was found that no message has told; at the time `since` the request still waited. Makes sure that messages do come. */
+  readonly missed: (id: string, since: number) => void
 }
 
 /**
  * Subscribes to a channel. `onConnect` is called whenever a connection that was lost is there again, of either kind, and when another
- * node of a Cluster takes the channel's slot over: messages may have been missed. `listened`: should they not have been?
+ * node of a Cluster takes the channel's slot over: messages may have been missed.
  */
 export const listen = (
   { client, subscriber }: Pick<Connection, "client" | "subscriber">,
@@ -35,15 +35,13 @@ export const listen = (
   patience: Duration.Duration,
   host: Host,
   onMessage: (message: string) => void,
-  onConnect: (listened: boolean) => void
+  onConnect: () => void
 ): Effect.Effect<Listening, LockError.StoreError, Scope.Scope> =>
   Effect.gen(function* () {
     const missing = new Set<string>()
-    // In a Cluster the connection changes with the slot: what was said meanwhile is nothing that the new one lacks.
-    const listened = !cluster.isCluster(client)
-    // Which connection it is, by number; whether it is subscribed, and whether it owes an answer.
+    // Which connection it is, by number; since when it is subscribed, if it is, and whether it owes an answer.
     let epoch = 0
-    let isSubscribed = true
+    let subscribedAt: number | undefined
     let isAsked = false
 
     const renew = (): void => {
@@ -61,9 +59,9 @@ export const listen = (
           if (epoch !== asked) return
           isAsked = false
           if (awaited.some((id) => missing.has(id))) return renew()
-          if (isSubscribed) return
-          isSubscribed = true
-          onConnect(listened)
+          if (subscribedAt !== undefined) return
+          subscribedAt = host.now()
+          onConnect()
         },
         () => {
           // Refused, as by a server that is busy: the next time, then.
@@ -74,7 +72,7 @@ export const listen = (
 
     const onReady = (): void => {
       epoch++
-      isSubscribed = false
+      subscribedAt = undefined
       missing.clear()
       subscribe()
     }
@@ -107,13 +105,14 @@ export const listen = (
       operation,
       patience
     ).pipe(Effect.onError(() => Effect.sync(deafen)))
+    subscribedAt = host.now()
     yield* Effect.acquireRelease(
       Effect.sync(() => [
         deafen,
         ioredis.on(subscriber, "ready", onReady),
-        ioredis.on(client, "ready", () => onConnect(listened)),
+        ioredis.on(client, "ready", onConnect),
         // What the other primary has to say was said to nobody, until now; and it may not know what the former one knew.
-        cluster.onMove(client, channel, () => onConnect(false)),
+        cluster.onMove(client, channel, onConnect),
         host.fork(watch)
       ]),
       (ends) =>
@@ -122,9 +121,11 @@ export const listen = (
         })
     )
     return {
-      missed: (id) => {
+      missed: (id, since) => {
+        // It may have been said when nobody listened. To connect anew for that would lose what is said meanwhile, and so on.
+        if (subscriber.status !== "ready" || subscribedAt === undefined || since < subscribedAt) return
         missing.add(id)
-        if (subscriber.status === "ready") subscribe()
+        subscribe()
       }
     }
   })

@@ -130,10 +130,10 @@ export class Requests {
   private timerAt = Number.POSITIVE_INFINITY
   private readonly commands: Commands
   private readonly host: Host
-  private readonly onMissed: (id: string) => void
+  private readonly onMissed: (id: string, since: number) => void
 
-  /** `onMissed`: a grant was found by a look, so the message that told it did not come. */
-  constructor(commands: Commands, host: Host, onMissed: (id: string) => void = () => undefined) {
+  /** `onMissed`: a look found a grant that no message has told; at the time `since` the request still waited. */
+  constructor(commands: Commands, host: Host, onMissed: (id: string, since: number) => void = () => undefined) {
     this.commands = commands
     this.host = host
     this.onMissed = onMissed
@@ -424,12 +424,12 @@ export class Requests {
     this.ask(request)
   }
 
-  /** Looks at all that wait: messages may have been missed. `listened`: had somebody listened for them? */
-  lookAtAll(listened = true): void {
-    this.look(Array.from(this.waiting.values()), listened)
+  /** Looks at all that wait: messages may have been missed. */
+  lookAtAll(): void {
+    this.look(Array.from(this.waiting.values()))
   }
 
-  private look(requests: ReadonlyArray<Request>, listened = true): void {
+  private look(requests: ReadonlyArray<Request>): void {
     for (let from = 0; from < requests.length; from += looksPerCommand) {
       const some = requests.slice(from, from + looksPerCommand)
       for (const request of some) request.lookAt = Number.POSITIVE_INFINITY
@@ -437,13 +437,13 @@ export class Requests {
         Script.look,
         some.flatMap(({ request, waitTtl }) => [request.id, String(waitTtl)]),
         (result) => {
-          for (let i = 0; i < some.length; i++) this.looked(some[i]!, result, i, listened)
+          for (let i = 0; i < some.length; i++) this.looked(some[i]!, result, i)
         }
       )
     }
   }
 
-  private looked(request: Request, result: Reply | LockError.StoreError, i: number, listened: boolean): void {
+  private looked(request: Request, result: Reply | LockError.StoreError, i: number): void {
     if (request.state !== "waiting") return
     if (!("values" in result)) {
       const now = this.host.now()
@@ -456,7 +456,7 @@ export class Requests {
     }
     const [tag, first, second] = result.values.slice(3 * i, 3 * i + 3)
     if (tag === 0) return this.askAgain(request)
-    if ((tag === 1 || tag === 5) && listened) this.onMissed(request.request.id)
+    if (tag === 1 || tag === 5) this.onMissed(request.request.id, request.seen.sentAt)
     this.answer(request, result, tag, first, second)
   }
 
