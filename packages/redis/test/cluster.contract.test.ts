@@ -23,6 +23,6 @@ const layer = Layer.unwrapScoped(
 suite("RedisStore on a Redis Cluster with replicas, as the user in docs/production.md", layer, {
   excludeTestServices: true,
   runs: 5,
-  scenarios: 60,
+  scenarios: 25,
   delegations: true
 })

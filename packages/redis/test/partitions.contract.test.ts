@@ -15,5 +15,5 @@ suite("RedisStore in 3 partitions on a Redis Cluster", layer, {
   delegations: true,
   partitioned: true,
   runs: 5,
-  scenarios: 60
+  scenarios: 25
 })

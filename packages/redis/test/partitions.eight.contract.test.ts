@@ -14,5 +14,5 @@ suite("RedisStore in 8 partitions on a Redis Cluster", layer, {
   delegations: true,
   partitioned: true,
   runs: 5,
-  scenarios: 60
+  scenarios: 25
 })
