@@ -55,8 +55,6 @@ export class Context implements Keeper {
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   isClosed = false
   private readonly spans: boolean
-  /** What goes on in the background: above all releases. */
-  private readonly underWay = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
 
   constructor(
     store: LockStore["Type"],
@@ -88,13 +86,9 @@ export class Context implements Keeper {
     return this.spans && fiber.getFiberRef(FiberRef.currentTracerEnabled)
   }
 
-  /** Runs an effect on, in the background, whatever becomes of the caller. A service that closes waits for it, but not for long. */
+  /** Runs an effect on, in the background, whatever becomes of the caller, and of the service. */
   background<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<Fiber.RuntimeFiber<A, E>> {
-    return Effect.map(Effect.forkDaemon(Effect.interruptible(effect)), (fiber) => {
-      this.underWay.add(fiber)
-      fiber.addObserver(() => this.underWay.delete(fiber))
-      return fiber
-    })
+    return Effect.forkDaemon(Effect.interruptible(effect))
   }
 
   /** The same, and waits for it, but not for long: an answer that does not come must not hold the caller up. */
@@ -142,15 +136,12 @@ export class Context implements Keeper {
       const leases = Array.from(this.held.values()).filter(({ isKept, isLive }) => isKept && isLive)
       for (const lease of leases) lease.lose("closed")
       const releases = leases.map(({ id, owner }) => Effect.ignore(this.store.release(id, owner)))
-      const inBackground = Effect.suspend(() => Fiber.awaitAll(Array.from(this.underWay)))
-      return Effect.all([...releases, inBackground], { concurrency: "unbounded", discard: true }).pipe(
+      return Effect.all(releases, { concurrency: "unbounded", discard: true }).pipe(
         Effect.interruptible,
         Effect.disconnect,
         Effect.timeoutOption(farewell),
-        Effect.zipRight(
-          Effect.suspend(() => Fiber.interruptAll(Array.from(this.underWay)).pipe(Effect.disconnect, Effect.forkDaemon))
-        ),
-        Effect.asVoid
+        // What was begun in the background gets to the store, which then waits for what is on its way.
+        Effect.zipRight(Effect.yieldNow())
       )
     })
   }
