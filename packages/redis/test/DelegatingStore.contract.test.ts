@@ -3,7 +3,9 @@ import { suite } from "@hilok/testing"
 import { Layer } from "effect"
 import * as TidyStore from "./support/tidyStore.ts"
 
+// All scenarios are played over MemoryStore.
 suite("DelegatingStore over RedisStore", Layer.provide(DelegatingStore.layer({ widen: true }), TidyStore.layer), {
   excludeTestServices: true,
-  runs: 50
+  runs: 20,
+  scenarios: 25
 })
