@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { connect, createServer, type Socket } from "node:net"
+import { setTimeout as delay } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 
 const file = fileURLToPath(import.meta.url)
@@ -29,7 +30,7 @@ export const start = async (port: number, millis: number): Promise<Way> => {
 
 const passOn = (from: Socket, to: Socket, millis: number): void => {
   from.setNoDelay(true)
-  from.on("data", (chunk) => setTimeout(() => to.write(chunk), millis))
+  from.on("data", (chunk) => void delay(millis).then(() => to.write(chunk)))
   from.on("close", () => to.destroy())
   from.on("error", () => to.destroy())
 }
