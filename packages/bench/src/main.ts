@@ -63,7 +63,6 @@ const run = async (options: Options): Promise<void> => {
       if (options.only.length > 0 && !options.only.includes(name)) continue
       const made = await run({
         server,
-        primaries: [server],
         pin: pins.server,
         metrics,
         millis: options.seconds * 1_000,

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Redis } from "ioredis"
 
-interface Probe {
+export interface Probe {
   /** Microseconds of the server's process, in user and system mode. */
   readonly cpu: number
   /** Milliseconds that the server had work to do while something else had its core; 0 where that is not known. */

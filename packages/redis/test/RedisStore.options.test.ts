@@ -1,16 +1,17 @@
 /**
  * Where a store connects to, by which client, and what it says and prints about that.
  */
-import { assert, describe, it as plain, vi } from "@effect/vitest"
+import { assert, describe, it as plain } from "@effect/vitest"
 import { LockError, LockStore, Target } from "@hilok/core"
 import { RedisServer, RedisStore } from "@hilok/redis"
 import { Session } from "@hilok/testing"
-import { Context, Effect, Either, Exit, Layer, Logger, Option, Redacted, Scope } from "effect"
+import { Context, Effect, Either, Exit, Layer, Option, Redacted, Scope } from "effect"
 import { Command, Redis, type RedisOptions } from "ioredis"
 import { Redis as OtherRedis } from "ioredis6"
 import * as Url from "../src/internal/url.ts"
 import { timeLimit, until } from "./support/faults.ts"
 import { type Fixture, leavesNothing, withOwnServer } from "./support/fixture.ts"
+import { printed } from "./support/printed.ts"
 import * as Server from "./support/server.ts"
 
 const { read, write } = Target
@@ -47,24 +48,6 @@ const refused = (effect: Effect.Effect<unknown, unknown, Scope.Scope>, option: s
     assert.strictEqual(error.option, option)
     assert.match(error.reason, reason)
   })
-
-/** Runs an effect, and answers with what ioredis has printed and with our own warnings. */
-const printed = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
-  const own: Array<string> = []
-  const foreign: Array<unknown> = []
-  const logger = Logger.make(({ message }) => void own.push(String(message)))
-  const spies = (["log", "warn", "error"] as const).map((name) =>
-    vi.spyOn(console, name).mockImplementation((...args) => void foreign.push(...args))
-  )
-  return Effect.provide(effect, Logger.replace(Logger.defaultLogger, logger)).pipe(
-    Effect.map((value) => ({ own, foreign, value })),
-    Effect.ensuring(
-      Effect.sync(() => {
-        for (const spy of spies) spy.mockRestore()
-      })
-    )
-  )
-}
 
 describe("a URL", () => {
   plain("says where the server is", () => {

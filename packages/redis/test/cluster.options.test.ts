@@ -2,29 +2,18 @@
  * Where a store on a Redis Cluster connects to, by which client, and what it says of what is wrong.
  */
 import { createServer } from "node:net"
-import { assert, describe, layer, it as plain, vi } from "@effect/vitest"
+import { assert, describe, layer, it as plain } from "@effect/vitest"
 import { LockError, LockStore, Target } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Session } from "@hilok/testing"
-import {
-  Cause,
-  ConfigProvider,
-  Context,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Logger,
-  Option,
-  Redacted,
-  type Scope
-} from "effect"
+import { Cause, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Option, Redacted, type Scope } from "effect"
 import { Cluster, type ClusterOptions, Redis } from "ioredis"
 import { Cluster as OtherCluster } from "ioredis6"
 import * as Clusters from "./support/cluster.ts"
 import { type ClusterFixture, leavesNothing, TestCluster } from "./support/clusterFixture.ts"
 import { timeLimit } from "./support/faults.ts"
 import { TestServer } from "./support/fixture.ts"
+import { printed } from "./support/printed.ts"
 import * as rights from "./support/rights.ts"
 
 const secret = "open sesame"
@@ -70,24 +59,6 @@ const storeError = (effect: Effect.Effect<unknown, unknown, Scope.Scope>, reason
   })
 
 const inCluster = /^the server is part of a Redis Cluster: name its nodes by the option cluster, REDIS_CLUSTER_NODES or/
-
-/** Runs an effect, and answers with what ioredis has printed and with our own warnings. */
-const printed = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
-  const own: Array<string> = []
-  const foreign: Array<unknown> = []
-  const logger = Logger.make(({ message }) => void own.push(String(message)))
-  const spies = (["log", "warn", "error"] as const).map((name) =>
-    vi.spyOn(console, name).mockImplementation((...args) => void foreign.push(...args))
-  )
-  return Effect.provide(effect, Logger.replace(Logger.defaultLogger, logger)).pipe(
-    Effect.map((value) => ({ own, foreign, value })),
-    Effect.ensuring(
-      Effect.sync(() => {
-        for (const spy of spies) spy.mockRestore()
-      })
-    )
-  )
-}
 
 const parts = (address: string) => {
   const [host = "", port] = address.split(":")

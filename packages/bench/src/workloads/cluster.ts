@@ -1,15 +1,16 @@
 /** Beyond one server: what a Cluster carries, what its partitions cost, and what it costs to wait for a replica. */
 import { start } from "../cluster.ts"
+import type { Server } from "../server.ts"
 import { figure, ratio, share, type Table, time, whole } from "../table.ts"
 import type { Cycles } from "../tasks/cycles.ts"
-import { type Bench, type Entry, failuresOf, roundRobin, rowsOf, runUp, type Workload, warmUp } from "./workload.ts"
+import { type Bench, type Entry, failuresOf, measureCycles, roundRobin, rowsOf, type Workload } from "./workload.ts"
 
 const rounds = 5
 
 /** Cycles on free locks, with what they cost all primaries together, and which part of that each had. */
 const entry = (
   bench: Bench,
-  primaries: Bench["primaries"],
+  primaries: ReadonlyArray<Server>,
   key: string,
   contestant: string,
   spec: Omit<Cycles, "root" | "millis">
@@ -17,19 +18,13 @@ const entry = (
   key,
   contestant,
   measure: async (worker, isWarmUp) => {
-    const one = await worker()
-    const millis = isWarmUp ? Math.max(bench.millis, warmUp.millis / 5) : bench.millis
-    const most = isWarmUp ? warmUp.sections : Number.POSITIVE_INFINITY
-    const task = { ...spec, root: contestant, most }
-    await one.run("cycles", { ...task, millis: runUp }, runUp)
-    const used = async () => Promise.all(primaries.map(async (server) => (await server.probe()).cpu))
-    const before = await used()
-    const { commands, cycles, millis: took, p50 } = await one.run("cycles", { ...task, millis }, millis)
-    const each = (await used()).map((cpu, i) => cpu - before[i]!)
+    const { after, before, result } = await measureCycles(bench, primaries, await worker(), contestant, spec, isWarmUp)
+    const { commands, cycles, millis, p50 } = result
+    const each = after.map(({ cpu }, i) => cpu - before[i]!.cpu)
     const all = each.reduce((a, b) => a + b)
     return {
       p50,
-      rate: (cycles * 1_000) / took,
+      rate: (cycles * 1_000) / millis,
       commands: commands / cycles,
       cpu: all / cycles,
       least: Math.min(...each) / all,
@@ -42,13 +37,13 @@ const entry = (
 const onCluster = async (
   bench: Bench,
   size: readonly [primaries: number, replicas: number],
-  entriesOf: (primaries: Bench["primaries"]) => ReadonlyArray<Entry>
+  entriesOf: (primaries: ReadonlyArray<Server>) => ReadonlyArray<Entry>
 ): Promise<ReadonlyArray<Entry>> => {
   bench.progress(`a cluster of ${size[0]} primaries starts`)
   const { primaries, stop } = await start(bench.pin, ...size)
   try {
     const entries = entriesOf(primaries)
-    await roundRobin({ ...bench, server: primaries[0]!, primaries }, rounds, entries)
+    await roundRobin({ ...bench, server: primaries[0]! }, rounds, entries)
     return entries
   } finally {
     stop()

@@ -4,43 +4,38 @@ import {
   type Bench,
   type Entry,
   failuresOf,
+  measureCycles,
   roundRobin,
   rowsOf,
-  runUp,
   slow,
-  type Workload,
-  warmUp
+  type Workload
 } from "./workload.ts"
 
 /** Cycles on free locks, with what they cost the server. */
-const entry = (
-  { millis, server }: Bench,
-  key: string,
-  contestant: string,
-  spec: Omit<Cycles, "root" | "millis">
-): Entry => ({
+const entry = (bench: Bench, key: string, contestant: string, spec: Omit<Cycles, "root" | "millis">): Entry => ({
   key,
   contestant,
   measure: async (worker, isWarmUp) => {
-    const one = await worker()
-    const time = isWarmUp ? Math.max(millis, warmUp.millis) : millis
-    // Many at once are done with as few in no time, and need room, too: a second or so.
-    const most = isWarmUp ? warmUp.sections * Math.min(spec.loops, 3) : Number.POSITIVE_INFINITY
-    const task = { ...spec, root: contestant, most }
-    await one.run("cycles", { ...task, millis: runUp }, runUp)
-    const before = await server.probe()
-    const { commands, cpu, cycles, millis: took, p50, p99 } = await one.run("cycles", { ...task, millis: time }, time)
-    const after = await server.probe()
+    const { after, before, result } = await measureCycles(
+      bench,
+      [bench.server],
+      await worker(),
+      contestant,
+      spec,
+      isWarmUp
+    )
+    const { commands, cpu, cycles, millis, p50, p99 } = result
+    const [from, to] = [before[0]!, after[0]!]
     return {
       p50,
       p99,
-      rate: (cycles * 1_000) / took,
+      rate: (cycles * 1_000) / millis,
       commands: commands / cycles,
       // Three of the readings are of the probe itself.
-      reads: (after.reads - before.reads - 3) / cycles,
-      serverCpu: (after.cpu - before.cpu) / cycles,
+      reads: (to.reads - from.reads - 3) / cycles,
+      serverCpu: (to.cpu - from.cpu) / cycles,
       clientCpu: cpu / cycles,
-      serverWaited: after.waited - before.waited
+      serverWaited: to.waited - from.waited
     }
   }
 })

@@ -1,12 +1,11 @@
 import type { Metrics } from "../metrics.ts"
 import { Pool, type Worker } from "../pool.ts"
-import type { Server } from "../server.ts"
+import type { Probe, Server } from "../server.ts"
 import type { Table } from "../table.ts"
+import type { Cycles, CyclesResult } from "../tasks/cycles.ts"
 
 export interface Bench {
   readonly server: Server
-  /** Of a cluster; else that server alone. */
-  readonly primaries: ReadonlyArray<Server>
   /** What stands in front of the command of a server, to give it a core. */
   readonly pin: ReadonlyArray<string>
   readonly metrics: Metrics
@@ -61,6 +60,30 @@ export const warmUp = { millis: 10_000, sections: 20_000 } as const
  * caches have gone to them, and it takes it some tenths of a second to get them back.
  */
 export const runUp = 200
+
+/** Has a contestant do cycles, and looks at the servers right before and behind. */
+export const measureCycles = async (
+  { millis }: Pick<Bench, "millis">,
+  servers: ReadonlyArray<Server>,
+  worker: Worker,
+  root: string,
+  spec: Omit<Cycles, "root" | "millis">,
+  isWarmUp: boolean
+): Promise<{
+  readonly result: CyclesResult
+  readonly before: ReadonlyArray<Probe>
+  readonly after: ReadonlyArray<Probe>
+}> => {
+  const time = isWarmUp ? Math.max(millis, warmUp.millis) : millis
+  // Many at once are done with as few in no time, and need room, too: a second or so.
+  const most = isWarmUp ? warmUp.sections * Math.min(spec.loops, 3) : Number.POSITIVE_INFINITY
+  const task = { ...spec, root, most }
+  await worker.run("cycles", { ...task, millis: runUp }, runUp)
+  const probe = () => Promise.all(servers.map((server) => server.probe()))
+  const before = await probe()
+  const result = await worker.run("cycles", { ...task, millis: time }, time)
+  return { result, before, after: await probe() }
+}
 
 /** Scripts that take longer than this many microseconds are looked at. */
 export const slow = 500
