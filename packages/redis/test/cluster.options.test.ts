@@ -338,8 +338,14 @@ layer(TestCluster.layer({ password: secret }), { excludeTestServices: true })("a
             assert.deepStrictEqual(listeners(), before)
           }
           const strange = yield* clientOf(fixture, here, { redisOptions: { stringNumbers: true } })
-          const error = yield* problem(open(RedisStore.layerClient(strange, { namespace: fixture.namespace })))
-          assert.match(String(error), /changes the answers/)
+          // Wherever its slot is.
+          for (let i = 0; i < 12; i++) {
+            const error = yield* problem(
+              open(RedisStore.layerClient(strange, { namespace: `${fixture.namespace}-${i}` }))
+            )
+            assert.instanceOf(error, LockError.InvalidOptions)
+            assert.match(error.reason, /changes the answers/)
+          }
           const closed = yield* clientOf(fixture, here, { lazyConnect: true })
           closed.disconnect()
           yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))

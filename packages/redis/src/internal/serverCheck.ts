@@ -146,14 +146,21 @@ const checkAnswers = (
 ): Effect.Effect<void, Failure> =>
   Effect.gen(function* () {
     const { changes } = yield* ask(() => Script.examine(client, key), operation, patience)
-    if (changes === undefined) return
-    return yield* new LockError.InvalidOptions({
-      option: name,
-      reason:
-        "the client changes the answers of scripts: it must have neither stringNumbers nor a transformer for " +
-        `replies to ${changes}`
-    })
+    if (changes !== undefined) return yield* changesAnswers(name, changes)
   })
+
+const changesAnswers = (name: string, command: string): LockError.InvalidOptions =>
+  new LockError.InvalidOptions({
+    option: name,
+    reason:
+      "the client changes the answers of scripts: it must have neither stringNumbers nor a transformer for " +
+      `replies to ${command}`
+  })
+
+/** By numbers that are texts, a Cluster of ioredis does not find the nodes of some slots, and nothing that it was asked would say so. */
+const takesNumbersForTexts = (client: cluster.Client): boolean =>
+  cluster.isCluster(client) &&
+  (client.options.redisOptions as { readonly stringNumbers?: boolean } | undefined)?.stringNumbers === true
 
 /** Checks a server that is there; waits, for as long as patience lasts, for one that is loading or busy. */
 export const check = (
@@ -163,8 +170,13 @@ export const check = (
   operation: string,
   patience: Duration.Duration
 ): Effect.Effect<void, Failure> =>
-  persist(
-    Effect.zipRight(checkInfo(client, key, operation, patience), checkAnswers(client, key, name, operation, patience)),
-    operation,
-    patience
-  )
+  takesNumbersForTexts(client)
+    ? Effect.fail(changesAnswers(name, "cluster"))
+    : persist(
+        Effect.zipRight(
+          checkInfo(client, key, operation, patience),
+          checkAnswers(client, key, name, operation, patience)
+        ),
+        operation,
+        patience
+      )
