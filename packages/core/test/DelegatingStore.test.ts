@@ -155,6 +155,53 @@ describe("a lock that nobody else asks for", () => {
     })
   )
 
+  it.scoped("lets the event loop turn, however many are refused one after the other", () =>
+    Effect.gen(function* () {
+      const { one } = yield* two()
+      yield* hold((use) => one.locks.withWrite(use, "a"))
+      let hasTurned = false
+      let refused = 0
+      const timer = setTimeout(() => {
+        hasTurned = true
+      }, 0)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clearTimeout(timer)))
+      yield* Effect.repeat(
+        Effect.map(one.locks.withWriteIfAvailable(Effect.void, "a"), (held) => {
+          if (Option.isNone(held)) refused++
+        }),
+        { until: () => hasTurned || refused >= 100_000 }
+      )
+      assert.isTrue(hasTurned, `a timer has had no turn in ${refused} refusals`)
+    })
+  )
+
+  it.scoped("lets in first whoever has asked first, however many ask again and again", () =>
+    Effect.gen(function* () {
+      const { one } = yield* two()
+      let asked = 0
+      const entered: Array<number> = []
+      const lock = Effect.suspend(() => {
+        const number = asked++
+        return one.locks.withWrite(
+          Effect.sync(() => void entered.push(number)),
+          "a"
+        )
+      })
+      yield* Effect.replicateEffect(Effect.replicateEffect(lock, 20, { discard: true }), 128, {
+        concurrency: "unbounded",
+        discard: true
+      }).pipe(
+        // So that nothing comes between the number and the request.
+        Effect.withMaxOpsBeforeYield(Number.MAX_SAFE_INTEGER)
+      )
+      assert.lengthOf(entered, 128 * 20)
+      assert.deepStrictEqual(
+        entered,
+        Array.from(entered, (_, i) => i)
+      )
+    })
+  )
+
   it.scoped("leaves nothing behind when the wait for it is interrupted", () =>
     Effect.gen(function* () {
       const { below, one } = yield* two({ linger: "1 second" })

@@ -2,17 +2,19 @@
  * Lets the event loop turn. Locks that are granted here and now need no I/O, and fibers that are never kept waiting are run by Effect as
  * microtasks, thousands of times before a timer or a socket has its turn: a process that does little else would not hear that others want
  * its delegations back, nor refresh them, and lose them at their deadlines.
+ *
+ * The pause comes after a lock, not before it: whoever asks for one has its place in the queue at once.
  */
 import * as Effect from "effect/Effect"
 
 /**
- * How many requests come between two turns: two milliseconds or so. (With 1,024 a writer waited four times as long for processes that are
+ * How many locks come between two turns: two milliseconds or so. (With 1,024 a writer waited four times as long for processes that are
  * busy reading.)
  */
 const mostInARow = 128
 /**
- * How many of those that wait go on with each turn: few, so that each has some locks in a row, as without all this. (With all of 512 at once
- * a lock took twice as long.)
+ * How many of those that pause go on with each turn: few, so that each has some locks in a row, as without all this. (With all of 512 at
+ * once a lock took twice as long.)
  */
 const atOnce = 16
 
@@ -20,21 +22,21 @@ const nextTurn: (call: () => void) => unknown = globalThis.setImmediate ?? globa
 
 export class Breath {
   private left = mostInARow
-  private readonly waiting: Array<() => void> = []
+  private readonly pausing: Array<() => void> = []
 
-  /** Counts a request. Has it to wait for the event loop? Then `taken` is where it waits. */
-  isDue(): boolean {
-    return --this.left < 0
+  /** Counts a lock that is over, and goes on with `next`: at once, or after a pause. */
+  before<A, E>(next: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return --this.left < 0 ? Effect.zipRight(this.pause, next) : next
   }
 
-  readonly taken: Effect.Effect<void> = Effect.async((resume) => {
-    this.waiting.push(() => resume(Effect.void))
-    if (this.waiting.length === 1) nextTurn(() => this.take())
+  private readonly pause: Effect.Effect<void> = Effect.async((resume) => {
+    this.pausing.push(() => resume(Effect.void))
+    if (this.pausing.length === 1) nextTurn(() => this.goOn())
   })
 
-  private take(): void {
+  private goOn(): void {
     this.left = mostInARow
-    for (const resume of this.waiting.splice(0, atOnce)) resume()
-    if (this.waiting.length > 0) nextTurn(() => this.take())
+    for (const resume of this.pausing.splice(0, atOnce)) resume()
+    if (this.pausing.length > 0) nextTurn(() => this.goOn())
   }
 }

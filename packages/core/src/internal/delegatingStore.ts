@@ -198,7 +198,6 @@ export const make = (
     /** Asks the delegate, and waits for its answer. */
     const viaDelegate = (request: LockRequest, queues: boolean): Effect.Effect<Grant | Refusal, Failed> =>
       Effect.suspend(() => {
-        if (breath.isDue()) return Effect.zipRight(breath.taken, viaDelegate(request, queues))
         const local = new Local(request, queues)
         isBusy = true
         const grant = delegate.grantAtOnce(local)
@@ -210,6 +209,10 @@ export const make = (
           return Effect.sync(() => turn(() => delegate.cancel(local)))
         })
       })
+
+    /** A refusal is all there is to a request. */
+    const answeredAtOnce = (answer: Grant | Refusal): Effect.Effect<Grant | Refusal> =>
+      answer instanceof Refusal ? breath.before(Effect.succeed(answer)) : Effect.succeed(answer)
 
     /** What comes before a request that the store below decides on. */
     const prepared = <A, E>(request: LockRequest, then: Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> =>
@@ -270,7 +273,7 @@ export const make = (
             else if (owner === undefined) delegate.lose(local, "released")
             else delegate.end(local)
           })
-          return Effect.succeed(true)
+          return breath.before(Effect.succeed(true))
         },
         (local) => {
           const released = below.release(id, owner)
@@ -347,7 +350,7 @@ export const make = (
           : prepared(request, below.acquire(request))) as Effect.Effect<Grant, Failed>,
       tryAcquire: (request) =>
         (request.delegable === true
-          ? viaDelegate(request, false)
+          ? Effect.flatMap(viaDelegate(request, false), answeredAtOnce)
           : prepared(request, ask({ ...request, impatient: true }, false))
         ).pipe(
           Effect.map(toEither),
