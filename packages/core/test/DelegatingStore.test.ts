@@ -691,6 +691,41 @@ describe("widening", () => {
     })
   )
 
+  it.scoped("what was given back, and the store below has not heard of, is no obstacle", () =>
+    Effect.gen(function* () {
+      const { below, one } = yield* two({ widen: true, widenAfter: 2, linger: "1 second" })
+      one.faults.set("settle", "down")
+      yield* one.locks.withWrite(Effect.void, "a/1")
+      yield* TestClock.adjust("1 second")
+      yield* one.locks.withWrite(Effect.void, "a/2")
+      yield* one.locks.withWrite(Effect.void, "a/3")
+      yield* settle
+      assert.includeMembers(yield* shown(below), ['kept write "a/1"', 'kept write "a"'])
+    })
+  )
+
+  it.scoped("whoever asks while a wider one is on its way waits for that, also a writer for one to read", () =>
+    Effect.gen(function* () {
+      const { below, one } = yield* two({ widen: true, widenAfter: 2 })
+      one.faults.set("tryAcquire", "hangs")
+      yield* one.locks.withRead(Effect.void, "a/1")
+      yield* one.locks.withRead(Effect.void, "a/2")
+      const writer = yield* hold((use) => one.locks.withWrite(use, "a/3"))
+      assert.isFalse(yield* writer.isHeld)
+      assert.deepStrictEqual(yield* shown(below), ['kept read "a/1"', 'kept read "a/2"'])
+    })
+  )
+
+  it.scoped("two nodes are asked for at the same time", () =>
+    Effect.gen(function* () {
+      const { one } = yield* two({ widen: true, widenAfter: 2 })
+      one.faults.set("tryAcquire", "hangs")
+      for (const path of ["a/1", "a/2", "b/1", "b/2"]) yield* one.locks.withWrite(Effect.void, path)
+      yield* settle
+      assert.strictEqual(one.faults.calls.get("tryAcquire"), 2)
+    })
+  )
+
   it.scoped("what is held below goes on under the wide one; readers ask for `read`", () =>
     Effect.gen(function* () {
       const { below, one, other } = yield* two({ widen: true, widenAfter: 2 })

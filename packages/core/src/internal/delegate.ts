@@ -20,6 +20,8 @@ import { Refusal } from "./refusal.ts"
 
 /** How many delegations the store below is told of that a wider one is to take the place of. */
 const mostReplaced = 1_000
+/** How many wider ones are asked for at a time. */
+const mostWides = 16
 
 const closed = new StoreError({ operation: "answer", reason: "it is closed", kind: "closed" })
 const underWay = new StoreError({
@@ -38,7 +40,7 @@ const isGrant = (answer: Answer): answer is Exit.Success<Grant, never> =>
 
 export class Delegate extends LocalTable {
   private readonly name: string
-  /** Those that wait for the answer to that. */
+  /** Those that wait for the answer to a request for a wider delegation, which covers them. */
   private readonly joining = new Chain<Local>()
 
   /** `name`: by which the store below knows whose delegations they are. */
@@ -215,6 +217,7 @@ export class Delegate extends LocalTable {
   private withdraw(asked: Delegation): void {
     this.own.delete(asked)
     asked.state = "over"
+    this.widening.leave(asked, this.host.now())
     this.host.withdraw(asked.id)
   }
 
@@ -238,12 +241,12 @@ export class Delegate extends LocalTable {
   }
 
   private notDelegated(delegation: Delegation, answer: Answer): void {
-    const { region, request } = delegation
+    const { request } = delegation
     this.own.delete(delegation)
     delegation.state = "over"
     // It is not known what became of it.
     if (Exit.isFailure(answer)) this.host.withdraw(delegation.id)
-    if (request === undefined) return this.notWidened(region.path)
+    if (request === undefined) return this.notWidened(delegation)
     this.forget(request)
     request.answer(answer)
   }
@@ -292,9 +295,9 @@ export class Delegate extends LocalTable {
 
   /** It was granted and lost before this process has heard of it. */
   private askAnew(delegation: Delegation): void {
-    const { region, request } = delegation
+    const { request } = delegation
     this.withdraw(delegation)
-    if (request === undefined) return this.notWidened(region.path)
+    if (request === undefined) return this.notWidened(delegation)
     request.asked = undefined
     this.place(request)
   }
@@ -307,16 +310,17 @@ export class Delegate extends LocalTable {
   }
 
   /**
-   * Waits for the wider delegation that is asked for, if that would cover the request. Where only delegations of this process are in
-   * its way, one that covers all of them is asked for: else requests that conflict would take turns in asking for their own.
+   * Waits for the wider delegation that is asked for here, or above. Where only delegations of this process are in the way of a request,
+   * one that covers all of them is asked for: else requests that conflict would take turns in asking for their own.
    */
   private joins(local: Local): boolean {
-    if (this.wide === undefined) {
-      const node = this.nodeOver(local.targets[0])
-      if (node !== undefined) this.askToWiden(node, local.targets[0])
+    const [region] = local.targets
+    if (this.wideOver(region.path) === undefined) {
+      const node = this.nodeOver(region)
+      if (node === undefined) return false
+      this.askToWiden(node, region)
+      if (this.wideOver(region.path) === undefined) return false
     }
-    const wide = this.wide as Delegation | undefined
-    if (wide === undefined || !wide.covers(local.targets)) return false
     local.state = "joining"
     this.joining.add(local)
     return true
@@ -341,7 +345,8 @@ export class Delegate extends LocalTable {
    * leases here is no obstacle: the table here knows them as well. `region`: it is to cover this one, too.
    */
   askToWiden(node: LockPath, region?: Region): void {
-    if (this.wide !== undefined) return
+    if (this.wides.size >= mostWides) return
+    for (const { region } of this.wides) if (node.startsWith(region.path) || region.path.startsWith(node)) return
     const inside = this.own.overlapping(node)
     if (inside.some(({ region: { path } }) => !path.startsWith(node))) {
       return this.widening.failed(node, this.host.now())
@@ -354,11 +359,13 @@ export class Delegate extends LocalTable {
     const wide = new Delegation(this.host.newId(), target, ttl, first.holder, undefined, true)
     const told = Array.from(this.told).filter(({ targets }) => anyConflict(targets, [target]))
     for (const { token } of told) wide.least = Math.max(wide.least, token + 1)
-    this.wide = wide
+    const leaving = this.widening.leaving(target, this.host.now())
+    for (const { nextToken } of leaving) wide.least = Math.max(wide.least, nextToken)
+    this.wides.add(wide)
     // With too many of them it would take the store below long to decide: those that nobody uses go first.
     if (inside.length > mostReplaced)
       this.giveBack(inside.filter(({ state, users }) => state === "live" && users === 0))
-    const within = [...inside.filter(({ state }) => state !== "over"), ...told]
+    const within = [...inside.filter(({ state }) => state !== "over"), ...told, ...leaving]
       .slice(0, mostReplaced)
       .map(({ id }) => id)
     this.own.add(wide)
@@ -367,28 +374,29 @@ export class Delegate extends LocalTable {
   }
 
   private widened(wide: Delegation): void {
-    this.wide = undefined
+    this.wides.delete(wide)
     if (wide.state === "serving") {
       this.settle(wide)
-      return this.placeJoining()
+      return this.placeJoining(wide)
     }
     this.metrics.widened("granted")
     this.replaceBy(wide)
     this.adoptAsked(wide)
-    this.placeJoining()
+    this.placeJoining(wide)
     if (wide.users === 0) this.rest(wide)
     else this.widen(wide)
   }
 
-  private notWidened(node: LockPath): void {
-    this.wide = undefined
+  private notWidened(wide: Delegation): void {
+    this.wides.delete(wide)
     this.metrics.widened("refused")
-    this.widening.failed(node, this.host.now())
-    this.placeJoining()
+    this.widening.failed(wide.region.path, this.host.now())
+    this.placeJoining(wide)
   }
 
-  private placeJoining(): void {
+  private placeJoining(wide: Delegation): void {
     for (const local of this.joining.toArray()) {
+      if (!local.targets[0].path.startsWith(wide.region.path)) continue
       this.joining.remove(local)
       local.state = "placing"
       this.place(local)

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import type { LockEntry } from "../LockEntry.ts"
 import { StoreError } from "../LockError.ts"
 import { anyConflict, type Region } from "../LockMode.ts"
+import type { LockPath } from "../LockPath.ts"
 import type { Grant, LockRequest, Revocation } from "../LockStore.ts"
 import { LockTable } from "../LockTable.ts"
 import { Agenda } from "./agenda.ts"
@@ -61,8 +62,8 @@ export abstract class LocalTable {
   /** The leases that the store below has been told of. */
   protected readonly told = new Set<Local>()
   private readonly agenda: Agenda
-  /** The wider delegation that is asked for. One at a time. */
-  protected wide: Delegation | undefined = undefined
+  /** The wider delegations that are asked for. No two of them overlap. */
+  protected readonly wides = new Set<Delegation>()
   protected isClosed = false
 
   constructor(options: DelegateOptions, host: Host, metrics: DelegationMetrics) {
@@ -272,6 +273,12 @@ export abstract class LocalTable {
     }
   }
 
+  /** The wider delegation that is asked for at a node, or above it. */
+  protected wideOver(node: LockPath): Delegation | undefined {
+    for (const wide of this.wides) if (node.startsWith(wide.region.path)) return wide
+    return undefined
+  }
+
   /** It covers nothing any more. Answers with what waited under it, in order. */
   private finish(delegation: Delegation): ReadonlyArray<Local> {
     if (delegation.state === "live") this.widening.note(delegation.region.path, -1)
@@ -279,8 +286,10 @@ export abstract class LocalTable {
     this.agenda.forget(delegation)
     this.metrics.kept(-1)
     delegation.state = "over"
+    this.widening.leave(delegation, this.host.now())
     // The store below does not know how far its tokens have come when it grants the wider one.
-    if (this.wide?.covers([delegation.region])) this.wide.least = Math.max(this.wide.least, delegation.nextToken)
+    const wide = this.wideOver(delegation.region.path)
+    if (wide !== undefined) wide.least = Math.max(wide.least, delegation.nextToken)
     if (delegation.recalledAt !== undefined) {
       const now = this.host.now()
       this.metrics.recallAnswered(now - delegation.recalledAt)

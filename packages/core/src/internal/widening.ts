@@ -2,7 +2,9 @@
  * When a process asks for the subtree above several of its delegations: it seems to work there alone. Where it turns out
  * not to, it asks less and less often.
  */
+import { anyConflict, type Region } from "../LockMode.ts"
 import type { LockPath } from "../LockPath.ts"
+import type { Delegation } from "./delegation.ts"
 
 export interface WideningOptions {
   readonly widen: boolean
@@ -17,6 +19,9 @@ const shortestPause = 1_000
 const longestPause = 60_000
 /** So many nodes are remembered, besides those whose pause goes on. */
 const remembered = 1_000
+/** How long the store below may still know a delegation that was given back (milliseconds), and how many of those are remembered. */
+const lingering = 1_000
+const mostLeft = 1_000
 
 interface Pause {
   readonly until: number
@@ -28,6 +33,8 @@ export class Widening {
   /** How many live delegations there are below each node. */
   private readonly counts = new Map<LockPath, number>()
   private readonly pauses = new Map<LockPath, Pause>()
+  /** Those that were given back, or taken back before they were granted, and when. */
+  private readonly left: Array<{ readonly delegation: Delegation; readonly at: number }> = []
 
   constructor(options: WideningOptions) {
     this.options = options
@@ -59,6 +66,21 @@ export class Widening {
 
   private isDue(node: LockPath, now: number): boolean {
     return (this.pauses.get(node)?.until ?? now) <= now
+  }
+
+  /** A delegation is over, and the store below will hear of it. */
+  leave(delegation: Delegation, now: number): void {
+    if (!this.options.widen) return
+    this.left.push({ delegation, at: now })
+    // Half of them at a time.
+    if (this.left.length > 2 * mostLeft) this.left.splice(0, mostLeft)
+  }
+
+  /** Those in the way of a target that the store below may not have heard of yet. They are no obstacle either. */
+  leaving(target: Region, now: number): ReadonlyArray<Delegation> {
+    const first = this.left.findIndex(({ at }) => now < at + lingering)
+    this.left.splice(0, first === -1 ? this.left.length : first)
+    return this.left.flatMap(({ delegation }) => (anyConflict([delegation.region], [target]) ? [delegation] : []))
   }
 
   /** Somebody else is there, too. */
