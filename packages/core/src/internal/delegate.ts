@@ -58,9 +58,10 @@ export class Delegate extends LocalTable {
 
   /** A grant, if that can be decided here and now; else nothing has happened. */
   grantAtOnce(local: Local): Grant | undefined {
-    const delegation = this.covering(local)
+    const now = this.host.now()
+    const delegation = this.covering(local, now)
     if (delegation === undefined || this.locals.get(local.id) !== undefined) return undefined
-    if (this.table.tryAcquire(local, this.host.now())._tag !== "Granted") return undefined
+    if (this.table.tryAcquire(local, now)._tag !== "Granted") return undefined
     this.locals.add(local)
     return this.hold(local, delegation)
   }
@@ -92,11 +93,11 @@ export class Delegate extends LocalTable {
   }
 
   /** The delegation under which the table may decide on the request. */
-  private covering(local: Local): Delegation | undefined {
+  private covering(local: Local, now = this.host.now()): Delegation | undefined {
     for (const id of local.within) if (this.locals.get(id)?.state !== "held") return undefined
     for (;;) {
       const found = this.own.covering(local.targets, this.options.maxLocal)
-      if (found === undefined || this.host.now() < found.ends) return found
+      if (found === undefined || now < found.ends) return found
       this.expire(found)
     }
   }

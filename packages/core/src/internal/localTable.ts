@@ -138,9 +138,10 @@ export abstract class LocalTable {
     this.forget(local)
     const { delegation } = local
     this.detach(local)
-    this.table.release(local.id, this.host.now(), local.id)
+    const now = this.host.now()
+    this.table.release(local.id, now, local.id)
     this.letIn()
-    if (delegation !== undefined && delegation.users === 0) this.rest(delegation)
+    if (delegation !== undefined && delegation.users === 0) this.rest(delegation, now)
   }
 
   /** The same, and its holder does not know. `undefined`: the holder notices by itself, at its deadline. */
@@ -212,10 +213,10 @@ export abstract class LocalTable {
   }
 
   /** Nobody uses it. */
-  protected rest(delegation: Delegation): void {
+  protected rest(delegation: Delegation, now = this.host.now()): void {
     if (delegation.state === "serving" || this.options.linger === 0) return this.settle(delegation)
     if (delegation.state !== "live") return
-    this.agenda.rest(delegation, this.host.now())
+    this.agenda.rest(delegation, now)
     const { maxIdle } = this.options
     if (this.agenda.idleCount <= maxIdle) return
     // Some at a time, as that is one command.
