@@ -678,6 +678,42 @@ describe("the id of a lease", () => {
   )
 })
 
+describe("where others ask for the same all the time", () => {
+  it.scoped("a request goes to the store below as it is, for a while", () =>
+    Effect.gen(function* () {
+      const { below, one, other } = yield* two()
+      const first = yield* hold((use) => one.locks.withWrite(use, "a"))
+      const second = yield* hold((use) => other.locks.withWrite(use, "a"))
+      yield* first.end
+      // The delegation was good for one lease.
+      const third = yield* hold((use) => one.locks.withWrite(use, "a"))
+      yield* second.end
+      assert.isTrue(yield* third.isHeld)
+      assert.deepStrictEqual(yield* shown(below), ['held write "a"'])
+      yield* third.end
+      assert.deepStrictEqual(yield* shown(below), [])
+      yield* TestClock.adjust("10 millis")
+      yield* one.locks.withWrite(Effect.void, "a")
+      assert.deepStrictEqual(yield* shown(below), ['kept write "a"'])
+    })
+  )
+
+  it.scoped("not where a delegation was good for several leases, nor where it was this process that asked", () =>
+    Effect.gen(function* () {
+      const { below, one, other } = yield* two()
+      for (let i = 0; i < 4; i++) yield* one.locks.withWrite(Effect.void, "a")
+      yield* other.locks.withWrite(Effect.void, "a")
+      yield* one.locks.withWrite(Effect.void, "a")
+      assert.deepStrictEqual(yield* shown(below), ['kept write "a"'])
+      const reader = yield* hold((use) => one.locks.withRead(use, "b"))
+      const writer = yield* hold((use) => one.locks.withWrite(use, "b"))
+      yield* reader.end
+      assert.isTrue(yield* writer.isHeld)
+      assert.includeMembers(yield* shown(below), ['kept write "b"'])
+    })
+  )
+})
+
 describe("widening", () => {
   it.scoped("a process that is alone below a node gets its subtree, and asks nothing more there", () =>
     Effect.gen(function* () {

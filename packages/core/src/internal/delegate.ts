@@ -11,7 +11,7 @@ import * as Exit from "effect/Exit"
 import { StoreError } from "../LockError.ts"
 import { anyConflict, isExclusive, type Region } from "../LockMode.ts"
 import type { LockPath } from "../LockPath.ts"
-import type { Grant, Revocation } from "../LockStore.ts"
+import type { Grant, LockRequest, Revocation } from "../LockStore.ts"
 import { Chain } from "./chain.ts"
 import { type Answer, Delegation, type Local } from "./delegation.ts"
 import type { DelegationMetrics } from "./delegationMetrics.ts"
@@ -54,6 +54,14 @@ export class Delegate extends LocalTable {
   /** Has it nothing to do with anything? */
   get isUnused(): boolean {
     return this.own.granted === 0 && this.locals.size === 0
+  }
+
+  /** Others ask for the same all the time: it is best asked for as it is, and waits in the queue of the store below with theirs. */
+  isContended({ targets }: LockRequest): boolean {
+    const [{ path }] = targets
+    return (
+      !this.contended.isOver(path, this.host.now()) && this.own.covering(targets, this.options.maxLocal) === undefined
+    )
   }
 
   /** A grant, if that can be decided here and now; else nothing has happened. */

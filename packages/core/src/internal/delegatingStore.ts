@@ -195,24 +195,26 @@ export const make = (
 
     const breath = new Breath()
 
-    /** Asks the delegate, and waits for its answer. */
-    const viaDelegate = (request: LockRequest, queues: boolean): Effect.Effect<Grant | Refusal, Failed> =>
-      Effect.suspend(() => {
-        const local = new Local(request, queues)
-        isBusy = true
-        const grant = delegate.grantAtOnce(local)
-        endTurn()
-        if (grant !== undefined) return Effect.succeed(grant)
-        return Effect.async<Grant | Refusal, Failed>((resume) => {
-          local.resume = (answer: Answer) => resume(answer)
-          turn(() => delegate.request(local))
-          return Effect.sync(() => turn(() => delegate.cancel(local)))
-        })
+    /** Asks the delegate now, and waits for its answer. */
+    const viaDelegate = (request: LockRequest, queues: boolean): Effect.Effect<Grant | Refusal, Failed> => {
+      const local = new Local(request, queues)
+      isBusy = true
+      const grant = delegate.grantAtOnce(local)
+      endTurn()
+      if (grant !== undefined) return Effect.succeed(grant)
+      return Effect.async<Grant | Refusal, Failed>((resume) => {
+        local.resume = (answer: Answer) => resume(answer)
+        turn(() => delegate.request(local))
+        return Effect.sync(() => turn(() => delegate.cancel(local)))
       })
+    }
 
     /** A refusal is all there is to a request. */
     const answeredAtOnce = (answer: Grant | Refusal): Effect.Effect<Grant | Refusal> =>
       answer instanceof Refusal ? breath.before(Effect.succeed(answer)) : Effect.succeed(answer)
+
+    const goesViaDelegate = (request: LockRequest): boolean =>
+      request.delegable === true && !delegate.isContended(request)
 
     /** What comes before a request that the store below decides on. */
     const prepared = <A, E>(request: LockRequest, then: Effect.Effect<A, E>): Effect.Effect<A, E | StoreError> =>
@@ -345,13 +347,14 @@ export const make = (
       namespace: below.namespace,
       acquire: (request) =>
         // One that queues is never refused.
-        (request.delegable === true
-          ? viaDelegate(request, true)
-          : prepared(request, below.acquire(request))) as Effect.Effect<Grant, Failed>,
+        Effect.suspend(() =>
+          goesViaDelegate(request) ? viaDelegate(request, true) : prepared(request, below.acquire(request))
+        ) as Effect.Effect<Grant, Failed>,
       tryAcquire: (request) =>
-        (request.delegable === true
-          ? Effect.flatMap(viaDelegate(request, false), answeredAtOnce)
-          : prepared(request, ask({ ...request, impatient: true }, false))
+        Effect.suspend(() =>
+          goesViaDelegate(request)
+            ? Effect.flatMap(viaDelegate(request, false), answeredAtOnce)
+            : prepared(request, ask({ ...request, impatient: true }, false))
         ).pipe(
           Effect.map(toEither),
           // It never waits for a user, so nothing can close a cycle.

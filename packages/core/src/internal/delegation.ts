@@ -105,7 +105,8 @@ export class Delegation implements Timed, Link<Delegation> {
   /** When it was recalled, and whether that was urgent. */
   recalledAt: number | undefined = undefined
   isUrgent = false
-  /** The token of the next lease, and the greatest that was given. */
+  /** The token of the first lease, that of the next one, and the greatest that was given. */
+  firstToken = 0
   nextToken = 0
   floor = 0
   /** What its tokens begin with at least. */

@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import type { LockEntry } from "../LockEntry.ts"
 import { StoreError } from "../LockError.ts"
-import { anyConflict, type Region } from "../LockMode.ts"
+import { anyConflict, covers, type Region } from "../LockMode.ts"
 import type { LockPath } from "../LockPath.ts"
 import type { Grant, LockRequest, Revocation } from "../LockStore.ts"
 import { LockTable } from "../LockTable.ts"
@@ -18,6 +18,7 @@ import type { Delegation, Local } from "./delegation.ts"
 import type { DelegationMetrics } from "./delegationMetrics.ts"
 import { IdTable } from "./idTable.ts"
 import { OwnDelegations } from "./ownDelegations.ts"
+import { Pauses } from "./pauses.ts"
 import { Settling } from "./settling.ts"
 import { Widening, type WideningOptions } from "./widening.ts"
 
@@ -51,6 +52,9 @@ export interface Host {
 /** How many delegations are given back in one command, at most. */
 const mostAtOnce = 1_000
 
+/** How many leases make a delegation worth while: it takes more messages than a lock. */
+const fewestLeases = 4
+
 export abstract class LocalTable {
   readonly table = new LockTable()
   readonly own = new OwnDelegations()
@@ -59,6 +63,8 @@ export abstract class LocalTable {
   protected readonly host: Host
   protected readonly metrics: DelegationMetrics
   protected readonly widening: Widening
+  /** Where delegations were not worth while. */
+  protected readonly contended = new Pauses(10, 5_000)
   /** The leases that the store below has been told of. */
   protected readonly told = new Set<Local>()
   private readonly agenda: Agenda
@@ -198,7 +204,7 @@ export abstract class LocalTable {
   protected begin(delegation: Delegation, { deadline, token }: Grant, isWanted: boolean): void {
     if (isWanted) this.noteRecall(delegation)
     delegation.state = isWanted ? "serving" : "live"
-    delegation.nextToken = delegation.floor = Math.max(token, delegation.least)
+    delegation.firstToken = delegation.nextToken = delegation.floor = Math.max(token, delegation.least)
     delegation.ends = deadline
     this.own.grant(delegation)
     if (!isWanted) this.widening.note(delegation.region.path, 1)
@@ -280,6 +286,13 @@ export abstract class LocalTable {
     return undefined
   }
 
+  /** Or did another process want it back too soon? */
+  private wasWorthWhile({ firstToken, nextToken, region }: Delegation): boolean {
+    if (nextToken - firstToken >= fewestLeases) return true
+    // A request of this process that it could not serve would have wanted it back, too.
+    return this.own.conflictingAsked(region).some((asked) => !covers(region, asked.region))
+  }
+
   /** It covers nothing any more. Answers with what waited under it, in order. */
   private finish(delegation: Delegation): ReadonlyArray<Local> {
     if (delegation.state === "live") this.widening.note(delegation.region.path, -1)
@@ -295,6 +308,8 @@ export abstract class LocalTable {
       const now = this.host.now()
       this.metrics.recallAnswered(now - delegation.recalledAt)
       if (delegation.isWide) this.widening.failed(delegation.region.path, now)
+      else if (this.wasWorthWhile(delegation)) this.contended.forget(delegation.region.path)
+      else this.contended.begin(delegation.region.path, now)
     }
     return this.takeWaiting(delegation)
   }

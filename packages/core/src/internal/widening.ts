@@ -5,6 +5,7 @@
 import { anyConflict, type Region } from "../LockMode.ts"
 import type { LockPath } from "../LockPath.ts"
 import type { Delegation } from "./delegation.ts"
+import { Pauses } from "./pauses.ts"
 
 export interface WideningOptions {
   readonly widen: boolean
@@ -14,25 +15,16 @@ export interface WideningOptions {
   readonly widenTo: number
 }
 
-/** After a try that came to nothing: how long until the next, doubled each time (milliseconds). */
-const shortestPause = 1_000
-const longestPause = 60_000
-/** So many nodes are remembered, besides those whose pause goes on. */
-const remembered = 1_000
 /** How long the store below may still know a delegation that was given back (milliseconds), and how many of those are remembered. */
 const lingering = 1_000
 const mostLeft = 1_000
-
-interface Pause {
-  readonly until: number
-  readonly length: number
-}
 
 export class Widening {
   private readonly options: WideningOptions
   /** How many live delegations there are below each node. */
   private readonly counts = new Map<LockPath, number>()
-  private readonly pauses = new Map<LockPath, Pause>()
+  /** Where somebody else was there, too. */
+  private readonly pauses = new Pauses(1_000, 60_000)
   /** Those that were given back, or taken back before they were granted, and when. */
   private readonly left: Array<{ readonly delegation: Delegation; readonly at: number }> = []
 
@@ -54,18 +46,14 @@ export class Widening {
   nodeFor(path: LockPath, now: number): LockPath | undefined {
     if (!this.options.widen) return undefined
     for (const node of this.above(path)) {
-      if ((this.counts.get(node) ?? 0) >= this.options.widenAfter && this.isDue(node, now)) return node
+      if ((this.counts.get(node) ?? 0) >= this.options.widenAfter && this.pauses.isOver(node, now)) return node
     }
     return undefined
   }
 
   /** May the subtree of a node be asked for now? */
   mayAskFor(node: LockPath, now: number): boolean {
-    return this.options.widen && node.split("/").length - 1 >= this.options.widenTo && this.isDue(node, now)
-  }
-
-  private isDue(node: LockPath, now: number): boolean {
-    return (this.pauses.get(node)?.until ?? now) <= now
+    return this.options.widen && node.split("/").length - 1 >= this.options.widenTo && this.pauses.isOver(node, now)
   }
 
   /** A delegation is over, and the store below will hear of it. */
@@ -85,13 +73,7 @@ export class Widening {
 
   /** Somebody else is there, too. */
   failed(node: LockPath, now: number): void {
-    const before = this.pauses.get(node)
-    // What went well for long begins anew.
-    const isForgotten = before === undefined || now > before.until + longestPause
-    const length = isForgotten ? shortestPause : Math.min(before.length * 2, longestPause)
-    this.pauses.set(node, { until: now + length, length })
-    if (this.pauses.size <= remembered) return
-    for (const [other, { until }] of this.pauses) if (until <= now) this.pauses.delete(other)
+    this.pauses.begin(node, now)
   }
 
   /** The nodes above a path, without those that are too high up; the nearest first. */
