@@ -34,7 +34,7 @@ describe("simulation of delegations", () => {
     // A simulation in which little happens finds nothing.
     for (const what of [
       ...["local", "below", "settlements", "recalls", "widenings", "downgrades", "lost", "crashed", "broken"],
-      ...["Deadlock", "refused", "StoreError"]
+      ...["Deadlock", "refused", "StoreError", "contended"]
     ]) {
       assert.isAbove(seen.get(what) ?? 0, 20, what)
     }

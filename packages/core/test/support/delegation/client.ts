@@ -238,7 +238,9 @@ export class Client {
     this.world.say(
       `c${this.number} ${id} asks ${show(targets)}${within.length > 0 ? ` within ${within}` : ""}${isDelegable ? "" : " by hand"}${queues ? "" : " without waiting"}`
     )
-    const local = isDelegable ? new Local({ ...request, delegable: true }, queues) : undefined
+    const isContended = isDelegable && this.delegate.isContended(request)
+    if (isContended) this.world.count("contended")
+    const local = isDelegable && !isContended ? new Local({ ...request, delegable: true }, queues) : undefined
     const waits: Waiting = { id, targets, within, queues, local, order }
     user.waits = waits
     const done = (answer: Answer): void => {
