@@ -16,7 +16,7 @@ const slotsPerRound = 64
 /** Leases gather in one slot out of so many, so that few that were taken one by one go together, and spread when it is full. */
 const slotsBetween = 8
 /** How many a slot takes before the next one is used: as many as fit into a command (RedisStore). */
-const fewestInSlot = 200
+const fewestInSlot = 400
 /** How much more than its share a slot takes, when there are more leases than that. */
 const surplus = 1.25
 /** A refresh that fails is tried again after this part of the interval. */
