@@ -9,7 +9,8 @@ it only waits while nothing else is. Of a delegation, it is how urgently it was 
 -- not: the client takes them out, and then whoever waited behind them looks again, and recalls it (see `settle`).
 local function is_wanted(delegation)
   return visit_waiting(delegation[TARGET_LIST][1], function(list)
-    local looked_at, page = 0, 16
+    -- Most often the first one wants it, or all that come soon are its client's own.
+    local looked_at, page = 0, 2
     repeat
       local members = members_with(list, page, looked_at)
       for i = 1, #members do
@@ -20,7 +21,8 @@ local function is_wanted(delegation)
         local request = record_of(sub(members[i], #list + 17))
         if is_wanted_by(delegation, request, enclosing(request)) then return true end
       end
-      looked_at, page = looked_at + #members, 240
+      looked_at = looked_at + #members
+      page = math.min(8 * page, 256 - looked_at)
     until #members == 0 or looked_at >= 256
   end)
 end

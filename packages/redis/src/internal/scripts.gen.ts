@@ -553,7 +553,7 @@ local function want_nodes(request)
 end
 local function is_wanted(delegation)
   return visit_waiting(delegation[TARGET_LIST][1], function(list)
-    local looked_at, page = 0, 16
+    local looked_at, page = 0, 2
     repeat
       local members = members_with(list, page, looked_at)
       for i = 1, #members do
@@ -564,7 +564,8 @@ local function is_wanted(delegation)
         local request = record_of(sub(members[i], #list + 17))
         if is_wanted_by(delegation, request, enclosing(request)) then return true end
       end
-      looked_at, page = looked_at + #members, 240
+      looked_at = looked_at + #members
+      page = math.min(8 * page, 256 - looked_at)
     until #members == 0 or looked_at >= 256
   end)
 end
