@@ -14,8 +14,8 @@ local function forget()
   wanted_count, latest_deadline, has_sets, sets_are_new, recalls_left = 0, 0, true, false, most_recalls
 end
 
--- A key is lost, or not the one it was: what is left of the table holds nothing. Who has a lease learns so at the next refresh, and
--- who waits asks again after the next look. Only tokens must not fall.
+-- A key is lost, or not the one it was: what is left of the table holds nothing. Whoever has a lease learns of it at the next
+-- refresh, and whoever waits asks again after the next look. Only tokens must not fall.
 local function give_up()
   call('DEL', table_key, index_key, deadlines_key)
   for field in pairs(cache) do

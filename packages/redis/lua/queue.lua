@@ -38,7 +38,7 @@ local function drop(record)
   if record[STATE] == 'h' then
     place_held(record, -1)
     remove(deadlines, 'h' .. record[ID])
-    -- Who watched an exclusive lease and wants just what it held has no waiting request before it that conflicts: it would
+    -- Whoever watched an exclusive lease and wants just what it held has no waiting request before it that conflicts: it would
     -- conflict with this lease, too. Those before this lease would have kept it from being granted; and of those behind it,
     -- the watcher would watch the latest.
     local targets = record[TARGET_LIST]

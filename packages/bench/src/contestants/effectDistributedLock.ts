@@ -33,5 +33,5 @@ const make = (name: string, pushBasedAcquireEnabled: boolean): Contestant => ({
 /** effect-distributed-lock as it comes: it listens for releases, on a connection for each who asks. */
 export const effectDistributedLock: Contestant = make("effect-distributed-lock", true)
 
-/** effect-distributed-lock without listening: who waits tries again every 100 ms. */
+/** effect-distributed-lock without listening: whoever waits tries again every 100 ms. */
 export const effectDistributedLockPolling: Contestant = make("effect-distributed-lock-polling", false)

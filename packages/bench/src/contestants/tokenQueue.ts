@@ -4,8 +4,8 @@ import type { Contestant } from "./contestant.ts"
 
 /**
  * What a fair hand-over has to pay: one token in a list, which goes from hand to hand. The server wakes those who wait
- * for it in the order in which they came, each on a connection of its own. It is no lock: who dies with the token
- * takes it along.
+ * for it in the order in which they came, each on a connection of its own. It is no lock: whoever dies with the
+ * token takes it along.
  */
 export const tokenQueue: Contestant = {
   name: "blpop",

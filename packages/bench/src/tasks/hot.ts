@@ -140,7 +140,7 @@ export const runOnce = async (session: Session, spec: Once): Promise<HotResult> 
     }
   }
   await inTwoTurns()
-  // Who polls goes on doing so now. What counts is what the sections cost once the lock moves.
+  // Whoever polls continues to do so. What counts is what the sections cost once the lock moves.
   const asking = commandsSent() - before - pings + (taken?.commands ?? 0)
   await until(releaseAt - 5)
   const waited = commandsSent()

@@ -139,7 +139,7 @@ const loop = (key: string, contestant: string, waiters: number, processes: numbe
 })
 
 const all = ["blpop", "setnx", "redlock", "redis-semaphore", "effect-distributed-lock", "hilok", "hilok-delegated"]
-/** Who is measured in every round. The others are slower by far, and take long. */
+/** Those measured in every round. The others are slower by far, and take long. */
 const compared = ["blpop", "hilok", "hilok-delegated"]
 const waiterCounts = [2, 16, 128]
 const processCounts = [1, 4]

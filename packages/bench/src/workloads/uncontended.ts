@@ -54,7 +54,7 @@ const all = [
 ]
 
 const depths = [1, 3, 12]
-/** Who runs at other depths than 3: to others, a path is a name. */
+/** Those that also run at depths other than 3: to the others, a path is a name. */
 const deep = ["limit", "setnx", "hilok"]
 const rounds = 5
 

@@ -14,7 +14,7 @@ import * as server from "./server.ts"
 
 /**
  * The leases of the processes that this one was started by, from `HILOK_WITHIN`, which `hilok run` sets for its child.
- * Those that have ended, or are those of another server, are left out: who names a lease does not queue.
+ * Those that have ended, or are those of another server, are left out: whoever names a lease does not queue.
  */
 const enclosing: Effect.Effect<
   ReadonlyArray<string>,

@@ -140,7 +140,7 @@ const address = (options: ServerOptions): Effect.Effect<Address, Failure> =>
     }
     if (list !== undefined) return yield* bySentinel(list, options.master ?? variable("HILOK_MASTER"), secure)
     if (options.master !== undefined) {
-      return yield* Effect.fail(usage("--master needs --sentinel: who knows the server by that name"))
+      return yield* Effect.fail(usage("--master needs --sentinel: the Sentinels that know the server by that name"))
     }
     const url = options.url ?? variable("REDIS_URL") ?? "redis://127.0.0.1:6379"
     // What the URL says of the user goes before the variables: the store sees to that.

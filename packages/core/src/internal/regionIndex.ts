@@ -218,7 +218,7 @@ interface Ticketed {
 
 /**
  * Owners in the order of their tickets. They arrive in that order; those that leave are only marked until half are
- * gone, so that leaving costs O(log n) on average. Who looks past the marked ones leaves a shortcut.
+ * gone, so that leaving costs O(log n) on average. Whoever looks past the marked ones leaves a shortcut.
  */
 class TicketList<A extends Ticketed> {
   private tickets: Array<number> = []

@@ -78,7 +78,7 @@ export class Places {
     return place
   }
 
-  /** It is not this client's any more, as far as is known. Who asks for it looks everywhere. */
+  /** It is not this client's any more, as far as is known. Whoever asks for it looks everywhere. */
   drop(id: string): void {
     this.single.delete(id)
     const place = this.several.get(id)
