@@ -56,12 +56,15 @@ export class Delegate extends LocalTable {
     return this.own.granted === 0 && this.locals.size === 0
   }
 
-  /** Others ask for the same all the time: it is best asked for as it is, and waits in the queue of the store below with theirs. */
+  /**
+   * Others ask for the same all the time: it is best asked for as it is, and waits in the queue of the store below with theirs. After a
+   * while one request at a time finds out whether it still is so.
+   */
   isContended({ targets }: LockRequest): boolean {
-    const [{ path }] = targets
-    return (
-      !this.contended.isOver(path, this.host.now()) && this.own.covering(targets, this.options.maxLocal) === undefined
-    )
+    const [region] = targets
+    if (!this.contended.has(region.path) || this.own.covering(targets, this.options.maxLocal) !== undefined)
+      return false
+    return !this.contended.isOver(region.path, this.host.now()) || this.own.conflictingAsked(region).length > 0
   }
 
   /** A grant, if that can be decided here and now; else nothing has happened. */

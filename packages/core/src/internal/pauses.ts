@@ -22,8 +22,12 @@ export class Pauses {
     this.longest = longest
   }
 
+  /** Has it come to nothing lately? */
+  has(node: LockPath): boolean {
+    return this.byNode.size > 0 && this.byNode.has(node)
+  }
+
   isOver(node: LockPath, now: number): boolean {
-    if (this.byNode.size === 0) return true
     return (this.byNode.get(node)?.until ?? now) <= now
   }
 
