@@ -1,7 +1,7 @@
 // Puts the table "How fast" into the README: medians of several runs of the benchmark, with their range.
 //
 //   npm run bench -- --only one --only many --only hot --json near1.json     (three times, each to a file of its own)
-//   npm run bench -- --only one --only many --only hot --delay 1 --json far1.json
+//   npm run bench -- --only one --delay 1 --json far1.json
 //   node scripts/speed.mjs near1.json near2.json near3.json -- far1.json far2.json far3.json
 import { readFileSync, writeFileSync } from "node:fs"
 
