@@ -1,9 +1,9 @@
 /**
- * A store over a store, in which a process decides by itself, in microseconds, about what nobody else asks for.
+ * A store over a store, in which a process decides by itself, in microseconds, on locks that no other process asks for.
  *
- * The store below gives this process *delegations*: leases that nobody holds, and inside which it grants, queues and ends
- * locks by the same rules. When another process wants something there, the store below *recalls* the delegation: this process
- * tells who holds what, and gives the rest back.
+ * The store below gives this process *delegations*: leases without a holder, inside which the process grants, queues
+ * and ends locks by the same rules. When another process wants something there, the store below *recalls* the
+ * delegation: this process reports who holds what, and gives the rest back.
  *
  * @since 0.2.0
  */
@@ -23,18 +23,18 @@ import * as LockPath from "./LockPath.ts"
 import { LockStore } from "./LockStore.ts"
 
 /**
- * - `linger`: how long a delegation is kept that nobody uses. Default 2 seconds. It bounds how long others may have to wait
- *   for a process that crashed while it held nothing; and the ttl does.
- * - `maxIdle`: how many of these are kept, those that were used last. Default 10,000.
- * - `maxLocal`: how many leases and waiting requests there are under one delegation. Default 1,000. When it is recalled, all of its
- *   leases are made known in one command.
- * - `widen`: ask for the subtree above several delegations, or above those that keep each other's requests out, so that what is below
- *   needs no request at all. Default `false`.
- *   For processes that work alone in a part of the tree.
- * - `widenAfter`: how many delegations there are below a node before its subtree is asked for. Default 4.
- * - `widenTo`: how many segments the path of such a node has at least. Default 1: never the root.
- * - `recallTimeout`: how long a request that does not wait (`block: false`) waits until others have given back what they
- *   do not use. Default 1 second.
+ * - `linger`: how long an unused delegation is kept. Default 2 seconds. Together with the ttl, it bounds how long
+ *   others may have to wait for a process that crashed while it held nothing.
+ * - `maxIdle`: the greatest number of unused delegations; the most recently used are kept. Default 10,000.
+ * - `maxLocal`: the greatest number of leases and waiting requests under one delegation. Default 1,000. A recall makes
+ *   all of its leases known in one command.
+ * - `widen`: ask for the subtree above several delegations, or above delegations that are in the way of this process's
+ *   own requests, so that locks below it need no request to the store at all. Default `false`. For processes that work
+ *   alone in a part of the tree.
+ * - `widenAfter`: how many delegations below a node make this process ask for its subtree. Default 4.
+ * - `widenTo`: the least number of segments in the path of such a node. Default 1: never the root.
+ * - `recallTimeout`: how long a request with `block: false` still waits for other processes to give back what they do
+ *   not use. Default 1 second.
  *
  * @since 0.2.0
  * @category models
@@ -111,9 +111,9 @@ const check = (options: Options): Either.Either<internal.Options, InvalidOptions
   })
 
 /**
- * Makes a store over the one in the context. With its scope it gives back all that it has of that.
+ * Makes a store over the one in the context. When the scope closes, it gives all of its delegations back.
  *
- * Fails with `InvalidOptions` when an option is wrong, and when the store below cannot give delegations.
+ * Fails with `InvalidOptions` when an option is wrong or the store below cannot give delegations.
  *
  * @since 0.2.0
  * @category constructors
@@ -185,7 +185,7 @@ export const config: Config.Config<Options> = Config.all({
 
 /**
  * The store with options from the configuration, by default from the environment (`config`). A wrong value is a
- * `ConfigError` that names the variable, or, when the configuration is another, the option.
+ * `ConfigError` that names the variable, or, with a configuration of your own, the option.
  *
  * @since 0.2.0
  * @category layers

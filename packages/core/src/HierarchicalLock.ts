@@ -28,7 +28,7 @@ export type {
 } from "./internal/operations.ts"
 
 /**
- * Like `AcquireOptions`, for a lease that exists already.
+ * Like `AcquireOptions`, for a lease that already exists.
  *
  * @since 0.1.0
  * @category models
@@ -36,7 +36,7 @@ export type {
 export type RestoreOptions = LockOptions.RestoreOptions
 
 /**
- * A tag of a lock service, with all of its functions and layers.
+ * The tag of a lock service, with all of its functions and layers.
  *
  * @since 0.2.0
  * @category models
@@ -47,10 +47,10 @@ export interface TagClass<Self, Id extends string>
     Layers<Self> {}
 
 /**
- * Makes the tag of one more lock service, for a program that has two: over two stores, in two namespaces, or with other
- * options. The class has all that the module has: `Jobs.withWrite(…)`, `Jobs.layer(…)`.
+ * Makes the tag of another lock service, for a program that needs two: over two stores, in two namespaces, or with
+ * different options. The class has everything that the module has: `Jobs.withWrite(…)`, `Jobs.layer(…)`.
  *
- * Leases enclose only what is asked of the same service.
+ * Leases enclose only requests to the same service.
  *
  * @example
  * ```ts
@@ -88,7 +88,7 @@ export class HierarchicalLock extends Tag(accessors.key)<HierarchicalLock>() {}
 
 /**
  * Makes the service over the store in the context. Fails with `InvalidOptions` before anything is sent. When the scope
- * closes, the leases that are held are lost (`closed`) and released, and every later call fails with `StoreError`.
+ * closes, all leases still held are lost (`closed`) and released, and every later call fails with `StoreError`.
  *
  * @example
  * ```ts

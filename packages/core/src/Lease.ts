@@ -10,7 +10,7 @@ import * as Target from "./Target.ts"
 
 /** How a lease reaches the service that keeps it. */
 export interface Upkeep {
-  /** The name by which the store knows whose lease it is, as far as this service knows. */
+  /** The name under which the store knows the owner of the lease, as far as this service knows. */
   readonly owner: () => string
   readonly lost: Effect.Effect<never, LockLost>
   readonly check: Effect.Effect<void, LockLost | StoreError>
@@ -24,13 +24,13 @@ const detached = Effect.dieMessage(
 )
 
 /**
- * A lease: the right to the targets, until it is released or lost. It can be encoded and sent; elsewhere
- * `HierarchicalLock.restore(lease.id)` takes it over. Over a `DelegatingStore`, call `HierarchicalLock.share(lease)` before it
- * is sent: until then other processes may not know it.
+ * A lease: the right to the targets, until it is released or lost. It can be encoded and sent to another process, where
+ * `HierarchicalLock.restore(lease.id)` takes it over. Over a `DelegatingStore`, call `HierarchicalLock.share(lease)`
+ * before sending it: until then other processes may not know it.
  *
  * - `id`: the id of the request.
- * - `token`: the fencing token. Send it along with every write and let the written store refuse smaller ones: that
- *   alone keeps out a holder that was paused past its deadline.
+ * - `token`: the fencing token. Send it along with every write, and let the system you write to refuse smaller ones:
+ *   only that keeps out a holder that was paused past its deadline.
  * - `targets`: what is held.
  *
  * @since 0.1.0
@@ -41,7 +41,7 @@ export class Lease extends Schema.Class<Lease>("@hilok/core/Lease")({
   token: Schema.Number,
   targets: Schema.Array(Target.schema)
 }) {
-  // Not a field of the schema: it stays here when the lease is sent.
+  // Not a field of the schema: it stays behind when the lease is sent.
   #upkeep: Upkeep | undefined
 
   static {
@@ -51,7 +51,7 @@ export class Lease extends Schema.Class<Lease>("@hilok/core/Lease")({
     getUpkeep = (lease) => lease.#upkeep
   }
 
-  /** Fails with `LockLost` when the lease is lost; never succeeds. A lease that is released is not lost. */
+  /** Fails with `LockLost` when the lease is lost; never succeeds. A released lease is not lost. */
   get lost(): Effect.Effect<never, LockLost> {
     return this.#upkeep?.lost ?? detached
   }
@@ -77,7 +77,7 @@ export const unsafeMake = (
 }
 
 /**
- * The owner of a lease that a service here has made; of one that was decoded it is not known.
+ * The owner of a lease that a service here has made; `undefined` for a decoded one.
  *
  * @internal
  */

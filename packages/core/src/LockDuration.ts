@@ -21,9 +21,9 @@ export type Input = Duration.DurationInput | `${number}${"ms" | "s" | "m" | "h" 
 /**
  * How to read a length of time.
  *
- * - `bare`: the unit of a number that has none. Default `"millis"`, as in code and in the environment; `"seconds"` on a
- *   command line.
- * - `zero`, `infinite`: whether it may be that. Default `true`. A length of time is never negative.
+ * - `bare`: the unit of a number without one. Default `"millis"`, as in code and in the environment; command lines use
+ *   `"seconds"`.
+ * - `zero`, `infinite`: whether zero and infinity are allowed. Default `true`. A length of time is never negative.
  *
  * @since 0.2.0
  * @category models
@@ -55,7 +55,8 @@ const show = (input: unknown): string => {
 }
 
 /**
- * The milliseconds, or what is wrong in words. Plain, as requests are checked by the hundred thousand.
+ * The milliseconds, or a message that says what is wrong. Plain values, as requests are checked by the hundred
+ * thousand.
  *
  * @internal
  */
@@ -84,8 +85,8 @@ export const millis = (input: unknown, options: Options = {}): number | string =
 }
 
 /**
- * Reads a length of time. Fails with what is wrong, in words that follow the name of whatever was read: `it is "soon",
- * but must be a duration such as "10 seconds" …`.
+ * Reads a length of time. Fails with a message that follows on from the name of the value: `it is "soon", but must be a
+ * duration such as "10 seconds" …`.
  *
  * @example
  * ```ts

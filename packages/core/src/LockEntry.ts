@@ -1,5 +1,5 @@
 /**
- * What can be seen of one lease or of one waiting request.
+ * What can be seen of one lease or one waiting request.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Target from "./Target.ts"
 
 /**
- * Whoever asks, described for people. Nothing in it decides anything.
+ * Describes, for people, whoever makes a request. No decision depends on it.
  *
  * @since 0.1.0
  * @category models
@@ -22,16 +22,16 @@ export interface Holder {
 }
 
 /**
- * One lease or one waiting request. Times are in milliseconds, in the store's own clock.
+ * One lease or one waiting request. Times are in milliseconds, on the store's own clock.
  *
  * - `since`: when the lease was granted, or when the waiting request arrived (epoch).
  * - `age`: how long ago that was.
- * - `timeLeft`: how long until it is dropped unless it is refreshed; absent when it does not expire.
+ * - `timeLeft`: how long until it expires unless it is refreshed; absent when it does not expire.
  * - `ticket`: its place in the order of arrival; `token`: the fencing token of a lease.
- * - `blockedBy`: one request that a waiting one waits for. There may be others.
- * - `within`: the enclosing leases it was requested in.
- * - `delegated`: it is not held by anybody, but kept by a process that decides on what it covers (see `DelegatingStore`), and
- *   gives it back when somebody else asks.
+ * - `blockedBy`: the id of one lease or request that a waiting request waits for. There may be more.
+ * - `within`: the ids of the leases that enclose the request.
+ * - `delegated`: nobody holds it: a process keeps it to decide on the locks it covers (see `DelegatingStore`), and
+ *   gives it back when another process asks.
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,5 @@
 /**
- * Every way in which a lock operation can fail, one tagged error for each thing a caller would handle differently.
+ * Every way in which a lock operation can fail: one tagged error for each case a caller would handle differently.
  *
  * @since 0.1.0
  */
@@ -12,7 +12,7 @@ const targets = Schema.Array(Target.schema)
 const seconds = (millis: number): string => (millis < 1000 ? `${Math.round(millis)} ms` : `${millis / 1000} s`)
 
 /**
- * The lock is not free and the caller asked not to wait (`block: false`). `blocker` is one lease or waiting request
+ * The lock is not free, and the caller chose not to wait (`block: false`). `blocker` is one lease or waiting request
  * that is in the way. Nothing is left behind.
  *
  * @since 0.1.0
@@ -52,10 +52,10 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("@hilok/core/Lo
  * - `broken`: an operator ended it.
  * - `released`: somebody else released it by hand, by its id.
  * - `taken`: somebody else restored it, and owns it now.
- * - `unreachable`: the store could not be reached until the local deadline, so that another may hold the lock by now.
+ * - `unreachable`: the store could not be reached before the local deadline, so somebody else may hold the lock by now.
  * - `closed`: the lock service was closed while the lease was held, and has released it.
  *
- * `maxHold` (milliseconds) is set when the lease ended because it had been held for as long as it may be.
+ * `maxHold` (milliseconds) is set when the lease ended because it had been held for the longest time allowed.
  *
  * @since 0.1.0
  * @category errors
@@ -93,11 +93,11 @@ export class LockLost extends Schema.TaggedError<LockLost>("@hilok/core/LockLost
  *
  * - `cycle`: the ids of the requests and leases in the cycle, the failed request first; or, for a request that is
  *   blocked by a lease of its own fiber, that lease.
- * - `members`: those of the cycle that were live, after the failed request: who they are, what they hold or wait for.
- * - `enclosing`: that lease, when the caller's own lease is in the way. Ask with `reentrant: true` to be granted it all the same;
- *   or, in work that outlives that lease, such as a daemon, ask as an outsider (`detached`).
- * - `isForked`: the request was made by another fiber than the one that holds that lease. It cannot be known whether that one
- *   waits for it.
+ * - `members`: the live ones among them, without the failed request: who they are, and what they hold or wait for.
+ * - `enclosing`: the caller's own lease, when that is what is in the way. Ask with `reentrant: true` to be granted the
+ *   lock all the same; or, in work that outlives the lease, such as a daemon, ask as an outsider (`detached`).
+ * - `isForked`: the request was made by a fiber other than the one that holds `enclosing`. Whether the holder waits for
+ *   that fiber cannot be known.
  *
  * The request has left the queue.
  *
@@ -163,15 +163,15 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>("@hilok/c
 }
 
 /**
- * The kinds of `StoreError`, for those who count them or answer them differently:
+ * The kinds of `StoreError`, for code that counts them or handles them differently:
  *
  * - `timeout`: the store did not answer in time.
  * - `connection`: it could not be reached, or the connection was lost.
  * - `busy`: it cannot answer for now, because it is running a long script, loading its data or failing over.
- * - `denied`: the user, the password or a right is missing.
+ * - `denied`: the user or password was not accepted, or lacks a permission.
  * - `full`: it is out of memory, or cannot save its data.
- * - `closed`: the store or the lock service was closed here.
- * - `other`: everything else; the message says what.
+ * - `closed`: the store or the lock service was closed in this process.
+ * - `other`: anything else; the message says what.
  *
  * @since 0.2.0
  * @category errors
@@ -180,9 +180,9 @@ export const StoreErrorKind: Schema.Literal<["timeout", "connection", "busy", "d
   Schema.Literal("timeout", "connection", "busy", "denied", "full", "closed", "other")
 
 /**
- * The store could not do what it was asked to. `operation` says what, `reason` why in words, `kind` why for programs, `cause`
- * what the store's client reported. An acquire that failed has been withdrawn, if the store could be reached; otherwise it expires
- * with its ttl.
+ * The store could not do what it was asked to. `operation` says what that was, `reason` says why in words, `kind` says
+ * why for programs, and `cause` is what the store's client reported. A failed acquire has been withdrawn if the store
+ * could be reached; otherwise it expires with its ttl.
  *
  * @since 0.1.0
  * @category errors

@@ -15,7 +15,7 @@ import type * as LockPath from "./LockPath.ts"
  * - `read`: shared, the node and everything below it.
  * - `write`: exclusive, the node and everything below it.
  * - `readNode`: shared, the node alone; its descendants may change.
- * - `writeNode`: exclusive, the node alone; its descendants go on.
+ * - `writeNode`: exclusive, the node alone; work on its descendants goes on.
  *
  * @since 0.1.0
  * @category models
@@ -44,7 +44,7 @@ export const schema: Schema.Literal<["read", "write", "readNode", "writeNode"]> 
 export const all: ReadonlyArray<LockMode> = schema.literals
 
 /**
- * Is the access exclusive (`write`, `writeNode`)?
+ * Whether the access is exclusive (`write`, `writeNode`).
  *
  * @since 0.1.0
  * @category predicates
@@ -52,7 +52,7 @@ export const all: ReadonlyArray<LockMode> = schema.literals
 export const isExclusive = (mode: LockMode): boolean => mode === "write" || mode === "writeNode"
 
 /**
- * Does the region include everything below the node (`read`, `write`)?
+ * Whether the region includes everything below the node (`read`, `write`).
  *
  * @since 0.1.0
  * @category predicates
@@ -80,7 +80,7 @@ export interface Region {
 }
 
 /**
- * Do the two regions share a node?
+ * Whether the two regions share a node.
  *
  * @since 0.1.0
  * @category predicates
@@ -91,7 +91,7 @@ export const overlaps = (a: Region, b: Region): boolean =>
   (coversSubtree(b.mode) && a.path.startsWith(b.path))
 
 /**
- * Do the two locks exclude each other? True when their regions overlap and at least one is exclusive.
+ * Whether the two locks exclude each other: their regions overlap, and at least one is exclusive.
  *
  * @since 0.1.0
  * @category predicates
@@ -100,7 +100,7 @@ export const conflicts = (a: Region, b: Region): boolean =>
   (isExclusive(a.mode) || isExclusive(b.mode)) && overlaps(a, b)
 
 /**
- * Does any region of one request conflict with any region of the other?
+ * Whether any region of one request conflicts with any region of the other.
  *
  * @since 0.1.0
  * @category predicates
@@ -109,8 +109,8 @@ export const anyConflict = (as: ReadonlyArray<Region>, bs: ReadonlyArray<Region>
   as.some((a) => bs.some((b) => conflicts(a, b)))
 
 /**
- * Does whoever may do all that the first lock allows need nothing more for the second? Its region lies in that of the first, and
- * it is shared where the first is.
+ * Whether the outer lock allows everything that the inner one does: the inner region lies within the outer one, and the
+ * inner lock is shared if the outer one is.
  *
  * @since 0.2.0
  * @category predicates

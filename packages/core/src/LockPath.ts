@@ -4,7 +4,7 @@
  * A path is a list of non-empty segments. In the canonical encoding each segment is escaped (`%` and `/` become
  * `%25` and `%2F`) and followed by `/`: `a/b/c/`; the root is the empty string. So one path lies at or below another
  * exactly when the other's encoding is a prefix of its own, and `a/` is never a prefix of `ab/`. Every store uses this
- * encoding, so clients that write paths with different separators meet.
+ * encoding, so clients with different separators lock the same nodes.
  *
  * @since 0.1.0
  */
@@ -54,11 +54,11 @@ export const maxBytes = 1024
  */
 export const root: LockPath = "" as LockPath
 
-// Printable ASCII without `%`: no escape is needed but for `/`, and a character is a byte.
+// Printable ASCII without `%`: only `/` needs an escape, and a character is a byte.
 const plain = /^[ -$&-~]*$/
 const loneSurrogate = /\p{Surrogate}/u
 
-/** Plain segments with a slash between each two. */
+/** Plain segments, separated by single slashes. */
 const simple = /^[\w.:@-]+(?:\/[\w.:@-]+)*$/
 
 const utf8Length = (text: string): number => {
@@ -78,8 +78,8 @@ const unescapeSegment = (segment: string): string =>
   segment.includes("%") ? segment.replace(/%2F/g, "/").replace(/%25/g, "%") : segment
 
 /**
- * Says what is wrong with a separator, or `undefined` when it can be used. A separator is one or more characters,
- * without `%` and NUL.
+ * Says what is wrong with a separator; `undefined` when it can be used. A separator is one or more characters other
+ * than `%` and NUL.
  *
  * @since 0.1.0
  * @category validation
@@ -93,7 +93,7 @@ export const separatorProblem = (separator: unknown): string | undefined => {
 }
 
 /**
- * Parses a path. Leading, trailing and doubled separators of a string are ignored; a list of segments is taken as it
+ * Parses a path. In a string, leading, trailing and doubled separators are ignored; a list of segments is taken as it
  * is, and an empty segment in it is refused.
  *
  * Fails with `InvalidPath`, which names the segment and the limit, for: more than 128 segments, more than 1,024 bytes
@@ -108,12 +108,12 @@ export const parse = (input: Input, separator = "/"): Either.Either<LockPath, In
 }
 
 /**
- * As `parse`. Plain, as paths are parsed by the hundred thousand.
+ * Like `parse`, without the `Either`, as paths are parsed by the hundred thousand.
  *
  * @internal
  */
 export const encode = (input: Input, separator: string): LockPath | InvalidPath => {
-  // What most paths look like. Each of so few units has at most half as many segments.
+  // What most paths look like. A string this short cannot have more than `maxSegments` segments.
   if (separator === "/" && typeof input === "string" && input.length < maxSegments * 2 && simple.test(input)) {
     return `${input}/` as LockPath
   }
@@ -181,8 +181,8 @@ export const segments = (path: LockPath): ReadonlyArray<string> =>
   path === "" ? [] : path.slice(0, -1).split("/").map(unescapeSegment)
 
 /**
- * The path as a caller with this separator writes it: a string, or the list of its segments when one of them contains
- * the separator. `parse` of the result gives the path back.
+ * The path as a caller with this separator would write it: a string, or the list of its segments when one of them
+ * contains the separator. `parse` turns the result back into the path.
  *
  * @since 0.1.0
  * @category getters
@@ -197,7 +197,7 @@ export const toInput = (path: LockPath, separator = "/"): Input => {
 }
 
 /**
- * The path for people: its segments joined by the separator; the root is `/`, or the separator.
+ * The path for people: its segments joined by the separator. The root is the separator alone.
  *
  * @since 0.1.0
  * @category getters
@@ -206,7 +206,7 @@ export const format = (path: LockPath, separator = "/"): string =>
   path === root ? separator : segments(path).join(separator)
 
 /**
- * Does the path lie at or below the other?
+ * Whether the path lies at or below the other one.
  *
  * @since 0.1.0
  * @category predicates

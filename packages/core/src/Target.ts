@@ -1,5 +1,5 @@
 /**
- * What a caller asks for: a mode on a path.
+ * What a caller wants to lock: a mode on a path.
  *
  * @since 0.1.0
  */
@@ -69,9 +69,9 @@ export const readNode = (path: LockPath.Input): Target => make("readNode", path)
 export const writeNode = (path: LockPath.Input): Target => make("writeNode", path)
 
 /**
- * The target, and `readNode` on each node above it, for `locks` and `withLocks`: what a file system wants for an edit, a
- * move or a deletion, as nobody can then rename or delete a folder above meanwhile (by `writeNode` on that folder), while
- * everything else in these folders goes on. Two targets that share nodes above them can be put into one list.
+ * The target, and `readNode` on each node above it, for `locks` and `withLocks`. A file system needs this for an edit,
+ * a move or a deletion: nobody can then rename or delete a folder above it (with `writeNode` on that folder), while all
+ * other work in these folders goes on. The lists for targets that share ancestors can be joined into one.
  *
  * @example
  * ```ts
