@@ -70,12 +70,12 @@ describe("the refreshing of many leases", () => {
       const held = yield* take(locks, 1_000)
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual(yield* heldNow, 1_000)
-      assert.isAtMost(Math.max(...passes.map(({ ids }) => ids.length)), 200)
+      assert.isAtMost(Math.max(...passes.map(({ ids }) => ids.length)), 400)
       // Nobody is refreshed late, and in each interval there are no more passes than full ones.
       const ids = held.map(({ lease }) => lease.id)
       assert.isAtMost(longestGap(passes, ids, 0), Math.ceil(interval))
       const later = passes.filter(({ at }) => at > interval && at <= 4 * interval)
-      assert.isAtMost(later.length, 3 * 5)
+      assert.isAtMost(later.length, 3 * 3)
       assert.strictEqual(new Set(later.map(({ at }) => at)).size, later.length, "one pass at a time")
       yield* Effect.forEach(held, ({ free }) => free, { discard: true })
       assert.strictEqual(yield* heldNow, 0)
@@ -213,7 +213,7 @@ describe("the refreshing of many leases", () => {
       // All are overdue when the first of them wakes up, and do not come at once.
       const late = passes.slice(before)
       assert.isAtLeast(new Set(late.flatMap(({ ids }) => ids)).size, 600)
-      assert.isAtMost(Math.max(...late.map(({ ids }) => ids.length)), 200)
+      assert.isAtMost(Math.max(...late.map(({ ids }) => ids.length)), 400)
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* heldNow, 600)
     }).pipe(Effect.scoped)

@@ -15,7 +15,10 @@ import { Timer } from "./timers.ts"
 const slotsPerRound = 64
 /** Leases gather in one slot out of so many, so that few that were taken one by one go together, and spread when it is full. */
 const slotsBetween = 8
-/** How many a slot takes before the next one is used: as many as fit into a command (RedisStore). */
+/**
+ * How many a slot takes before the next one is used: as many as fit into two commands (RedisStore). A pass has costs of its own: with 200
+ * in each, 10,000 leases took 3.3 % of a core, with 400 they take 2.0 %, and the event loop stands still for 4 ms at most.
+ */
 const fewestInSlot = 400
 /** How much more than its share a slot takes, when there are more leases than that. */
 const surplus = 1.25
