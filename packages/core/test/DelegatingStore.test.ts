@@ -698,6 +698,23 @@ describe("where others ask for the same all the time", () => {
     })
   )
 
+  it.scoped("until the others are gone, however busy this process is there itself", () =>
+    Effect.gen(function* () {
+      const { one, other } = yield* two()
+      const first = yield* hold((use) => one.locks.withWrite(use, "a"))
+      const second = yield* hold((use) => other.locks.withWrite(use, "a"))
+      yield* first.end
+      // At any time one holds it, and three of this process wait for it.
+      const loop = Effect.forever(one.locks.withWrite(Effect.sleep("5 millis"), "a"))
+      yield* Effect.forkScoped(Effect.replicateEffect(loop, 4, { concurrency: "unbounded" }))
+      yield* second.end
+      for (let i = 0; i < 400; i++) yield* TestClock.adjust("5 millis")
+      const before = one.faults.calls.get("acquire")
+      for (let i = 0; i < 40; i++) yield* TestClock.adjust("5 millis")
+      assert.strictEqual(one.faults.calls.get("acquire"), before)
+    })
+  )
+
   it.scoped("not where a delegation was good for several leases, nor where it was this process that asked", () =>
     Effect.gen(function* () {
       const { below, one, other } = yield* two()

@@ -22,6 +22,8 @@ import { Refusal } from "./refusal.ts"
 const mostReplaced = 1_000
 /** How many wider ones are asked for at a time. */
 const mostWides = 16
+/** See `isContended` (milliseconds). */
+const longPause = 300
 
 const closed = new StoreError({ operation: "answer", reason: "it is closed", kind: "closed" })
 const underWay = new StoreError({
@@ -58,13 +60,15 @@ export class Delegate extends LocalTable {
 
   /**
    * Others ask for the same all the time: it is best asked for as it is, and waits in the queue of the store below with theirs. After a
-   * while one request at a time finds out whether it still is so.
+   * short pause one request finds out whether that still is so. After a long one all do: those of this process that wait behind that one
+   * as they are would want its delegation back, too, so that alone it cannot find out that nobody else is left.
    */
   isContended({ targets }: LockRequest): boolean {
     const [region] = targets
-    if (!this.contended.has(region.path) || this.own.covering(targets, this.options.maxLocal) !== undefined)
-      return false
-    return !this.contended.isOver(region.path, this.host.now()) || this.own.conflictingAsked(region).length > 0
+    const pause = this.contended.lengthAt(region.path)
+    if (pause === 0 || this.own.covering(targets, this.options.maxLocal) !== undefined) return false
+    if (!this.contended.isOver(region.path, this.host.now())) return true
+    return pause < longPause && this.own.conflictingAsked(region).length > 0
   }
 
   /** A grant, if that can be decided here and now; else nothing has happened. */

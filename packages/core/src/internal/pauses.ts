@@ -22,9 +22,9 @@ export class Pauses {
     this.longest = longest
   }
 
-  /** Has it come to nothing lately? */
-  has(node: LockPath): boolean {
-    return this.byNode.size > 0 && this.byNode.has(node)
+  /** How long the pause is, or was: 0 where it did not come to nothing. */
+  lengthAt(node: LockPath): number {
+    return this.byNode.size === 0 ? 0 : (this.byNode.get(node)?.length ?? 0)
   }
 
   isOver(node: LockPath, now: number): boolean {
