@@ -57,6 +57,16 @@ const hold = <E>(work: (use: Effect.Effect<void>) => Effect.Effect<void, E>) =>
     }
   })
 
+/** Tells whether a timer has had its turn since. */
+const turning = Effect.gen(function* () {
+  let hasTurned = false
+  const timer = setTimeout(() => {
+    hasTurned = true
+  }, 0)
+  yield* Effect.addFinalizer(() => Effect.sync(() => clearTimeout(timer)))
+  return () => hasTurned
+})
+
 const shown = (store: Store) =>
   Effect.map(entries(store), (all) =>
     all.map(({ delegated, state, targets }) => `${delegated ? "kept" : state} ${Target.format(targets)}`)
@@ -134,24 +144,20 @@ describe("a lock that nobody else asks for", () => {
   it.scoped("lets the event loop turn, however many are granted one after the other", () =>
     Effect.gen(function* () {
       const { one } = yield* two()
-      let hasTurned = false
+      const hasTurned = yield* turning
       let granted = 0
-      const timer = setTimeout(() => {
-        hasTurned = true
-      }, 0)
-      yield* Effect.addFinalizer(() => Effect.sync(() => clearTimeout(timer)))
       const lock = (i: number) =>
         one.locks.withWrite(
           Effect.sync(() => void granted++),
           `a/${i}`
         )
-      const loop = (i: number) => Effect.repeat(lock(i), { until: () => hasTurned || granted >= 100_000 })
+      const loop = (i: number) => Effect.repeat(lock(i), { until: () => hasTurned() || granted >= 100_000 })
       yield* Effect.forEach(
         Array.from({ length: 64 }, (_, i) => i),
         loop,
         { concurrency: "unbounded" }
       )
-      assert.isTrue(hasTurned, `a timer has had no turn in ${granted} locks`)
+      assert.isTrue(hasTurned(), `a timer has had no turn in ${granted} locks`)
     })
   )
 
@@ -159,19 +165,15 @@ describe("a lock that nobody else asks for", () => {
     Effect.gen(function* () {
       const { one } = yield* two()
       yield* hold((use) => one.locks.withWrite(use, "a"))
-      let hasTurned = false
+      const hasTurned = yield* turning
       let refused = 0
-      const timer = setTimeout(() => {
-        hasTurned = true
-      }, 0)
-      yield* Effect.addFinalizer(() => Effect.sync(() => clearTimeout(timer)))
       yield* Effect.repeat(
         Effect.map(one.locks.withWriteIfAvailable(Effect.void, "a"), (held) => {
           if (Option.isNone(held)) refused++
         }),
-        { until: () => hasTurned || refused >= 100_000 }
+        { until: () => hasTurned() || refused >= 100_000 }
       )
-      assert.isTrue(hasTurned, `a timer has had no turn in ${refused} refusals`)
+      assert.isTrue(hasTurned(), `a timer has had no turn in ${refused} refusals`)
     })
   )
 

@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 
 /**
- * How many locks come between two turns: two milliseconds or so. (With 1,024 a writer waited four times as long for processes that are
+ * How many locks come between two turns: one or two milliseconds. (With 1,024 a writer waited four times as long for processes that are
  * busy reading.)
  */
 const mostInARow = 128

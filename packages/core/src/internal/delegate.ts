@@ -42,7 +42,7 @@ const isGrant = (answer: Answer): answer is Exit.Success<Grant, never> =>
 
 export class Delegate extends LocalTable {
   private readonly name: string
-  /** Those that wait for the answer to a request for a wider delegation, which covers them. */
+  /** Those that wait for the answer to a request for a wider delegation, at their node or above. */
   private readonly joining = new Chain<Local>()
 
   /** `name`: by which the store below knows whose delegations they are. */

@@ -16,7 +16,7 @@ export interface WideningOptions {
 }
 
 /** How long the store below may still know a delegation that was given back (milliseconds), and how many of those are remembered. */
-const lingering = 1_000
+const knownFor = 1_000
 const mostLeft = 1_000
 
 export class Widening {
@@ -66,7 +66,7 @@ export class Widening {
 
   /** Those in the way of a target that the store below may not have heard of yet. They are no obstacle either. */
   leaving(target: Region, now: number): ReadonlyArray<Delegation> {
-    const first = this.left.findIndex(({ at }) => now < at + lingering)
+    const first = this.left.findIndex(({ at }) => now < at + knownFor)
     this.left.splice(0, first === -1 ? this.left.length : first)
     return this.left.flatMap(({ delegation }) => (anyConflict([delegation.region], [target]) ? [delegation] : []))
   }
