@@ -1,11 +1,13 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { LockPath, LockStore } from "@hilok/core"
+import { LockPath, LockStore, Target } from "@hilok/core"
 import { RedisStore } from "@hilok/redis"
 import { Command, Reference, Session } from "@hilok/testing"
 import { Context, Duration, Effect, Either, FastCheck, Layer, Option, Runtime } from "effect"
 import { Redis } from "ioredis"
 import { type Fixture, leavesNothing, TestServer } from "./support/fixture.ts"
 import * as layout from "./support/layout.ts"
+
+const { read, write } = Target
 
 /** What may happen: what the contract suite knows, and several leases or waiting requests that expire at once. */
 type Step =
@@ -28,6 +30,14 @@ const steps: FastCheck.Arbitrary<Array<Step>> = FastCheck.array(
     return command === undefined ? [] : [{ client, command }]
   })
 )
+
+const acquire = (client: number, target: Target.Target): Step => ({
+  client,
+  command: { op: "acquire", targets: [Session.region(target)], inside: null, ttl: 1 }
+})
+
+/** What chance seldom finds: the reader waits at the end, and is granted when the writer before it is cancelled. */
+const freedByCancel: Array<Step> = [acquire(0, read("a")), acquire(1, write("a")), acquire(1, read("a/b"))]
 
 const ttl = Duration.minutes(1)
 
@@ -233,7 +243,8 @@ const drive = ({ admin, keys }: Fixture, client: () => ReturnType<Fixture["clien
     }
     for (const { session } of clients) assert.strictEqual(yield* session.pendingRevocations, 0)
     yield* Effect.forEach(model.waiting, ({ id }) => clients[clientOf.get(id)!]!.session.cancel(id))
-    yield* Effect.forEach(Array.from(model.held), ({ id, owner }) => clients[0].store.release(id, owner))
+    // One that waited behind another may have been granted when that was cancelled, before its own turn came.
+    yield* Effect.forEach(model.entries, ({ id, owner }) => clients[0].store.release(id, owner))
     yield* Effect.forEach(clients, ({ session }) => session.end)
   })
 
@@ -249,7 +260,9 @@ describe("RedisStore", () => {
           const property = FastCheck.asyncProperty(steps, (run) =>
             runPromise(Effect.scoped(drive(fixture, () => client(fixture), run)))
           )
-          yield* Effect.promise(() => FastCheck.assert(property, { numRuns: runs * share }))
+          yield* Effect.promise(() =>
+            FastCheck.assert(property, { numRuns: runs * share, examples: [[freedByCancel]] })
+          )
         })
       )
 
