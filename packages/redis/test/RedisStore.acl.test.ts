@@ -48,7 +48,10 @@ withOwnServer("RedisStore, with the rights in docs/production.md", undefined, (i
       const server = yield* TestServer
       const options = yield* user(server)
       const inOther = { ...options, url: `${options.url}/1` }
-      assert.match((yield* Effect.flip(take(inOther))).message, /'select' command/)
+      const error = yield* Effect.flip(take(inOther))
+      assert.instanceOf(error, LockError.StoreError)
+      assert.strictEqual(error.kind, "denied")
+      assert.match(error.message, /'select' command/)
       yield* Effect.promise(() => server.admin.call("ACL", "SETUSER", "locks", "+select"))
       yield* take(inOther)
     })
