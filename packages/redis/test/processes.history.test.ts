@@ -179,7 +179,7 @@ describe("the checker of histories", () => {
     assert.lengthOf(History.check([hold(read("x"), 0, 10, 1), late]).equal, 1)
   })
 
-  it("cuts a hold off where another process gave an order, and compares no lease with itself", () => {
+  it("cuts a hold off where somebody else gave an order, and compares no lease with itself", () => {
     const enter = (hold: string, at: number, token: number, id: string): History.Line => ({
       ...{ what: "enter", hold, at, token, targets: [write("r")], id }
     })
@@ -187,7 +187,7 @@ describe("the checker of histories", () => {
       { what: "leave", hold, at },
       { what: "end", hold, outcome: "done" }
     ]
-    const order = (id: string, at: number): History.Line => ({ what: "order", id, at })
+    const order = (id: string, at: number, hold = "1"): History.Line => ({ what: "order", id, hold, at })
     const journals = Object.entries({
       a: [enter("1", 5, 1, "x"), ...end("1", 30)],
       b: [
@@ -199,7 +199,9 @@ describe("the checker of histories", () => {
         ...end("2", 25)
       ],
       c: [order("v", 40), enter("1", 41, 3, "w"), ...end("1", 50)],
-      d: [enter("1", 45, 4, "v"), ...end("1", 46)]
+      d: [enter("1", 45, 4, "v"), ...end("1", 46)],
+      // Another fiber of the same process.
+      e: [order("u", 60), enter("1", 61, 5, "u"), order("u", 62, "2"), ...end("1", 64)]
     }).map(([process, lines]) => ({ process, text: lines.map((line) => `${JSON.stringify(line)}\n`).join("") }))
     const holds = journals.flatMap(({ process, text }) => History.read(process, text))
     const cut = History.cutByOrders(holds, journals)
@@ -211,7 +213,8 @@ describe("the checker of histories", () => {
         ["b 2", 25, true],
         ["c 1", 50, true],
         // It entered when it may have been over.
-        ["d 1", 40, false]
+        ["d 1", 40, false],
+        ["e 1", 62, true]
       ]
     )
     assert.lengthOf(History.check(holds).overlaps, 2)

@@ -23,8 +23,11 @@ export type Line =
       /** It may be held for some milliseconds only. */
       readonly isShort?: boolean
     }
-  /** It is about to take over or end somebody's lease: who had it until then has it no longer for sure. */
-  | { readonly what: "order"; readonly id: string; readonly at: number }
+  /**
+   * It is about to take over or end somebody's lease: who had it until then has it no longer for sure. `hold` is the one that begins if
+   * it is taken over.
+   */
+  | { readonly what: "order"; readonly id: string; readonly hold: string; readonly at: number }
   | { readonly what: "leave"; readonly hold: string; readonly at: number }
   /** Written when the lock is given back: was it held to the end? */
   | { readonly what: "end"; readonly hold: string; readonly outcome: string }
@@ -92,22 +95,23 @@ export const read = (process: string, text: string, stoppedAt = Number.POSITIVE_
 }
 
 /**
- * The holds, each only up to when another process was about to take over or end its lease. Whoever held it learns so a
- * moment later, and may even enter before that: then its times say nothing.
+ * The holds, each only up to when somebody else was about to take over or end its lease: another process, or another fiber of the
+ * same one. Whoever held it learns so a moment later, and may even enter before that: then its times say nothing.
  */
 export const cutByOrders = (
   holds: ReadonlyArray<Hold>,
   journals: ReadonlyArray<{ readonly process: string; readonly text: string }>
 ): ReadonlyArray<Hold> => {
-  const orders = new Map<string, Array<{ readonly process: string; readonly at: number }>>()
+  const orders = new Map<string, Array<{ readonly by: string; readonly at: number }>>()
   for (const { process, text } of journals) {
     for (const row of text.split("\n").slice(0, -1)) {
       const line = JSON.parse(row) as Line
-      if (line.what === "order") orders.set(line.id, [...(orders.get(line.id) ?? []), { process, at: line.at }])
+      if (line.what !== "order") continue
+      orders.set(line.id, [...(orders.get(line.id) ?? []), { by: `${process} ${line.hold}`, at: line.at }])
     }
   }
   return holds.map((hold) => {
-    const others = (orders.get(hold.id ?? "") ?? []).filter(({ process }) => !hold.name.startsWith(`${process} `))
+    const others = (orders.get(hold.id ?? "") ?? []).filter(({ by }) => by !== hold.name)
     const first = Math.min(...others.map(({ at }) => at))
     return { ...hold, left: Math.min(hold.left, first), isSure: hold.isSure && first > hold.entered }
   })

@@ -133,9 +133,9 @@ const meddle = (below: (n: number) => number, name: string, write: (line: Histor
     const own = [process.pid, process.ppid]
     const others = entries.filter(({ pid, state }) => state === "held" && !own.includes(pid ?? 0))
     const other = others[below(others.length)]
-    const inside = ({ id, targets, token }: Lease.Lease) =>
+    const inside = ({ id, targets, token }: Lease.Lease, isShort = false) =>
       Effect.gen(function* () {
-        write({ what: "enter", hold: name, at: History.now(), token, targets, id })
+        write({ what: "enter", hold: name, at: History.now(), token, targets, id, ...(isShort ? { isShort } : {}) })
         yield* Effect.sleep(below(4))
         write({ what: "leave", hold: name, at: History.now() })
       })
@@ -143,14 +143,17 @@ const meddle = (below: (n: number) => number, name: string, write: (line: Histor
     if (what === 0) {
       // By hand, for whoever takes it over before it expires.
       const target = Target.make(below(2) === 0 ? "write" : "read", paths[1 + below(paths.length - 1)]!)
-      const lease = yield* HierarchicalLock.acquire([target], { ttl: 300, timeout: 50 })
-      yield* inside(lease)
-      write({ what: "end", hold: name, outcome: "done" })
+      const ttl = 300
+      const askedAt = History.now()
+      const lease = yield* HierarchicalLock.acquire([target], { ttl, timeout: 50 })
+      yield* inside(lease, true)
+      const isLive = History.now() < askedAt + ttl * 1000
+      write({ what: "end", hold: name, outcome: isLive ? "done" : "perhaps expired" })
       return
     }
     if (other === undefined) return
     if (what === 3) return yield* HierarchicalLock.refresh(other.id, { ttl: 400 })
-    write({ what: "order", id: other.id, at: History.now() })
+    write({ what: "order", id: other.id, hold: name, at: History.now() })
     if (what === 1) return yield* Effect.asVoid(HierarchicalLock.breakLease(other.id))
     if (what === 2) return yield* Effect.asVoid(HierarchicalLock.release(other.id))
     let entered = false
