@@ -17,17 +17,17 @@ import * as LockPath from "./LockPath.ts"
 import type { Target } from "./Target.ts"
 
 /**
- * What one request may set. Everything has a default in the service's `Options`, except for:
+ * What one request may set. Everything has a default in the service's `Options`, except:
  *
  * - `block`: `false` fails with `WouldBlock` when the lock is not free. Default: wait.
  * - `timeout`: how long to wait for the grant, as a whole, before `LockTimeout`. Default: no limit. Not with `block: false`.
- * - `reason`: why the lock is taken, for people who `inspect`. The Redis store tells them its first 256 characters.
- * - `within`: ids of leases that enclose the request though they are held elsewhere, such as by a parent process.
+ * - `reason`: why the lock is taken, shown by `inspect`. The Redis store keeps its first 256 characters.
+ * - `within`: ids of leases that enclose the request although they are held elsewhere, for example by a parent process.
  *   Conflicts with them are waived. At most 100.
- * - `onWait`: called when the request has to wait, and again when who is in its way, or how many are ahead, has changed: at
+ * - `onWait`: called when the request has to wait, and again when its blocker or the number of requests ahead has changed: at
  *   most once a second. Its effect runs alongside the wait, and is interrupted when the wait is over.
- * - `delegate`: `false` asks the store that all processes share, where there is a `DelegatingStore` before it. Default: that may
- *   decide, unless the lease is acquired by hand or the request has a `within`.
+ * - `delegate`: `false` asks the store that all processes share, even if a `DelegatingStore` stands before it. Default: the
+ *   `DelegatingStore` may decide, unless the lease is acquired by hand or the request has a `within`.
  *
  * @since 0.1.0
  * @category models
@@ -48,11 +48,11 @@ export interface AcquireOptions {
 }
 
 /**
- * A request that waits, as its caller is told.
+ * What the caller of a waiting request is told.
  *
- * - `id`: its id, by which it can be found with `inspect`, and taken back with `release`.
+ * - `id`: the id of the request, with which `inspect` finds it and `release` withdraws it.
  * - `blocker`: one lease or waiting request that is in its way.
- * - `ahead`: how many waiting requests come before it; not more than 100 are counted.
+ * - `ahead`: how many waiting requests come before it; at most 100 are counted.
  *
  * @since 0.2.0
  * @category models
@@ -71,7 +71,7 @@ export interface Waiting {
 export type OnWait = (waiting: Waiting) => Effect.Effect<void>
 
 /**
- * Like `AcquireOptions`, for work that is only done when the lock is free.
+ * Like `AcquireOptions`, for work that is done only if the lock is free.
  *
  * @since 0.2.0
  * @category models
@@ -79,7 +79,7 @@ export type OnWait = (waiting: Waiting) => Effect.Effect<void>
 export type IfAvailableOptions = Omit<AcquireOptions, "block" | "timeout" | "onWait">
 
 /**
- * Like `AcquireOptions`, for a lease that exists already.
+ * Like `AcquireOptions`, for a lease that already exists.
  *
  * @since 0.2.0
  * @category models
@@ -87,7 +87,7 @@ export type IfAvailableOptions = Omit<AcquireOptions, "block" | "timeout" | "onW
 export type RestoreOptions = Pick<AcquireOptions, "ttl" | "refreshInterval" | "onLost" | "maxHold">
 
 /**
- * Like `AcquireOptions`, for a stream under locks, which ends with `LockLost` when the lease is lost.
+ * Like `AcquireOptions`, for a stream under locks, which fails with `LockLost` when the lease is lost.
  *
  * @since 0.2.0
  * @category models
@@ -95,7 +95,7 @@ export type RestoreOptions = Pick<AcquireOptions, "ttl" | "refreshInterval" | "o
 export type StreamOptions = Omit<AcquireOptions, "onLost">
 
 /**
- * What the refresh of a lease by hand may set: `ttl`, how long it lasts from now.
+ * What a refresh by hand may set: `ttl`, how long the lease lasts from now.
  *
  * @since 0.2.0
  * @category models
@@ -105,18 +105,17 @@ export type RefreshOptions = Pick<AcquireOptions, "ttl">
 /**
  * What a service may set.
  *
- * - `ttl`: how long a lease lasts after its holder was last heard of. Default 10 seconds. It bounds how long others
- *   wait for a holder that crashed.
- * - `refreshInterval`: how often a lease that is held is refreshed. Default a third of the ttl; below it.
- * - `separator`: between the segments of a path that is written as a string. Default `/`.
- * - `reentrant`: grant a request even if it conflicts with a lease that its own fiber holds already. Default `false`: such a
+ * - `ttl`: how long a lease lasts after the store last heard from its holder. Default: 10 seconds. After a crash, others
+ *   wait for no longer than that.
+ * - `refreshInterval`: how often a held lease is refreshed. Must be below the ttl; default: a third of it.
+ * - `separator`: stands between the segments of a path that is written as a string. Default: `/`.
+ * - `reentrant`: grant a request even if it conflicts with a lease that its own fiber already holds. Default: `false`, such a
  *   request is refused.
- * - `onLost`: what a lost scoped lease does to the fiber that acquired it: `"interrupt"` (default), or `"signal"`,
- *   which only shows in `lease.lost`.
- * - `maxHold`: ends a lease that is held longer, however well it is refreshed. Default none.
- * - `label`: the name of this program or worker, for people who `inspect`. The Redis store tells them its first 256
- *   characters.
- * - `host`, `pid`: where it runs, for people who `inspect`. A store that knows fills them in.
+ * - `onLost`: what happens to the fiber that acquired a scoped lease when the lease is lost: `"interrupt"` (default), or
+ *   `"signal"`, then only `lease.lost` tells.
+ * - `maxHold`: ends a lease that is held for longer, even if it is refreshed. Default: no limit.
+ * - `label`: the name of this program or worker, shown by `inspect`. The Redis store keeps its first 256 characters.
+ * - `host`, `pid`: where it runs, shown by `inspect`. Default: what the store knows.
  * - `spans`: open the spans `hilok.acquire` and `hilok.hold`. Default `true`.
  *
  * @since 0.1.0
@@ -200,8 +199,8 @@ export const names: {
 }
 
 /**
- * For authors of stores: refuses options whose names are not among these. JavaScript and a spread let them pass, and an
- * option that is misspelt must not be ignored in silence.
+ * For authors of stores: refuses options that are not among the allowed names. JavaScript and object spread let them through, and a
+ * misspelt option must not be ignored silently.
  *
  * @example
  * ```ts
@@ -227,7 +226,7 @@ export const checkNames = (
   return problem === undefined ? Either.void : Either.left(problem)
 }
 
-/** What a request goes by, after checks and defaults. Times are in milliseconds. */
+/** The options of a request, checked and with the defaults filled in. Times are in milliseconds. */
 export interface Settings {
   readonly block: boolean
   /** `Infinity`: wait forever. */
@@ -238,7 +237,7 @@ export interface Settings {
   readonly interruptsOnLoss: boolean
   /** `Infinity`: no limit. */
   readonly maxHold: number
-  /** What a new lease lasts: the ttl, or less when it may not be held as long. */
+  /** How long a new lease lasts: the ttl, or `maxHold` if that is shorter. */
   readonly first: Duration.Duration
   readonly reason: string | undefined
   readonly label: string | undefined
@@ -303,7 +302,7 @@ const waitLimit = (value: unknown, otherwise: number): Checked<number> =>
   value === undefined ? otherwise : millis("timeout", value, { zero: true, infinite: true })
 
 /**
- * How many ids `within` may have. They are those of a chain of processes, each started by the one before.
+ * How many ids `within` may have: enough for a long chain of processes, each started by the one before.
  *
  * @since 0.2.0
  * @category constants
@@ -328,7 +327,7 @@ const leaseIds = (
 }
 
 /**
- * A service's options, after checks and defaults. `settings` is what a request without options goes by.
+ * A service's options, checked and with the defaults filled in. `settings` are those of a request without options.
  *
  * @internal
  */
@@ -447,9 +446,9 @@ const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
 
 /**
  * The options of a service from the environment: `HILOK_TTL`, `HILOK_REFRESH_INTERVAL`, `HILOK_MAX_HOLD` (durations
- * such as `10 seconds`, `10s`, or milliseconds), `HILOK_SEPARATOR`, `HILOK_REENTRANT`, `HILOK_SPANS` (`true` or `false`), `HILOK_ON_LOST`
- * (`interrupt` or `signal`), `HILOK_LABEL`. All may be missing. A wrong value fails with a `ConfigError` that names the
- * variable.
+ * such as `10 seconds` or `10s`, or a number of milliseconds), `HILOK_SEPARATOR`, `HILOK_REENTRANT`, `HILOK_SPANS` (`true` or `false`),
+ * `HILOK_ON_LOST` (`interrupt` or `signal`), `HILOK_LABEL`. All are optional. A wrong value fails with a `ConfigError` that names
+ * the variable.
  *
  * @since 0.1.0
  * @category config
@@ -475,8 +474,8 @@ export const config: Config.Config<Options> = Config.all({
 )
 
 /**
- * For authors of stores: makes something with options from the configuration. An option that is refused is a
- * `ConfigError` that names it, or the variable it was read from, where `variables` says so.
+ * For authors of stores: makes something with options from the configuration. An option that is refused becomes a
+ * `ConfigError` that names the option, or the variable it was read from, if `variables` has it.
  *
  * @since 0.2.0
  * @category config

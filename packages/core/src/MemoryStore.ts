@@ -36,7 +36,7 @@ import { LockTable } from "./LockTable.ts"
 import type { Target } from "./Target.ts"
 
 /**
- * - `namespace`: a name for the set of locks; every store that is built has a set of its own. Default `"default"`.
+ * - `namespace`: a name for the set of locks; every store that is built has its own set. Default: `"default"`.
  *
  * @since 0.1.0
  * @category models
@@ -72,9 +72,9 @@ const display = (regions: ReadonlyArray<Region>): ReadonlyArray<Target> =>
 const names: Readonly<Record<keyof Options, true>> = { namespace: true }
 
 /**
- * Makes a store. When its scope closes, those who wait fail with `StoreError`, and so does every later call.
+ * Makes a store. When its scope closes, all waiting requests fail with `StoreError`, and so does every later call.
  *
- * Fails with `InvalidOptions` for an option that does not exist.
+ * Fails with `InvalidOptions` if an option does not exist.
  *
  * @since 0.1.0
  * @category constructors
@@ -292,7 +292,7 @@ export const make = (options?: Options): Effect.Effect<LockStore["Type"], Invali
   })
 
 /**
- * The options from the environment: `HILOK_NAMESPACE`, which may be missing.
+ * The options from the environment: `HILOK_NAMESPACE`, which is optional.
  *
  * @since 0.2.0
  * @category config
@@ -302,8 +302,8 @@ export const config: Config.Config<Options> = Config.all({
 })
 
 /**
- * The embedded store as a layer. Each layer that is built is a store of its own, which knows nothing of the others: put
- * it into a `const` and provide it once.
+ * The embedded store as a layer. Each layer that is built is a separate store, which knows nothing of the others: put
+ * the layer into a `const` and provide it once.
  *
  * @since 0.1.0
  * @category layers
