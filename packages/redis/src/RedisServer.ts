@@ -1,6 +1,6 @@
 /**
- * What tools for operators ask about the server behind a store's options: how to show its address, how it runs the
- * store's scripts, whether it has the database, and whether its replicas have the same time.
+ * What tools for operators need to know about the server behind a store's options: how to show its address, how it runs the
+ * store's scripts, whether it has the database, and whether the clocks of its replicas agree with its own.
  *
  * @since 0.1.0
  */
@@ -18,8 +18,8 @@ import * as Source from "./internal/source.ts"
 import type { Options } from "./RedisStore.ts"
 
 /**
- * The address in a URL for people to see: without user, password and parameters, such as `redis://host:6379/2` or the path of a unix
- * socket. A URL that is not valid is not shown at all.
+ * The address in a URL, fit to be shown: without user, password and parameters, such as `redis://host:6379/2` or the path of a unix
+ * socket. An invalid URL is not shown at all.
  *
  * @since 0.1.0
  * @category getters
@@ -27,7 +27,7 @@ import type { Options } from "./RedisStore.ts"
 export const address: (url: string | Redacted.Redacted<string>) => string = Source.address
 
 /**
- * The options for a client of ioredis that a store with these options would connect by. They may hold a password.
+ * The options with which a store would make its client of ioredis. They may contain a password.
  *
  * @since 0.1.0
  * @category conversions
@@ -43,8 +43,8 @@ export const clientOptions = (options?: Options): Effect.Effect<RedisOptions, Lo
   )
 
 /**
- * The nodes and options for a `Cluster` of ioredis that a store with the option `cluster` would connect by; nothing without that
- * option. They may hold a password.
+ * The nodes and options with which a store with the option `cluster` would make its `Cluster` of ioredis; `undefined` without that
+ * option. They may contain a password.
  *
  * @since 0.2.0
  * @category conversions
@@ -66,8 +66,8 @@ export const clusterOptions = (
 const patience = Duration.seconds(5)
 
 /**
- * The number of the database that a client is in. Fails with `StoreError` when the server does not have it: ioredis then goes on in
- * another one, and a store refuses that.
+ * The number of the database that a client uses. Fails with `StoreError` if the server does not have it: ioredis would then go on in
+ * another one, which a store refuses.
  *
  * @since 0.1.0
  * @category getters
@@ -84,9 +84,9 @@ export const database = (client: Redis): Effect.Effect<number, LockError.StoreEr
   })
 
 /**
- * How a server has the store's scripts for this client: as a library of `functions` (Redis 7 and Valkey, if the user may load and
- * call them), or as one `script`, which takes the server longer and has the same answers. Loads the library if it is not there;
- * touches no key. Fails with `StoreError` when the client can run neither.
+ * How the server runs the store's scripts for this client: as a library of `functions` (Redis 7 and Valkey, if the user may load and
+ * call them), or as one `script`, which takes the server longer and gives the same answers. Loads the library if it is not there;
+ * touches no key. Fails with `StoreError` if the client can run neither.
  *
  * @since 0.2.0
  * @category getters
@@ -98,8 +98,8 @@ export const loader = (client: Redis): Effect.Effect<"functions" | "script", Loc
   )
 
 /**
- * A replica, and by how many milliseconds its clock is ahead of the primary's (less than zero: behind), give or take
- * `precision`; or why that is not known.
+ * A replica, and by how many milliseconds its clock is ahead of the primary's (below zero: behind), give or take
+ * `precision`; or, in `problem`, why this is not known.
  *
  * @since 0.1.0
  * @category models
@@ -177,11 +177,11 @@ const replicaClock = (client: Redis, host: string, port: number): Effect.Effect<
 }
 
 /**
- * Compares the clocks of the replicas that a primary names with its own. Each is asked at the address that it has told the primary, with
+ * Compares the clocks of a primary's replicas with its own. Each replica is asked at the address that the primary knows, with
  * the client's user, password and TLS.
  *
- * Fencing tokens and deadlines go by the server's clock. When a replica takes over whose clock is behind, tokens may be smaller
- * than before for those who have not seen the former ones; when it is ahead, leases end early.
+ * Fencing tokens and deadlines follow the server's clock. If a replica whose clock is behind takes over, clients that have not seen
+ * the former tokens may be given smaller ones; if its clock is ahead, leases end early.
  *
  * @since 0.1.0
  * @category getters

@@ -1,8 +1,8 @@
 /**
  * The store on Redis (6.2 or newer) or Valkey: every decision is made by a script in the server, in the server's time.
  *
- * A store has two connections: one for commands, one that listens (and with `replicas` a third one). What is asked for in the same moment goes out as
- * one command. Requests wait in the server's queue, and a release grants the next one in the same script.
+ * A store has two connections: one for commands, and one that listens; with `replicas`, a third. Requests made at the same moment
+ * go out as one command. Requests wait in the server's queue, and a release grants the next one in the same script.
  *
  * @since 0.1.0
  */
@@ -27,19 +27,20 @@ import * as Source from "./internal/source.ts"
 /**
  * What every store on Redis may set.
  *
- * - `namespace`: the set of locks that clients share. Default `"default"`. Not empty, no braces, no control characters.
- * - `keyPrefix`: the first part of every key. Default `"hilok"`. The same rules.
- * - `connectTimeout`: how long to wait for a server that answers, when the store is built. Default 5 seconds.
- * - `commandTimeout`: how long a command may take. Default 3 seconds; keep it below the ttl of the locks. (Of more than
- *   1,024 requests at once, the rest go out as answers come, and if none come may take twice as long to fail.)
- * - `lazyListening`: open the connection that listens a moment after the store is made, in the background, and send no
- *   script before it is needed: for a program that takes one lock and ends. What is wrong with that connection alone is
- *   logged, and tried again. Default `false`.
+ * - `namespace`: names the set of locks that clients share. Default: `"default"`. 1 to 200 characters, no braces, no control
+ *   characters.
+ * - `keyPrefix`: the first part of every key. Default: `"hilok"`. The same rules.
+ * - `connectTimeout`: how long to wait for an answer of the server when the store is built. Default: 5 seconds.
+ * - `commandTimeout`: how long a command may take. Default: 3 seconds; keep it below the ttl of the locks. (At most 1,024
+ *   requests are on their way at once. The others follow as answers arrive; without answers they may take twice as long to fail.)
+ * - `lazyListening`: open the listening connection in the background, a moment after the store was built, and send no
+ *   script before one is needed: for a program that takes one lock and ends. If only that connection fails, this is
+ *   logged, and tried again. Default: `false`.
  * - `replicas`: report a grant only when replicas of the server have it. Off by default. See `Replicas`.
- * - `partitions`: over how many hash tags the namespace is spread, so that the servers of a cluster share its load: 1 to 64,
- *   default 1. All clients of a namespace must have the same number; one that has another is refused with `InvalidOptions`.
- *   A path's first segment decides in which one it lies; a subtree that begins at the root takes all of them, one after the
- *   other. What does not hold across partitions, such as one order for all, is in docs/guarantees.md. On one server it is of no use.
+ * - `partitions`: the number of hash tags over which the namespace is spread, so that the servers of a cluster share its load: 1 to 64,
+ *   default 1. All clients of a namespace must have the same number; a client with another one is refused with `InvalidOptions`.
+ *   The first segment of a path decides in which partition it lies; a subtree that begins at the root takes all of them, one after the
+ *   other. docs/guarantees.md says what does not hold across partitions, such as one order for all. No use on a single server.
  *
  * @since 0.1.0
  * @category models
@@ -55,12 +56,12 @@ export interface StoreOptions {
 }
 
 /**
- * How many replicas have to have a grant before it is reported, so that it survives when one of them takes over. The store has a
- * third connection for that, and waits on it (`WAIT`, to which the user needs the right); with `partitions`, one for each of them. When
- * there are too few in time, the lease is given back, and the request fails with `StoreError`.
+ * How many replicas must have a grant before it is reported, so that it survives when one of them takes over. The store waits for them
+ * on a third connection (`WAIT`, which the user must be allowed to run); with `partitions`, on one for each partition. If
+ * too few replicas have the grant in time, the lease is given back, and the request fails with `StoreError`.
  *
  * - `min`: how many, a whole number from 1 to 10.
- * - `timeout`: how long they may take. Default 1 second. More than zero, and finite; keep it below the ttl of the locks.
+ * - `timeout`: how long they may take. Default: 1 second. More than zero, and finite; keep it below the ttl of the locks.
  *
  * @since 0.2.0
  * @category models
@@ -71,7 +72,7 @@ export interface Replicas {
 }
 
 /**
- * A node of a Redis Cluster: `"host:port"` (`"[::1]:7000"`), a URL as `url` takes it, or an object.
+ * A node of a Redis Cluster: `"host:port"` (such as `"[::1]:7000"`), a URL as in `url`, or an object.
  *
  * @since 0.2.0
  * @category models
@@ -82,19 +83,19 @@ export type ClusterNode =
   | { readonly host: string; readonly port?: number | undefined }
 
 /**
- * Where the server is: a `url`, options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default
- * `redis://127.0.0.1:6379`. What the URL says takes precedence over `redis`, and a `username` or `password` here over both. Or the
- * `cluster`, with neither of the two.
+ * Where the server is: a `url`, options of ioredis (`redis`: Sentinel with `sentinels` and `name`, TLS, …), or both. Default:
+ * `redis://127.0.0.1:6379`. The URL takes precedence over `redis`, and `username` and `password` here over both. Or a
+ * `cluster`, without the other two.
  *
  * - `url`: `redis://user:password@host:port/db`, `rediss://…` for TLS, or a unix socket: its path, or
  *   `unix://user:password@/path?db=0`. After a `?` there may be `db`, `username`, `password`, `family`, `connectionName` and
- *   `keyPrefix`. In a user or password, whatever is not a letter or a digit is written `%xx`.
+ *   `keyPrefix`. In a user or password, all characters but letters and digits are written as `%xx`.
  * - `redis`: `failoverDetector` is on unless it is set here. `lazyConnect`, `maxRetriesPerRequest`, `enableReadyCheck`,
  *   `disconnectTimeout`, and options that change answers (`stringNumbers`, `replyMapping`) have no effect.
- * - `cluster`: some of the `nodes` of a Redis Cluster, by which all are found, and `options` of ioredis for it (`natMap`, `dnsLookup`, …;
- *   in `redisOptions` what each connection needs, such as `tls`). A user, a password and `rediss://` in the URL of a node go for all.
- *   `enableReadyCheck`, `enableOfflineQueue` and `scaleReads` have no effect, nor has in `redisOptions` what has none in `redis`. A
- *   namespace lies in one slot, so on one primary. There is no database but 0.
+ * - `cluster`: some of the `nodes` of a Redis Cluster, through which the others are found, and `options` of ioredis for it (`natMap`,
+ *   `dnsLookup`, …; in `redisOptions` what each connection needs, such as `tls`). A user, a password and `rediss://` in the URL of one
+ *   node apply to all. `enableReadyCheck`, `enableOfflineQueue` and `scaleReads` have no effect, and in `redisOptions` those that have
+ *   none in `redis`. A namespace lies in one slot, so on one primary, unless it has `partitions`. There is only database 0.
  *
  * @since 0.1.0
  * @category models
@@ -232,7 +233,7 @@ const makeWith = (
   })
 
 /**
- * Checks options as far as that is possible without a server.
+ * Checks options as far as is possible without a server.
  *
  * @since 0.1.0
  * @category constructors
@@ -246,10 +247,10 @@ export const validate = (options?: Options): Effect.Effect<void, LockError.Inval
 /**
  * Connects to a server or a Cluster, and closes the connections with the scope.
  *
- * Fails with `InvalidOptions` when an option is wrong, most before it connects; also when the server does not have the
- * database. Fails with `StoreError` when no server answers within `connectTimeout`, when it is still loading or busy with a
- * script by then, when it refuses the password, is too old, is a replica, or, without `cluster`, a node of a Cluster that has other
- * primaries, too. Neither shows a password.
+ * Fails with `InvalidOptions` if an option is wrong, in most cases before it connects, or if the server does not have the
+ * database. Fails with `StoreError` if no server answers within `connectTimeout`, or the server is still loading or busy with a
+ * script by then; if it refuses the user or the password, is too old, is a replica, or, without `cluster`, a node of a Cluster that has
+ * other primaries, too. Neither error shows a password.
  *
  * @since 0.1.0
  * @category constructors
@@ -267,12 +268,12 @@ export const layer = (options?: Options): Layer.Layer<LockStore.LockStore, Failu
   Layer.scoped(LockStore.LockStore, make(options))
 
 /**
- * The store on a client of the application, a `Redis` or a `Cluster`, with whatever `keyPrefix` and `db` it has. The client is never
- * closed here; for listening, a second connection is made from it, which is (and with `replicas` a third).
+ * The store on a client of the application, a `Redis` or a `Cluster`, with the `keyPrefix` and `db` that it has. The client is never
+ * closed here. The store makes a second connection from it, which listens, and with `replicas` a third; these are closed with the layer.
  *
  * When the server says that it is a replica or still loads its data, and the client has a `retryStrategy`, the client is told to
- * reconnect, as behind the same address there may be another server by now. With Sentinel, set `failoverDetector` to true: a
- * warning says so where it is not. A client that changes the answers of scripts (`stringNumbers`, transformers of replies) is
+ * reconnect, because another server may be behind the same address by now. With Sentinel, set `failoverDetector` to true; if it is
+ * not, there is a warning. A client that changes the answers of scripts (`stringNumbers`, transformers of replies) is
  * refused with `InvalidOptions`.
  *
  * @since 0.2.0
@@ -338,10 +339,10 @@ const replicas: Config.Config<Replicas | undefined> = Config.mapOrFail(
 )
 
 /**
- * The options from the environment: `REDIS_URL`, or else `REDIS_CLUSTER_NODES` (nodes of a Redis Cluster as `host:port` or URLs, with
- * commas between them), of which one is required; `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`, `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT`
- * (durations such as `5 seconds`, `5s`, or milliseconds); `HILOK_REPLICAS_MIN` and `HILOK_REPLICAS_TIMEOUT` (`replicas`, if the first is
- * there); `HILOK_PARTITIONS`.
+ * The options from the environment. Either `REDIS_URL` or `REDIS_CLUSTER_NODES` (nodes of a Redis Cluster as `host:port` or URLs,
+ * separated by commas) is required. Optional: `HILOK_NAMESPACE`, `HILOK_KEY_PREFIX`, `HILOK_CONNECT_TIMEOUT`, `HILOK_COMMAND_TIMEOUT`
+ * (durations such as `5 seconds` or `5s`, or a number of milliseconds), `HILOK_REPLICAS_MIN` and, only with it,
+ * `HILOK_REPLICAS_TIMEOUT` (`replicas`), `HILOK_PARTITIONS`.
  *
  * @since 0.1.0
  * @category config
@@ -361,7 +362,7 @@ export const config: Config.Config<Options> = Config.map(
 
 /**
  * The store as a layer, with options from the configuration, by default from the environment (`config`). A wrong value
- * is a `ConfigError` that names the variable, or, when the configuration is another, the option.
+ * is a `ConfigError` that names the variable, or, with another configuration, the option.
  *
  * @since 0.1.0
  * @category layers
