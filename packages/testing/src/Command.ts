@@ -1,6 +1,6 @@
 /**
- * Random commands for a store or a lock table. They are plain data, so that a failing run can be read and shrunk: what
- * they apply to is a number, by which one of the live entries is chosen when the command is run.
+ * Random commands for a store or a lock table. They are plain data, so that a failing run can be read and shrunk: the lease
+ * that a command applies to is given by a number, which chooses one of the live entries when the command is run.
  *
  * @since 0.1.0
  */
@@ -15,10 +15,10 @@ import type { Entry, Reference } from "./Reference.ts"
  * - `acquire`, `try`: a request, nested in the lease that `inside` chooses and in those that enclose it.
  * - `again`: the same request once more, for a lease that is held.
  * - `cancel`: a client gives up waiting.
- * - `release`, `downgrade`, `break`, `refresh`, `restore`, `giveBack`, `expire`: what happens to a lease, and by whom: its
- *   owner, somebody by hand, or one that is not its owner, at most has been. For `restore` the last is a new one.
+ * - `release`, `downgrade`, `break`, `refresh`, `restore`, `giveBack`, `expire`: what happens to a lease, and who does it: its
+ *   owner, somebody by hand, or somebody else, perhaps a former owner. For `restore` the last is a new owner.
  * - `stranger`: the operations above with an id that is not live.
- * - `advance`: time goes by.
+ * - `advance`: time passes.
  *
  * Times are in seconds.
  *
@@ -58,7 +58,7 @@ export const chosen = (
 }
 
 /**
- * The name by which somebody does something to a lease; none by hand.
+ * The owner's name that goes with an operation on a lease; none by hand.
  *
  * @since 0.1.0
  * @category getters
@@ -145,7 +145,7 @@ const giveBack: FastCheck.Arbitrary<Command> = FastCheck.record({
 })
 
 /**
- * A list of commands. `time`: whether time goes by in it, so that leases expire by themselves. `below`: the segments above all
+ * A list of commands. `time`: whether time passes in it, so that leases expire by themselves. `below`: the segments above all
  * paths in it, by default none.
  *
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The data that decides what is right: which locks conflict, and scenarios with the answer to each step.
+ * The data that says what is right: which locks conflict, and scenarios with the answer to each step.
  *
  * @since 0.1.0
  */
@@ -34,9 +34,9 @@ export interface Row {
 /**
  * One step of a scenario. Ids are the order of arrival; an id that never arrived is unknown, and changes nothing.
  *
- * - `acquire`, `try`: a request, which waits or is refused when it is not granted. A request that fails with `deadlock`
+ * - `acquire`, `try`: a request, which waits or is refused if it is not granted. A request that fails with `deadlock`
  *   has left the queue.
- * - `release`, `cancel`, `downgrade`: `granted` lists the waiting requests that it lets in, in the order of their tokens.
+ * - `release`, `cancel`, `downgrade`: `granted` lists the waiting requests that are granted then, in the order of their tokens.
  *
  * @since 0.1.0
  * @category models
@@ -56,7 +56,7 @@ export type Step =
     }
 
 /**
- * Steps to be taken one after the other, from an empty store on.
+ * Steps to be taken one after the other, beginning with an empty store.
  *
  * @since 0.1.0
  * @category models

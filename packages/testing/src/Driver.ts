@@ -1,10 +1,10 @@
 /**
- * Steps a store and the `Reference` side by side, and compares all there is to see after each step: answers, grants and
+ * Drives a store and the `Reference` side by side, and after each step compares everything that can be seen: answers, grants and
  * their order, the blockers that are named, `inspect`, revocations.
  *
- * A store is free in two things: which of the true blockers it names, and when it notices a cycle of nested requests (it
- * depends on the blocker that it watches). So every deadlock it reports must be one, and at the latest when nothing
- * but cycles is left, it must have reported them.
+ * A store is free in two respects: which of the true blockers it names, and when it notices a cycle of nested requests (this
+ * depends on the blocker that it watches). So every deadlock that it reports must be one, and by the time that only cycles
+ * are left, it must have reported them.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,7 @@ import * as Session from "./Session.ts"
 
 /**
  * - `advance`: lets that much time pass for the store.
- * - `exactTime`: whether nothing else lets time pass (`TestClock`). Then ttl and `advance` commands count, and times are
+ * - `exactTime`: whether time passes in no other way (`TestClock`). Then ttls and `advance` commands count, and times are
  *   compared exactly. Otherwise leases last for a minute, and only `expire` ends them.
  *
  * @since 0.1.0
@@ -40,7 +40,7 @@ export interface Options {
  */
 export interface Driver {
   readonly model: Reference
-  /** Runs a command in both, and compares. A command that applies to nothing does nothing. */
+  /** Runs a command in both, and compares them. A command that applies to nothing does nothing. */
   readonly step: (command: Command.Command) => Effect.Effect<void>
   /** Lets every client finish, and checks that nothing is left and no deadlock went unnoticed. */
   readonly finish: Effect.Effect<void>

@@ -1,6 +1,6 @@
 /**
- * A brute-force reading of the rules, to compare stores with: plain lists, everything looked at anew each time, nothing
- * shared with the code it judges.
+ * A brute-force reading of the rules, to compare stores with: plain lists, everything examined anew each time, nothing
+ * shared with the code under test.
  *
  * A change and the grants that follow from it are two calls, because a store may report a deadlock in between:
  * `reference.remove(id)`, then `reference.grant()`.
@@ -25,7 +25,7 @@ export interface Request {
 }
 
 /**
- * A lease or a waiting request. `former` is whose it was before, until its owner has refreshed it.
+ * A lease or a waiting request. `former` says who owned it before, until its owner has refreshed it.
  *
  * @since 0.1.0
  * @category models
@@ -60,7 +60,7 @@ const conflict = (a: Region, b: Region): boolean =>
  */
 export class Reference {
   now: number
-  /** All that is held or waits, in the order of arrival. */
+  /** Everything that is held or waits, in the order of arrival. */
   entries: ReadonlyArray<Entry> = []
 
   constructor(now = 0) {
@@ -93,8 +93,8 @@ export class Reference {
   }
 
   /**
-   * All that keeps the request from being granted: leases that conflict and do not enclose it, and, unless it is nested,
-   * those that conflict and wait since before it.
+   * Everything that keeps the request from being granted: leases that conflict with it and do not enclose it, and, unless it is
+   * nested, conflicting requests that have waited for longer.
    */
   blockers(request: Request): ReadonlyArray<Entry> {
     const place = this.entries.findIndex(({ id }) => id === request.id)

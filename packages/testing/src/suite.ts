@@ -1,5 +1,5 @@
 /**
- * The contract that every store must keep, as tests.
+ * The contract of all stores, as tests.
  *
  * @since 0.1.0
  */
@@ -26,19 +26,19 @@ import { viewTests } from "./internal/viewTests.ts"
 import * as Session from "./Session.ts"
 
 /**
- * - `excludeTestServices`: runs on the real clock, as a store has to that keeps its time elsewhere. Default `false`: the
+ * - `excludeTestServices`: runs on the real clock, for a store that keeps its time elsewhere. Default: `false`, the
  *   store is built with `TestClock`.
- * - `advance`: lets that much time pass for the store. By default `TestClock.adjust`, and on the real clock a sleep.
- * - `exactTime`: whether time passes by `advance` alone, so that times can be compared exactly and the random runs let
- *   leases expire by themselves. Default: on `TestClock`.
- * - `ttl`: of the leases that tests let expire. Default ten seconds, on the real clock 500 milliseconds.
- * - `runs`, `seed`: of the random comparison with the reference. Default 50 runs, different ones each time.
- * - `scenarios`: how many of the random scenarios in `Conformance` are played. Default all of them.
- * - `timeout`: of one test. Default 30 seconds.
- * - `delegations`: can the store give delegations? Then it is also held to that part of the contract. Default `false`.
- * - `partitioned`: does the store spread paths over partitions by their first segment? Then order holds for what lies below
- *   one such segment, and so does the finding of cycles; tokens rise over grants that conflict; and a request for several
- *   partitions is granted step by step. Tests of these keep to one segment; all else is held to the contract as it is. Default
+ * - `advance`: lets that much time pass for the store. Default: `TestClock.adjust`, and on the real clock a sleep.
+ * - `exactTime`: whether time passes by `advance` alone, so that times can be compared exactly and leases expire by themselves
+ *   in the random runs. Default: `true` on `TestClock`.
+ * - `ttl`: of the leases that tests let expire. Default: ten seconds, on the real clock 500 milliseconds.
+ * - `runs`, `seed`: of the random comparison with the reference. Default: 50 runs, different ones each time.
+ * - `scenarios`: how many of the random scenarios in `Conformance` are played. Default: all of them.
+ * - `timeout`: of one test. Default: 30 seconds.
+ * - `delegations`: can the store grant delegations? Then it is also held to that part of the contract. Default: `false`.
+ * - `partitioned`: does the store spread paths over partitions by their first segment? Then requests are ordered, and cycles found,
+ *   below one such segment only; tokens rise over grants that conflict; and a request for several
+ *   partitions is granted step by step. Tests of these keep to one segment; everything else is tested as for other stores. Default:
  *   `false`.
  *
  * @since 0.1.0
@@ -61,11 +61,11 @@ export interface SuiteOptions {
 const sleep = (duration: Duration.Duration) => Effect.sleep(Duration.sum(duration, Duration.millis(5)))
 
 /**
- * Registers a `describe` block that holds a store to its contract.
+ * Registers a `describe` block that tests whether a store keeps the contract.
  *
  * The layer is built once, before the tests of the block, and closed after them; they run one after the other, and each
- * finds and leaves the store empty. Nothing else may use the store's locks in the meantime. The shared `it` of
- * `@effect/vitest` is left alone, so a file can have several suites and tests of its own.
+ * finds and leaves the store empty. Nothing else may use the store's locks meanwhile. A file can have several suites, and
+ * other tests.
  *
  * @example
  * ```ts
