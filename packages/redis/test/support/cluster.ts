@@ -35,7 +35,10 @@ export interface Cluster {
   readonly slotOf: (key: string) => Effect.Effect<number>
   /** Who serves the slot of a key now, and its replicas, as the nodes that are reachable say. */
   readonly serving: (key: string) => Effect.Effect<{ readonly primary: Node; readonly replicas: ReadonlyArray<Node> }>
-  /** Waits until every node that is reachable calls the cluster whole, and agrees on who of them serves the slot of the key. */
+  /**
+   * Waits until every node that is reachable calls the cluster whole, and all agree on who of them serves the slot of the key, and on
+   * who replicates whom.
+   */
   readonly settled: (key: string) => Effect.Effect<void>
   /** Moves the slot of a key, with what is in it, to another primary; `between` runs when each key has moved, but not yet the slot. */
   readonly moveSlot: (key: string, to: Node, between?: Effect.Effect<void>) => Effect.Effect<void>
@@ -203,12 +206,13 @@ export const start = (options?: {
             Effect.gen(function* () {
               const here = alive()
               const fine = yield* Effect.forEach(here, (node) => tells(node, /cluster_state:ok/))
-              const found = yield* Effect.forEach(here, (node) =>
-                Effect.map(view(node), (lines) => servingIn(lines, slot))
+              const views = yield* Effect.forEach(here, view)
+              const found = views.map((lines) => servingIn(lines, slot))
+              const roles = views.map((lines) =>
+                here.map(({ id }) => lines.find((line) => line.id === id)?.master).join(" ")
               )
-              return (
-                fine.every(Boolean) && found.every((id) => id === found[0]) && here.some(({ id }) => id === found[0])
-              )
+              const agree = (all: ReadonlyArray<unknown>) => all.every((one) => one === all[0])
+              return fine.every(Boolean) && agree(found) && agree(roles) && here.some(({ id }) => id === found[0])
             }),
             "a cluster that is whole again"
           )

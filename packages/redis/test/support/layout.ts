@@ -149,7 +149,10 @@ export const look = (admin: Redis, keys: Keys): Effect.Effect<Table> =>
       ReadonlyArray<string>,
       ReadonlyArray<number>
     ]
-    const fields = hash.map(([field, ...values]) => [String(field), values] as const)
+    // The server lists the fields of a hash in another order when it has made the hash larger or smaller.
+    const fields = hash
+      .map(([field, ...values]) => [String(field), values] as const)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
     const m = fields.find(([field]) => field === "m")?.[1] ?? []
     const deadlines = new Map<string, number>()
     for (let i = 0; i < scored.length; i += 2) deadlines.set(scored[i]!, Number(scored[i + 1]))
