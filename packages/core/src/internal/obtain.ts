@@ -98,7 +98,7 @@ const fail = (
   return Effect.zipRight(context.soon(context.store.release(lease.id, lease.owner)), Effect.failCause(cause))
 }
 
-/** Asks for the lock, within the enclosing leases unless one of them is in the way (DESIGN 1.5). */
+/** Asks for the lock, within the enclosing leases unless one of them is in the way: see docs/nesting.md. */
 const attempt = (
   context: Context,
   pending: Pending,
