@@ -249,8 +249,8 @@ export const validate = (options?: Options): Effect.Effect<void, LockError.Inval
  *
  * Fails with `InvalidOptions` if an option is wrong, in most cases before it connects, or if the server does not have the
  * database. Fails with `StoreError` if no server answers within `connectTimeout`, or the server is still loading or busy with a
- * script by then; if it refuses the user or the password, is too old, is a replica, or, without `cluster`, a node of a Cluster that has
- * other primaries, too. Neither error shows a password.
+ * script by then; if it refuses the user, the password or a command, is too old, is a replica, or, without `cluster`, a node of a
+ * Cluster that has other primaries, too. Neither error shows a password.
  *
  * @since 0.1.0
  * @category constructors

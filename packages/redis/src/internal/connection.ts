@@ -63,7 +63,7 @@ const ready = (client: cluster.Client, database: string, patience: Duration.Dura
         last = error
         if (!(error instanceof Error)) return
         const problem = failed(client, error)
-        // Trying again cannot help. (A user who may not select a database is denied it, whatever its number is.)
+        // Trying again cannot help. (Without the right to select a database, nothing is wrong with its number.)
         if (isSelect(error) && failure.refusal(problem) === undefined && problem.kind !== "denied") {
           const number = ioredis.database(client as Redis)
           const reason = `the server does not let the client into database ${number} (${error.message})`
